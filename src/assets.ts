@@ -1,0 +1,27 @@
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** Files made once by `scripts/setup` and shared, read-only, by every server on this machine. */
+export interface Assets {
+  readonly directory: string;
+  /** Guest kernel, bootable by the VMM as it is. */
+  readonly kernel: string;
+  /** Initial RAM disk: the guest agent as /init and the kernel modules it loads. */
+  readonly initrd: string;
+  /** Static host helper that saves and applies memory differences. */
+  readonly memoryDifference: string;
+  /** containers/storage root holding the `dormouse/*` base images. */
+  readonly containerStorage: string;
+}
+
+/** @param directory defaults to `build/` of this checkout */
+export function locateAssets(directory = fileURLToPath(new URL('../build/', import.meta.url))): Assets {
+  const at = (...parts: string[]): string => path.resolve(directory, ...parts);
+  return {
+    directory: at(),
+    kernel: at('guest', 'vmlinuz'),
+    initrd: at('guest', 'initrd.img'),
+    memoryDifference: at('bin', 'memory-difference'),
+    containerStorage: at('containers'),
+  };
+}

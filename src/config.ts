@@ -1,0 +1,87 @@
+import os from 'node:os';
+import path from 'node:path';
+import { z } from 'zod';
+
+const port = z.number().int().min(0).max(65_535);
+
+/** Every option of the server: file, environment and flags all end here. */
+export const configSchema = z.object({
+  /** Directory for all state of this server. Two servers with different ones do not know of each other. */
+  dataDirectory: z.string().min(1).default(defaultDataDirectory()),
+  /** Directory of the files made by `scripts/setup`; the `build` directory of the checkout when absent. */
+  assetsDirectory: z.string().min(1).optional(),
+  /** Address the control plane listens on. */
+  host: z.string().min(1).default('127.0.0.1'),
+  /** Port of the control plane; 0 picks a free one. */
+  port: port.default(9090),
+  /** Address the microVM endpoints (TLS) listen on. */
+  endpointHost: z.string().min(1).default('127.0.0.1'),
+  /** Port of the microVM endpoints; 0 picks a free one. */
+  endpointPort: port.default(9443),
+  /** Domain below which every microVM has its host name. `localhost` names resolve to this machine in curl and browsers. */
+  endpointDomain: z
+    .string()
+    .regex(/^[a-z0-9-]+(\.[a-z0-9-]+)*$/)
+    .default('microvm.localhost'),
+  region: z
+    .string()
+    .regex(/^[a-z]{2}(-[a-z]+)+-\d$/)
+    .default('us-east-1'),
+  accountId: z
+    .string()
+    .regex(/^\d{12}$/)
+    .default('000000000000'),
+  /** `relaxed` lifts limits where lifting is the point; `aws` keeps every documented one. */
+  profile: z.enum(['relaxed', 'aws']).default('relaxed'),
+  /** `auto` probes by booting a guest; `tcg` and `kvm` skip the probe. */
+  accelerator: z.enum(['auto', 'kvm', 'tcg']).default('auto'),
+  logLevel: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+});
+
+export type Config = z.output<typeof configSchema>;
+export type ConfigInput = z.input<typeof configSchema>;
+
+function defaultDataDirectory(): string {
+  if (process.getuid?.() === 0) return '/var/lib/dormouse';
+  return path.join(process.env['XDG_DATA_HOME'] ?? path.join(os.homedir(), '.local', 'share'), 'dormouse');
+}
+
+const environmentNames: Readonly<Record<string, keyof ConfigInput>> = {
+  DORMOUSE_DATA_DIR: 'dataDirectory',
+  DORMOUSE_ASSETS_DIR: 'assetsDirectory',
+  DORMOUSE_HOST: 'host',
+  DORMOUSE_PORT: 'port',
+  DORMOUSE_ENDPOINT_HOST: 'endpointHost',
+  DORMOUSE_ENDPOINT_PORT: 'endpointPort',
+  DORMOUSE_ENDPOINT_DOMAIN: 'endpointDomain',
+  DORMOUSE_REGION: 'region',
+  DORMOUSE_ACCOUNT_ID: 'accountId',
+  DORMOUSE_PROFILE: 'profile',
+  DORMOUSE_ACCELERATOR: 'accelerator',
+  DORMOUSE_LOG_LEVEL: 'logLevel',
+};
+
+const numeric: ReadonlySet<string> = new Set(['port', 'endpointPort']);
+
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/**
+ * Flags win over environment variables, these over defaults.
+ * @throws {ConfigError} one line per problem, naming the option
+ */
+export function loadConfig(flags: Partial<ConfigInput>, environment: NodeJS.ProcessEnv): Config {
+  const fromEnvironment = Object.entries(environmentNames).flatMap(([variable, option]) => {
+    const value = environment[variable];
+    if (value === undefined || value === '') return [];
+    return [[option, numeric.has(option) ? Number(value) : value] as const];
+  });
+  const given = Object.entries(flags).filter(([, value]) => value !== undefined);
+  const parsed = configSchema.safeParse(Object.fromEntries([...fromEnvironment, ...given]));
+  if (!parsed.success) {
+    const lines = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+    throw new ConfigError(`invalid configuration\n${lines.join('\n')}`);
+  }
+  return { ...parsed.data, dataDirectory: path.resolve(parsed.data.dataDirectory) };
+}

@@ -1,0 +1,271 @@
+/**
+ * Every error a client of the control plane can see. Messages copy the service where they are recorded
+ * (spec section 1.5); a message marked `unrecorded` is our own wording for a case nobody has recorded.
+ */
+
+export type ServiceErrorCode =
+  | 'AccessDeniedException'
+  | 'ConflictException'
+  | 'ExpiredTokenException'
+  | 'IncompleteSignatureException'
+  | 'InsufficientCapacityException'
+  | 'InternalServerException'
+  | 'InvalidClientTokenId'
+  | 'InvalidParameterValueException'
+  | 'InvalidSignatureException'
+  | 'MissingAuthenticationTokenException'
+  | 'NotImplementedException'
+  | 'RequestEntityTooLargeException'
+  | 'ResourceConflictException'
+  | 'ResourceNotFoundException'
+  | 'SerializationException'
+  | 'ServiceQuotaExceededException'
+  | 'ThrottlingException'
+  | 'TooManyRequestsException'
+  | 'UnknownOperationException'
+  | 'UnrecognizedClientException'
+  | 'ValidationException';
+
+const httpStatus: Readonly<Record<ServiceErrorCode, number>> = {
+  AccessDeniedException: 403,
+  ConflictException: 409,
+  ExpiredTokenException: 403,
+  IncompleteSignatureException: 400,
+  InsufficientCapacityException: 500,
+  InternalServerException: 500,
+  InvalidClientTokenId: 403,
+  InvalidParameterValueException: 400,
+  InvalidSignatureException: 403,
+  MissingAuthenticationTokenException: 403,
+  NotImplementedException: 501,
+  RequestEntityTooLargeException: 413,
+  ResourceConflictException: 409,
+  ResourceNotFoundException: 404,
+  SerializationException: 400,
+  ServiceQuotaExceededException: 402,
+  ThrottlingException: 429,
+  TooManyRequestsException: 429,
+  UnknownOperationException: 404,
+  UnrecognizedClientException: 403,
+  ValidationException: 400,
+};
+
+export interface ServiceErrorOptions {
+  /** Further members of the error body, such as `resourceId: null`. */
+  readonly members?: Readonly<Record<string, string | number | null>>;
+  readonly retryAfterSeconds?: number;
+  readonly cause?: unknown;
+}
+
+/** A failure with a place on the wire: an error type, an HTTP status and a message meant for the client. */
+export class ServiceError extends Error {
+  override readonly name = 'ServiceError';
+  readonly code: ServiceErrorCode;
+  readonly members: Readonly<Record<string, string | number | null>>;
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(code: ServiceErrorCode, message: string, options: ServiceErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.members = options.members ?? {};
+    this.retryAfterSeconds = options.retryAfterSeconds;
+  }
+
+  get status(): number {
+    return httpStatus[this.code];
+  }
+}
+
+const noResource = { resourceId: null, resourceType: null } as const;
+const noQuota = { quotaCode: null, serviceCode: null, ...noResource } as const;
+
+export function validation(message: string): ServiceError {
+  return new ServiceError('ValidationException', message);
+}
+
+export function microvmNotFound(microvmId: string): ServiceError {
+  return new ServiceError('ResourceNotFoundException', `MicroVM not found: ${microvmId}`, {
+    members: noResource,
+  });
+}
+
+export function imageNotFound(imageArn: string): ServiceError {
+  return new ServiceError(
+    'ResourceNotFoundException',
+    `MicroVMImage not found for MicroVMImageID: ${imageArn}`,
+    { members: noResource },
+  );
+}
+
+export function imageVersionNotFound(imageArn: string, version: string): ServiceError {
+  return new ServiceError(
+    'ResourceNotFoundException',
+    `MicroVMImage not found for MicroVMImage: ${imageArn}, Version: ${version}`,
+    { members: noResource },
+  );
+}
+
+/** Wording unrecorded; the type is modelled. */
+export function imageBuildNotFound(imageArn: string, version: string, buildId: string): ServiceError {
+  return new ServiceError(
+    'ResourceNotFoundException',
+    `MicroVMImage build not found for MicroVMImage: ${imageArn}, Version: ${version}, Build: ${buildId}`,
+    { members: noResource },
+  );
+}
+
+export function noActiveVersion(imageArn: string, version: string | undefined): ServiceError {
+  const suffix = version === undefined ? '' : ` and version ${version}`;
+  return new ServiceError(
+    'ResourceNotFoundException',
+    `No active version found for MicroVM image ${imageArn}${suffix}`,
+    { members: noResource },
+  );
+}
+
+export function microvmTerminated(microvmId: string): ServiceError {
+  return validation(`The MicroVM ${microvmId} has been terminated and its state cannot be changed.`);
+}
+
+/** Unrecorded: what the service says to a state change that arrives at a wrong moment. */
+export function microvmBusy(microvmId: string, state: string): ServiceError {
+  return new ServiceError(
+    'ConflictException',
+    `The MicroVM ${microvmId} is in state ${state} and cannot be changed now. Try again when it is RUNNING or SUSPENDED.`,
+    { members: noResource },
+  );
+}
+
+export function managedImageVersionUnavailable(baseImageArn: string, version: string): ServiceError {
+  return validation(`No managed MicroVM Image with arn ${baseImageArn} and version ${version} is available`);
+}
+
+export function imageNameTaken(name: string): ServiceError {
+  return validation(`A MicroVM image with the name '${name}' already exists in this account`);
+}
+
+export function imageHasLiveMicrovms(): ServiceError {
+  return validation('Cannot delete microvm image with running microvms.');
+}
+
+export function imageBusyForDelete(imageArn: string): ServiceError {
+  return validation(`Cannot delete MicroVM image in its current state: ${imageArn}`);
+}
+
+export function imageBusyForUpdate(imageArn: string): ServiceError {
+  return validation(`Cannot update MicroVM Image in its current state: ${imageArn}`);
+}
+
+export function imageAlreadyInState(state: string): ServiceError {
+  return new ServiceError('ConflictException', `MicroVM Image is already in state: ${state}`, {
+    members: noResource,
+  });
+}
+
+export function lastImageVersion(): ServiceError {
+  return validation('This is the last version. Please delete the entire image');
+}
+
+export function unsupportedMemorySize(
+  requested: number,
+  baseImageArn: string,
+  supported: readonly number[],
+): ServiceError {
+  return validation(
+    `The requested memory size of ${requested} MiB is not supported by base MicroVM image ${baseImageArn}. ` +
+      `Supported memory sizes in MiB are: [${supported.join(', ')}].`,
+  );
+}
+
+export function readyHookRequired(): ServiceError {
+  return validation(
+    'The ready (/ready) MicroVM image hook must be enabled when any MicroVM lifecycle hook (run, resume, suspend, or terminate) is enabled. ' +
+      'The ready hook signals when the application has finished initializing so the snapshot is taken in a ready state.',
+  );
+}
+
+/** Wording unrecorded; the service requires an explicit port (spec section 1.5). */
+export function hookPortRequired(): ServiceError {
+  return validation('The hooks port must be specified when any hook is enabled.');
+}
+
+export function runHookRequired(): ServiceError {
+  return validation('The run hook must be enabled in the MicroVM image to pass the run hook payload');
+}
+
+export function reservedEnvironmentVariable(key: string): ServiceError {
+  return validation(`Environment variable key '${key}' is reserved`);
+}
+
+export function shellConnectorRequired(): ServiceError {
+  return validation('Shell access requires SHELL_INGRESS network connector to be configured on the MicroVM.');
+}
+
+export function exclusiveAllIngress(): ServiceError {
+  return validation(
+    'ALL_INGRESS cannot be combined with other ingress network connectors; use HTTP_INGRESS and/or SHELL_INGRESS instead',
+  );
+}
+
+export function malformedConnectorArn(): ServiceError {
+  return validation('Malformed network connector ARN');
+}
+
+export function unknownManagedConnector(arn: string): ServiceError {
+  return validation(`Unrecognized managed network connector ARN: ${arn}`);
+}
+
+export function malformedArn(): ServiceError {
+  return validation("Malformed ARN - doesn't start with 'arn:'");
+}
+
+export function invalidArnFormat(value: string): ServiceError {
+  return validation(`Invalid ARN format: ${value}`);
+}
+
+export function invalidArtifactUri(): ServiceError {
+  return validation('CodeArtifact URI must be a valid S3 URI in the format: s3://<bucket>/<key>');
+}
+
+export function tokenTooLong(minutes: number, maximum: number): ServiceError {
+  return validation(`ExpirationMinutes ${minutes} exceeded max allowed of ${maximum}.`);
+}
+
+export function clientTokenReused(): ServiceError {
+  return new ServiceError(
+    'ConflictException',
+    'The client token was already used with different request parameters.',
+    { members: noResource },
+  );
+}
+
+export function memoryQuotaExceeded(): ServiceError {
+  return new ServiceError(
+    'ServiceQuotaExceededException',
+    'The base maximum allocated memory limit has been reached for this account.',
+    { members: noQuota },
+  );
+}
+
+export function concurrentBuildQuotaExceeded(accountId: string): ServiceError {
+  return new ServiceError(
+    'ServiceQuotaExceededException',
+    `Account ${accountId} has reached the maximum number of concurrent builds allowed.`,
+    { members: noQuota },
+  );
+}
+
+export function insufficientCapacity(message: string): ServiceError {
+  return new ServiceError('InsufficientCapacityException', message);
+}
+
+export function internalFailure(cause: unknown): ServiceError {
+  return new ServiceError('InternalServerException', 'Internal server error. Please try again.', { cause });
+}
+
+export function notImplemented(operation: string): ServiceError {
+  return new ServiceError(
+    'NotImplementedException',
+    `${operation} is not available in this version of Dormouse.`,
+  );
+}

@@ -1,0 +1,124 @@
+import type { Duplex } from 'node:stream';
+
+/** What the guest runs as its application: the container's process as resolved from the image. */
+export interface AppSpec {
+  /** ENTRYPOINT followed by CMD; the first word is looked up in the PATH of `env`. Never empty. */
+  readonly argv: readonly string[];
+  /** Complete environment of the process, as `NAME: value`. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Absolute path in the image; created when absent. */
+  readonly workdir: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly supplementaryGids: readonly number[];
+  readonly hostname: string;
+  /** `default` is the bounded set a container gets (spec section 8); `all` is every capability. */
+  readonly capabilities: 'default' | 'all';
+}
+
+export type AppStatus =
+  | { readonly state: 'not-started' }
+  | { readonly state: 'running' }
+  /** `signal` is 0 unless a signal ended the process; `code` is then 128 + signal. */
+  | { readonly state: 'exited'; readonly code: number; readonly signal: number };
+
+/** Host-chosen identity a guest must take on after every launch, resume and fork. */
+export interface GuestIdentity {
+  /** Wall clock to set, milliseconds since the epoch; read as late as possible by the caller. */
+  readonly wallClockMs: () => number;
+  /** Fresh random bytes credited to the guest kernel's generator, which is then reseeded. */
+  readonly entropy: Uint8Array;
+  /** New host name of the application's UTS namespace; unchanged when absent. */
+  readonly hostname?: string;
+}
+
+export interface GuestStats {
+  readonly memoryTotalBytes: number;
+  readonly memoryAvailableBytes: number;
+  /** CPU time spent by the guest since boot, in seconds (user + system). */
+  readonly cpuSeconds: number;
+  readonly uptimeSeconds: number;
+}
+
+export interface ExecSpec {
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly workdir: string;
+  readonly uid: number;
+  readonly gid: number;
+  /** Allocates a PTY of this size; otherwise stdin, stdout and stderr are separate. */
+  readonly pty?: { readonly columns: number; readonly rows: number };
+}
+
+/** One process started in the application's namespaces. Closing the session hangs the process up. */
+export interface ExecSession {
+  /** Write side is the process's stdin (end it to send EOF), read side its stdout (or the PTY). */
+  readonly stdio: Duplex;
+  /** Absent output with a PTY, where stderr is part of `stdio`. */
+  readonly stderr: NodeJS.ReadableStream;
+  readonly exit: Promise<{ readonly code: number; readonly signal: number }>;
+  resize(columns: number, rows: number): void;
+  signal(signal: number): void;
+  close(): void;
+}
+
+export type LogListener = (source: 'stdout' | 'stderr', chunk: Uint8Array) => void;
+
+/**
+ * The host's end of one guest agent session. Everything the guest says is untrusted: frames are bounded,
+ * malformed ones end the session with {@link GuestProtocolError}.
+ */
+export interface GuestAgent {
+  /** Version string the agent was built with; recorded in snapshots. */
+  readonly build: string;
+  /** Settles once the session is over, for whatever reason; never rejects. */
+  readonly closed: Promise<void>;
+
+  /** Starts the application. Allowed once in the life of a guest. */
+  startApp(spec: AppSpec): Promise<void>;
+  appStatus(): Promise<AppStatus>;
+  /** Resolves when the application's main process has exited (at once if it already has). Rejects when the session ends first. */
+  appExit(): Promise<Extract<AppStatus, { state: 'exited' }>>;
+  /** Output of the application. The agent buffers a bounded amount while no listener is attached. */
+  onLog(listener: LogListener): void;
+
+  /**
+   * Connects to a TCP port of the guest from 127.0.0.1 inside it, so that loopback listeners are reachable.
+   * @throws {GuestConnectError} the guest refused, with its errno name.
+   */
+  connect(port: number, signal?: AbortSignal): Promise<Duplex>;
+  exec(spec: ExecSpec): Promise<ExecSession>;
+
+  /** Sets the clock, credits entropy, reseeds and renames. Call after every launch and resume. */
+  assumeIdentity(identity: GuestIdentity): Promise<void>;
+  stats(): Promise<GuestStats>;
+  /** TCP ports in LISTEN state in the application's network namespace. */
+  listeningPorts(): Promise<readonly number[]>;
+  /** Flushes file systems to the disk; with `dropCaches` also gives clean page cache back. */
+  sync(options: { readonly dropCaches: boolean }): Promise<void>;
+
+  /**
+   * Ends the session in an orderly way right before the VM is paused: streams are closed in the guest and the
+   * channel holds no half-written frame, so that the next session starts at once.
+   */
+  quiesce(): Promise<void>;
+  /** Drops the session without a word. */
+  close(): void;
+}
+
+/** The guest broke the agent protocol, did not answer in time, or went away. */
+export class GuestProtocolError extends Error {
+  override readonly name = 'GuestProtocolError';
+}
+
+/** Nothing accepted the connection inside the guest. */
+export class GuestConnectError extends Error {
+  override readonly name = 'GuestConnectError';
+  /** Such as `ECONNREFUSED`. */
+  readonly errno: string;
+
+  constructor(port: number, errno: string) {
+    super(`the guest refused a connection to port ${port}: ${errno}`);
+    this.errno = errno;
+  }
+}

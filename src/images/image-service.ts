@@ -1,0 +1,85 @@
+import type {
+  Image,
+  ImageBuild,
+  ImageConfiguration,
+  ImageVersion,
+  ImageVersionStatus,
+} from '../model/image.ts';
+
+/** A page of results, and where the next one starts: an internal position the API wraps into an opaque token. */
+export interface Page<Item> {
+  readonly items: readonly Item[];
+  readonly next: string | undefined;
+}
+
+export interface PageRequest {
+  readonly limit: number;
+  readonly after: string | undefined;
+}
+
+/** Create and Update after syntax checks; absent members are undefined, defaults not yet filled in. */
+export interface ImageInput {
+  readonly baseImageArn: string;
+  readonly baseImageVersion?: string | undefined;
+  readonly buildRoleArn: string;
+  readonly description?: string | undefined;
+  readonly codeArtifact: ImageConfiguration['codeArtifact'];
+  readonly logging?: ImageConfiguration['logging'] | undefined;
+  readonly egressNetworkConnectors?: readonly string[] | undefined;
+  readonly cpuConfigurations?: ImageConfiguration['cpuConfigurations'] | undefined;
+  readonly resources?: readonly { readonly minimumMemoryInMiB: number }[] | undefined;
+  readonly additionalOsCapabilities?: ImageConfiguration['additionalOsCapabilities'] | undefined;
+  readonly hooks?: ImageConfiguration['hooks'] | undefined;
+  readonly environmentVariables?: ImageConfiguration['environmentVariables'] | undefined;
+  readonly clientToken?: string | undefined;
+}
+
+export interface ImageAndVersion {
+  readonly image: Image;
+  readonly version: ImageVersion;
+}
+
+/**
+ * Images and their versions. Every method throws {@link ServiceError} from `errors.ts` with the recorded
+ * text for what the service refuses (spec sections 1.5 to 1.7). Identifiers are ARNs; a bare image name is
+ * accepted as an extension.
+ */
+export interface ImageService {
+  /** Registers the image in CREATING with version "1.0" and starts its build. */
+  create(
+    input: ImageInput & {
+      readonly name: string;
+      readonly tags?: Readonly<Record<string, string>> | undefined;
+    },
+  ): Promise<ImageAndVersion>;
+  /** Full replacement: members left out are cleared. Starts the build of the next version. */
+  update(identifier: string, input: ImageInput): Promise<ImageAndVersion>;
+  get(identifier: string): Promise<Image>;
+  list(page: PageRequest, nameFilter: string | undefined): Promise<Page<Image>>;
+  /** Returns at once with the image in DELETING; the rest happens in the background. */
+  delete(identifier: string): Promise<Image>;
+
+  getVersion(identifier: string, version: string): Promise<ImageVersion>;
+  listVersions(identifier: string, page: PageRequest): Promise<Page<ImageVersion>>;
+  setVersionStatus(identifier: string, version: string, status: ImageVersionStatus): Promise<ImageVersion>;
+  deleteVersion(identifier: string, version: string): Promise<ImageVersion>;
+
+  listBuilds(identifier: string, version: string, page: PageRequest): Promise<Page<ImageBuild>>;
+  getBuild(identifier: string, version: string, buildId: string): Promise<ImageBuild>;
+
+  tag(imageArn: string, tags: Readonly<Record<string, string>>): Promise<void>;
+  untag(imageArn: string, keys: readonly string[]): Promise<void>;
+
+  /**
+   * The version a launch uses: the named one, or the newest runnable one.
+   * @throws {ServiceError} No active version found …
+   */
+  runnableVersion(identifier: string, version: string | undefined): Promise<ImageVersion>;
+  /** Directory of the VMM snapshot of a SUCCESSFUL version. */
+  snapshotDirectory(version: Pick<ImageVersion, 'imageArn' | 'imageVersion'>): string;
+
+  /** After a restart: fails what was being built, finishes what was being deleted, removes orphaned files. */
+  recover(): Promise<void>;
+  /** Stops running builds and waits for them. */
+  close(): Promise<void>;
+}

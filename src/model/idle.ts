@@ -1,0 +1,33 @@
+import { type Microvm, terminationReasons } from './microvm.ts';
+
+/** What the passage of time asks for, and when; `at` in milliseconds since the epoch. */
+export interface Due {
+  readonly at: number;
+  readonly action: { readonly type: 'suspend' } | { readonly type: 'terminate'; readonly reason: string };
+}
+
+/**
+ * The next thing time alone will do to a microVM (spec sections 4.1 and 4.4), or undefined for one that is
+ * past acting. `lastActivityAt` counts bytes across the endpoint in either direction.
+ */
+export function nextDue(vm: Microvm, lastActivityAt: number): Due | undefined {
+  if (vm.state !== 'RUNNING' && vm.state !== 'SUSPENDED') return undefined;
+  const lifetime: Due = {
+    at: vm.startedAt + vm.maximumDurationInSeconds * 1000,
+    action: { type: 'terminate', reason: terminationReasons.lifetime },
+  };
+  const policy = policyDue(vm, lastActivityAt);
+  return policy !== undefined && policy.at < lifetime.at ? policy : lifetime;
+}
+
+function policyDue(vm: Microvm, lastActivityAt: number): Due | undefined {
+  const policy = vm.idlePolicy;
+  if (policy === null) return undefined;
+  const expire = { type: 'terminate', reason: terminationReasons.lifetime } as const;
+  if (vm.state === 'SUSPENDED') {
+    const since = vm.suspendedAt ?? vm.startedAt;
+    return { at: since + policy.suspendedDurationSeconds * 1000, action: expire };
+  }
+  const idleAt = lastActivityAt + policy.maxIdleDurationSeconds * 1000;
+  return { at: idleAt, action: policy.suspendedDurationSeconds === 0 ? expire : { type: 'suspend' } };
+}

@@ -1,0 +1,132 @@
+import type { Duplex } from 'node:stream';
+
+export type VmmKind = 'qemu' | 'firecracker' | 'gvisor';
+export type Accelerator = 'kvm' | 'tcg' | 'systrap';
+export type Architecture = 'x86_64' | 'arm64';
+
+export interface MachineShape {
+  readonly memoryMib: number;
+  readonly vcpus: number;
+}
+
+/** Everything a snapshot depends on. Restoring on a host where any of it differs is refused. */
+export interface SnapshotOrigin {
+  readonly vmm: VmmKind;
+  readonly vmmVersion: string;
+  readonly accelerator: Accelerator;
+  readonly architecture: Architecture;
+  readonly machineType: string;
+  readonly cpuModel: string;
+  /** SHA-256 of the guest kernel and of the initrd that carries the agent. */
+  readonly kernelDigest: string;
+  readonly initrdDigest: string;
+}
+
+/** Written as `manifest.json`, last, into a snapshot directory: a directory without it is not a snapshot. */
+export interface SnapshotManifest {
+  readonly formatVersion: 1;
+  readonly id: string;
+  readonly origin: SnapshotOrigin;
+  readonly shape: MachineShape;
+  readonly memoryBytes: number;
+  readonly diskBytes: number;
+  readonly deviceStateBytes: number;
+}
+
+/** What one suspend stored: only what differs from the snapshot the VM came from. */
+export interface DifferenceStats {
+  readonly memoryBytes: number;
+  readonly diskBytes: number;
+  readonly deviceStateBytes: number;
+}
+
+export interface BootRequest {
+  /** Absolute, existing, private to this VM; the VMM keeps its sockets, logs and overlay disk here. */
+  readonly directory: string;
+  /** Raw ext4 image, never written to: the VM gets a copy-on-write overlay. */
+  readonly rootDisk: string;
+  readonly shape: MachineShape;
+}
+
+export interface LaunchRequest {
+  readonly directory: string;
+  /** Directory of a complete snapshot (see {@link VmmInstance.snapshot}). */
+  readonly snapshot: string;
+  /** Leave the virtual CPUs stopped; {@link VmmInstance.unpause} starts them. */
+  readonly paused?: boolean;
+}
+
+export interface VmmUsage {
+  readonly residentBytes: number;
+  /** Proportional set size: shared pages divided among those that map them. */
+  readonly proportionalBytes: number;
+  readonly cpuSeconds: number;
+}
+
+export interface VmmExit {
+  /** One line for a person: the exit code or signal and the last words of the VMM. */
+  readonly reason: string;
+}
+
+/** One live VMM process and the VM inside it. It outlives the server: see {@link Vmm.adopt}. */
+export interface VmmInstance {
+  readonly pid: number;
+  readonly directory: string;
+  /** Settles when the process is gone, whoever ended it; never rejects. */
+  readonly exited: Promise<VmmExit>;
+
+  /** Byte stream to the guest agent. The guest sees one connection at a time. */
+  connectAgent(): Promise<Duplex>;
+
+  /** Stops the virtual CPUs and flushes the disk to the host's files. Idempotent. */
+  pause(): Promise<void>;
+  unpause(): Promise<void>;
+
+  /**
+   * Makes `target` (a directory that does not exist yet) an immutable snapshot of a VM started by
+   * {@link Vmm.boot}, and ends the VM. Durable when it resolves.
+   */
+  snapshot(target: string): Promise<SnapshotManifest>;
+
+  /**
+   * Stores what differs from the snapshot in the VM's directory and ends the process: afterwards the VM
+   * uses no CPU and no memory, and {@link Vmm.resume} continues it. Durable when it resolves.
+   * On failure the VM is left paused and intact, and an earlier difference is untouched.
+   */
+  suspend(): Promise<DifferenceStats>;
+
+  usage(): Promise<VmmUsage>;
+  /** Ends the process at once and waits until it is gone. Idempotent. */
+  kill(): Promise<void>;
+}
+
+/** A way to run VMs. Implementations pass the contract suite in `test/contract/`. */
+export interface Vmm {
+  readonly origin: SnapshotOrigin;
+
+  /** Boots a VM from a root disk; resolves once the virtual CPUs run (not once the guest is up). */
+  boot(request: BootRequest): Promise<VmmInstance>;
+  /**
+   * Starts a new VM from a snapshot: memory mapped privately, disk copy-on-write, generation id fresh.
+   * @throws {SnapshotIncompatibleError} the snapshot was made with something else.
+   */
+  launch(request: LaunchRequest): Promise<VmmInstance>;
+  /** Continues a VM suspended in `directory`, from `snapshot` plus its difference, with a fresh generation id. */
+  resume(request: LaunchRequest): Promise<VmmInstance>;
+  /** Re-attaches to the process left in `directory` by an earlier server; undefined when none is alive. */
+  adopt(directory: string): Promise<VmmInstance | undefined>;
+}
+
+export class VmmError extends Error {
+  override readonly name: string = 'VmmError';
+}
+
+/** The snapshot needs another VMM, version, accelerator, CPU model, kernel or agent: rebuild the image version. */
+export class SnapshotIncompatibleError extends VmmError {
+  override readonly name = 'SnapshotIncompatibleError';
+}
+
+/** A snapshot or difference on disk is damaged or incomplete. */
+export class SnapshotCorruptError extends VmmError {
+  override readonly name = 'SnapshotCorruptError';
+}
