@@ -1,0 +1,121 @@
+import type { Insertable, Selectable } from 'kysely';
+
+/**
+ * Tables of the metadata store. Times are epoch milliseconds, structured values JSON text, flags 0 or 1.
+ * The same statements serve SQLite and PostgreSQL.
+ */
+export interface Database {
+  images: ImagesTable;
+  image_versions: ImageVersionsTable;
+  image_builds: ImageBuildsTable;
+  microvms: MicrovmsTable;
+  client_tokens: ClientTokensTable;
+  settings: SettingsTable;
+  s3_buckets: S3BucketsTable;
+  s3_objects: S3ObjectsTable;
+  s3_uploads: S3UploadsTable;
+}
+
+export interface ImagesTable {
+  image_arn: string;
+  id: string;
+  name: string;
+  state: string;
+  latest_active_version: string | null;
+  latest_failed_version: string | null;
+  next_version: number;
+  tags: string;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface ImageVersionsTable {
+  image_arn: string;
+  /** Number behind the label: 1 for `"1.0"`. */
+  version: number;
+  state: string;
+  status: string;
+  state_reason: string | null;
+  configuration: string;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface ImageBuildsTable {
+  build_id: string;
+  image_arn: string;
+  version: number;
+  state: string;
+  architecture: string;
+  state_reason: string | null;
+  snapshot_sizes: string | null;
+  created_at: number;
+}
+
+export interface MicrovmsTable {
+  microvm_id: string;
+  endpoint_id: string;
+  state: string;
+  state_reason: string | null;
+  image_arn: string;
+  image_version: string;
+  execution_role_arn: string | null;
+  idle_policy: string | null;
+  logging: string | null;
+  maximum_duration_seconds: number;
+  ingress_connectors: string;
+  egress_connectors: string;
+  memory_mib: number;
+  /** Kept only until the run hook was answered. */
+  run_hook_payload: string | null;
+  started_at: number;
+  suspended_at: number | null;
+  terminated_at: number | null;
+  last_activity_at: number;
+}
+
+export interface ClientTokensTable {
+  /** Operation the token belongs to, such as `RunMicrovm`. */
+  scope: string;
+  token: string;
+  /** SHA-256 of the request's parameters in canonical form. */
+  parameters_digest: string;
+  /** What the first request made: a microVM id, or an image ARN and version. */
+  resource: string;
+  created_at: number;
+}
+
+export interface SettingsTable {
+  name: string;
+  value: string;
+}
+
+export interface S3BucketsTable {
+  name: string;
+  created_at: number;
+}
+
+export interface S3ObjectsTable {
+  bucket: string;
+  key: string;
+  /** File name of the content below the bucket's directory. */
+  blob: string;
+  size: number;
+  etag: string;
+  content_type: string | null;
+  /** User metadata, checksums and further headers to give back. */
+  metadata: string;
+  modified_at: number;
+}
+
+export interface S3UploadsTable {
+  upload_id: string;
+  bucket: string;
+  key: string;
+  content_type: string | null;
+  metadata: string;
+  created_at: number;
+}
+
+export type MicrovmRow = Selectable<MicrovmsTable>;
+export type NewMicrovmRow = Insertable<MicrovmsTable>;
