@@ -84,9 +84,10 @@ export interface GuestAgent {
 
   /**
    * Connects to a TCP port of the guest from 127.0.0.1 inside it, so that loopback listeners are reachable.
+   * @param onTraffic called whenever payload crosses the stream in either direction
    * @throws {GuestConnectError} the guest refused, with its errno name.
    */
-  connect(port: number, signal?: AbortSignal): Promise<Duplex>;
+  connect(port: number, signal?: AbortSignal, onTraffic?: () => void): Promise<Duplex>;
   exec(spec: ExecSpec): Promise<ExecSession>;
 
   /** Sets the clock, credits entropy, reseeds and renames. Call after every launch and resume. */

@@ -113,6 +113,8 @@ export interface Vmm {
   launch(request: LaunchRequest): Promise<VmmInstance>;
   /** Continues a VM suspended in `directory`, from `snapshot` plus its difference, with a fresh generation id. */
   resume(request: LaunchRequest): Promise<VmmInstance>;
+  /** Whether `directory` holds a complete difference that {@link Vmm.resume} can continue from. */
+  isSuspended(directory: string): Promise<boolean>;
   /** Re-attaches to the process left in `directory` by an earlier server; undefined when none is alive. */
   adopt(directory: string): Promise<VmmInstance | undefined>;
 }
