@@ -38,6 +38,19 @@ export class MicrovmUnreachableError extends Error {
   }
 }
 
+/** What the host knows about a microVM beyond the service's own description; an extension. */
+export interface MicrovmDetails {
+  readonly microvm: Microvm;
+  /** Process id of the VMM; null while there is none. */
+  readonly vmmPid: number | null;
+  readonly residentBytes: number | null;
+  readonly proportionalBytes: number | null;
+  readonly cpuSeconds: number | null;
+  /** Space the VM takes on the host's disk. */
+  readonly diskBytes: number;
+  readonly lastActivityAt: number | null;
+}
+
 /**
  * The life of microVMs. Methods throw {@link ServiceError} with the recorded texts (spec sections 1.5, 1.6).
  * Calls that meet a transition under way wait for it; they never fail for having come at the wrong moment.
@@ -61,6 +74,8 @@ export interface MicrovmService {
    * @throws {MicrovmUnreachableError}
    */
   connect(microvmId: string, port: number, signal: AbortSignal): Promise<Duplex>;
+
+  inspect(microvmId: string): Promise<MicrovmDetails>;
 
   /** Whether any VM that is not yet TERMINATED uses the image (or the version of it). */
   hasLive(imageArn: string, imageVersion?: string): Promise<boolean>;

@@ -1,0 +1,381 @@
+import type { Duplex } from 'node:stream';
+import { microvmTerminated } from '../errors.ts';
+import { GuestConnectError, GuestProtocolError } from '../guest/guest-agent.ts';
+import { nextDue } from '../model/idle.ts';
+import { applyEvent, type Microvm, type MicrovmEvent, terminationReasons } from '../model/microvm.ts';
+import type { Engine } from './engine.ts';
+import { HookFailedError } from './lifecycle-hooks.ts';
+import {
+  attach,
+  discardGuest,
+  greetResumed,
+  greetTerminating,
+  type LiveGuest,
+  launchGuest,
+  resumeGuest,
+  suspendGuest,
+} from './live-guest.ts';
+import { MicrovmUnreachableError } from './microvm-service.ts';
+import { SerialQueue } from './serial-queue.ts';
+
+/** A request meets at most this many changes of state before it is told so. */
+const connectAttempts = 8;
+
+/**
+ * The one owner of one microVM's transitions. They run one after another; each is stored before anyone can
+ * see its effect. Callers that come while one is under way wait for it and look again.
+ */
+export class MicrovmController {
+  readonly #engine: Engine;
+  readonly #queue = new SerialQueue();
+  #vm: Microvm;
+  #live: LiveGuest | undefined;
+  #lastActivityAt: number;
+  #waking: Promise<void> | undefined;
+
+  constructor(engine: Engine, vm: Microvm) {
+    this.#engine = engine;
+    this.#vm = vm;
+    this.#lastActivityAt = engine.clock.now();
+  }
+
+  get vm(): Microvm {
+    return this.#vm;
+  }
+
+  get live(): LiveGuest | undefined {
+    return this.#live;
+  }
+
+  get lastActivityAt(): number {
+    return this.#lastActivityAt;
+  }
+
+  /** PENDING → RUNNING, or TERMINATED with the reason of the failure. */
+  launch(): Promise<void> {
+    return this.#queue.run(async (signal) => {
+      if (this.#vm.state !== 'PENDING') return;
+      try {
+        this.#adoptGuest(await launchGuest(this.#engine, this.#vm, signal));
+        await this.#commit({ type: 'launched' });
+      } catch (error) {
+        if (signal.aborted) return;
+        await this.#fail(error, terminationReasons.launchFailed);
+      }
+    });
+  }
+
+  /**
+   * Resolves once SUSPENDING is stored, or at once where there is nothing to do (spec section 1.6).
+   * @throws {ServiceError} the VM has been terminated
+   */
+  async suspend(): Promise<void> {
+    const begun = Promise.withResolvers<void>();
+    const done = this.#queue.run(async (signal) => {
+      if (isEnding(this.#vm)) throw microvmTerminated(this.#vm.microvmId);
+      if (this.#vm.state !== 'RUNNING') return;
+      await this.#suspend(signal, begun.resolve);
+    });
+    await Promise.race([begun.promise, done]);
+    done.catch((error: unknown) => this.#report(error, 'suspend failed'));
+  }
+
+  /**
+   * Resolves when the VM runs, however it came to.
+   * @throws {ServiceError} the VM has been terminated, before or by the attempt
+   */
+  async resume(): Promise<void> {
+    await this.#wake();
+    if (isEnding(this.#vm)) throw microvmTerminated(this.#vm.microvmId);
+  }
+
+  /** Resolves once TERMINATING is stored. Cuts short what is under way. */
+  async terminate(reason: string): Promise<void> {
+    const begun = Promise.withResolvers<void>();
+    const done = this.#queue.interrupt(async () => {
+      if (isEnding(this.#vm)) return;
+      await this.#terminate(reason, begun.resolve);
+    });
+    await Promise.race([begun.promise, done]);
+    done.catch((error: unknown) => this.#report(error, 'terminate failed'));
+  }
+
+  /** See {@link MicrovmService.connect}. */
+  async connect(port: number, signal: AbortSignal): Promise<Duplex> {
+    for (let attempt = 0; attempt < connectAttempts; attempt += 1) {
+      signal.throwIfAborted();
+      const live = this.#vm.state === 'RUNNING' ? this.#live : undefined;
+      if (live === undefined) {
+        await abortable(this.#becomeReachable(), signal);
+        continue;
+      }
+      this.#touch();
+      try {
+        return await live.agent.connect(port, signal, this.#touch);
+      } catch (error) {
+        if (error instanceof GuestConnectError) {
+          throw new MicrovmUnreachableError('APP_CONNECT_FAILED', error.message);
+        }
+        if (!(error instanceof GuestProtocolError)) throw error;
+        await abortable(this.#queue.idle(), signal);
+      }
+    }
+    throw new MicrovmUnreachableError('BAD_GATEWAY', 'the microVM changes state too often to be reached');
+  }
+
+  /** Does what time asks for, if it still does. */
+  onDeadline(): Promise<void> {
+    return this.#queue.run(async (signal) => {
+      const due = nextDue(this.#vm, this.#lastActivityAt);
+      if (due === undefined || due.at > this.#engine.clock.now()) return this.#noteDeadline();
+      if (due.action.type === 'suspend') return await this.#suspend(signal, () => undefined);
+      await this.#terminate(due.action.reason, () => undefined);
+    });
+  }
+
+  /** Brings a VM found in the store after a restart to a state that is true (design section 2). */
+  recover(): Promise<void> {
+    return this.#queue
+      .run(async (signal) => {
+        const { vmm } = this.#engine;
+        const directory = this.#engine.directoryOf(this.#vm.microvmId);
+        const instance = await vmm.adopt(directory);
+        const asleep = await vmm.isSuspended(directory);
+        switch (this.#vm.state) {
+          case 'PENDING':
+            await instance?.kill();
+            return;
+          case 'TERMINATING':
+            return await this.#finishTermination(
+              this.#vm.stateReason ?? terminationReasons.requested,
+              undefined,
+            );
+          case 'TERMINATED':
+            return;
+          case 'SUSPENDING':
+            if (asleep) {
+              await instance?.kill();
+              return await this.#commit({ type: 'suspend-finished' });
+            }
+            if (instance === undefined) return await this.#lose();
+            await instance.unpause();
+            this.#adoptGuest(await attach(this.#engine, this.#vm, instance, signal));
+            return await this.#commit({ type: 'suspend-abandoned' });
+          case 'SUSPENDED': {
+            if (asleep) {
+              await instance?.kill();
+              return this.#noteDeadline();
+            }
+            if (instance === undefined) return await this.#lose();
+            await instance.unpause();
+            const live = await attach(this.#engine, this.#vm, instance, signal);
+            await greetResumed(this.#engine, this.#vm, live, signal);
+            this.#adoptGuest(live);
+            return await this.#commit({ type: 'resumed' });
+          }
+          case 'RUNNING':
+            if (instance === undefined) return await this.#lose();
+            await instance.unpause();
+            this.#adoptGuest(await attach(this.#engine, this.#vm, instance, signal));
+            return this.#noteDeadline();
+        }
+      })
+      .catch(async (error: unknown) => {
+        this.#report(error, 'recovery failed');
+        await this.#queue.run(() => this.#lose());
+      });
+  }
+
+  /** Waits for the transition under way and lets go of the VM without ending it. */
+  async release(): Promise<void> {
+    await this.#queue.idle();
+    const live = this.#live;
+    this.#live = undefined;
+    live?.agent.close();
+    await live?.logs?.end();
+  }
+
+  async #becomeReachable(): Promise<void> {
+    switch (this.#vm.state) {
+      case 'PENDING':
+      case 'SUSPENDING':
+      case 'RUNNING':
+        return await this.#queue.idle();
+      case 'SUSPENDED':
+        if (this.#vm.idlePolicy?.autoResumeEnabled !== true) {
+          throw new MicrovmUnreachableError(
+            'MICROVM_SUSPENDED',
+            'the microVM is suspended and does not wake by itself',
+          );
+        }
+        return await this.#wake();
+      case 'TERMINATING':
+        throw new MicrovmUnreachableError('BAD_GATEWAY', 'the microVM is terminating');
+      case 'TERMINATED':
+        throw new MicrovmUnreachableError('MICROVM_CONNECT_FAILED', 'the microVM has been terminated');
+    }
+  }
+
+  /** One wake however many ask for it. */
+  #wake(): Promise<void> {
+    this.#waking ??= this.#queue
+      .run(async (signal) => {
+        if (this.#vm.state !== 'SUSPENDED') return;
+        try {
+          this.#adoptGuest(await resumeGuest(this.#engine, this.#vm, signal));
+          await this.#commit({ type: 'resumed' });
+        } catch (error) {
+          if (signal.aborted) return;
+          await this.#failResume(error);
+        }
+      })
+      .finally(() => {
+        this.#waking = undefined;
+      });
+    return this.#waking;
+  }
+
+  /** A resume that never reached the guest leaves the VM asleep and whole; any other has lost it. */
+  async #failResume(error: unknown): Promise<void> {
+    const directory = this.#engine.directoryOf(this.#vm.microvmId);
+    if (!(error instanceof HookFailedError) && (await this.#engine.vmm.isSuspended(directory))) {
+      this.#report(error, 'resume failed, the microVM stays suspended');
+      throw new MicrovmUnreachableError('MICROVM_CONNECT_FAILED', 'the microVM could not be resumed');
+    }
+    await this.#fail(error, terminationReasons.lost);
+  }
+
+  async #suspend(signal: AbortSignal, begun: () => void): Promise<void> {
+    const live = this.#live;
+    if (live === undefined) return;
+    await this.#commit({ type: 'suspend-started' });
+    begun();
+    this.#live = undefined;
+    try {
+      await suspendGuest(this.#engine, this.#vm, live, signal);
+    } catch (error) {
+      if (error instanceof HookFailedError && !signal.aborted) {
+        return await this.#terminate(error.message, () => undefined, live);
+      }
+      this.#report(error, 'suspend failed, the microVM goes on');
+      return await this.#abandonSuspend(live, signal);
+    }
+    await this.#commit({ type: 'suspend-finished' });
+  }
+
+  async #abandonSuspend(live: LiveGuest, signal: AbortSignal): Promise<void> {
+    try {
+      live.agent.close();
+      await live.instance.unpause();
+      this.#adoptGuest(await attach(this.#engine, this.#vm, live.instance, signal));
+      this.#touch();
+      await this.#commit({ type: 'suspend-abandoned' });
+    } catch (error) {
+      if (signal.aborted) return;
+      await this.#fail(error, terminationReasons.lost);
+    }
+  }
+
+  async #terminate(reason: string, begun: () => void, live = this.#live): Promise<void> {
+    await this.#commit({ type: 'terminate-started', reason });
+    begun();
+    const mayHear = reason === terminationReasons.requested || reason === terminationReasons.lifetime;
+    if (mayHear && live !== undefined) await greetTerminating(this.#engine, this.#vm, live);
+    await this.#finishTermination(reason, live);
+  }
+
+  async #finishTermination(reason: string, live: LiveGuest | undefined): Promise<void> {
+    this.#live = undefined;
+    await discardGuest(this.#engine, this.#vm, live);
+    await this.#commit({ type: 'terminated', reason });
+  }
+
+  async #fail(error: unknown, otherwise: string): Promise<void> {
+    this.#report(error, 'the microVM failed');
+    const reason = error instanceof HookFailedError ? error.message : otherwise;
+    if (!isEnding(this.#vm)) await this.#commit({ type: 'terminate-started', reason });
+    await this.#finishTermination(reason, this.#live);
+  }
+
+  async #lose(): Promise<void> {
+    if (this.#vm.state === 'TERMINATED') return;
+    await this.#finishTermination(terminationReasons.lost, this.#live);
+  }
+
+  /** From here on the guest's own end of things is watched. */
+  #adoptGuest(live: LiveGuest): void {
+    this.#live = live;
+    this.#lastActivityAt = this.#engine.clock.now();
+    const whileCurrent = (work: (signal: AbortSignal) => Promise<void>): void => {
+      if (this.#live !== live) return;
+      this.#queue
+        .run(async (signal) => (this.#live === live ? await work(signal) : undefined))
+        .catch((error: unknown) => this.#report(error, 'a transition failed'));
+    };
+    live.agent.appExit().then(
+      ({ code }) =>
+        whileCurrent(() => this.#terminate(terminationReasons.containerStopped(code), () => undefined)),
+      () => undefined,
+    );
+    live.instance.exited.then((exit) =>
+      whileCurrent(async () => {
+        this.#engine.logger.error({ microvmId: this.#vm.microvmId, exit }, 'the VMM process is gone');
+        await this.#terminate(terminationReasons.lost, () => undefined);
+      }),
+    );
+    live.agent.closed.then(() => whileCurrent((signal) => this.#reattach(live, signal)));
+  }
+
+  /** The session broke while the VM goes on: open another, or give the VM up. */
+  async #reattach(live: LiveGuest, signal: AbortSignal): Promise<void> {
+    try {
+      await live.logs?.end();
+      this.#adoptGuest(await attach(this.#engine, this.#vm, live.instance, signal));
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#report(error, 'the guest agent does not answer any more');
+      await this.#terminate(terminationReasons.lost, () => undefined);
+    }
+  }
+
+  async #commit(event: MicrovmEvent): Promise<void> {
+    const next = applyEvent(this.#vm, event, this.#engine.clock.now());
+    if (!(await this.#engine.repository.transition(next, this.#vm.state))) {
+      throw new Error(`the stored state of ${next.microvmId} is not ${this.#vm.state}`);
+    }
+    this.#engine.logger.info(
+      { microvmId: next.microvmId, from: this.#vm.state, to: next.state, reason: next.stateReason },
+      event.type,
+    );
+    this.#vm = next;
+    this.#noteDeadline();
+  }
+
+  readonly #touch = (): void => {
+    this.#lastActivityAt = this.#engine.clock.now();
+  };
+
+  #noteDeadline(): void {
+    this.#engine.changed(this.#vm, this.#lastActivityAt);
+  }
+
+  #report(error: unknown, message: string): void {
+    this.#engine.logger.error({ microvmId: this.#vm.microvmId, err: error }, message);
+  }
+}
+
+function isEnding(vm: Microvm): boolean {
+  return vm.state === 'TERMINATING' || vm.state === 'TERMINATED';
+}
+
+/** Waits for `work` unless the signal aborts first; the work itself goes on for the others. */
+async function abortable(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}

@@ -1,0 +1,21 @@
+import type { Logger } from 'pino';
+import type { ImageService } from '../images/image-service.ts';
+import type { Clock } from '../model/clock.ts';
+import type { Microvm } from '../model/microvm.ts';
+import type { MicrovmRepository } from '../store/microvms.ts';
+import type { LogStore } from '../telemetry/log-store.ts';
+import type { Vmm } from '../vmm/vmm.ts';
+
+/** What every microVM's controller works with. */
+export interface Engine {
+  readonly vmm: Vmm;
+  readonly repository: MicrovmRepository;
+  readonly images: Pick<ImageService, 'getVersion' | 'snapshotDirectory'>;
+  readonly logs: LogStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** The one directory that holds everything of a microVM on this host. */
+  directoryOf(microvmId: string): string;
+  /** Told after each transition was stored, and when a VM's deadline has to be looked at again. */
+  changed(vm: Microvm, lastActivityAt: number): void;
+}

@@ -1,0 +1,157 @@
+import { mkdir, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { syncDirectory } from '../blobs/durable.ts';
+import type { GuestAgent } from '../guest/guest-agent.ts';
+import type { Hooks } from '../model/image.ts';
+import type { Microvm } from '../model/microvm.ts';
+import { defaultLogGroup, microvmLogStream } from '../telemetry/log-store.ts';
+import type { VmmInstance } from '../vmm/vmm.ts';
+import type { Engine } from './engine.ts';
+import { openSession, renewIdentity } from './guest-session.ts';
+import { runLifecycleHook } from './lifecycle-hooks.ts';
+import { LogPump } from './log-pump.ts';
+
+/** A running VM and the session with its guest. */
+export interface LiveGuest {
+  readonly instance: VmmInstance;
+  readonly agent: GuestAgent;
+  readonly logs: LogPump | undefined;
+}
+
+/**
+ * Launches a new VM from its version's snapshot and lets the application know.
+ * Whatever goes wrong, no VMM process is left running.
+ * @throws {HookFailedError} the `/run` hook failed
+ */
+export async function launchGuest(engine: Engine, vm: Microvm, signal: AbortSignal): Promise<LiveGuest> {
+  const directory = engine.directoryOf(vm.microvmId);
+  await rm(directory, { recursive: true, force: true });
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await syncDirectory(path.dirname(directory));
+  signal.throwIfAborted();
+  const hooks = await hooksOf(engine, vm);
+  const payload = await engine.repository.runHookPayload(vm.microvmId);
+  const instance = await engine.vmm.launch({ directory, snapshot: engine.images.snapshotDirectory(vm) });
+  return await orKill(instance, async () => {
+    const live = await attach(engine, vm, instance, signal);
+    await renewIdentity(live.agent, vm.microvmId);
+    await runLifecycleHook(live.agent, { hook: 'run', hooks, body: runHookBody(vm, payload), signal });
+    return live;
+  });
+}
+
+/**
+ * Suspends to disk: the hook first, then the memory and disk that differ from the snapshot.
+ * @throws {HookFailedError} the `/suspend` hook failed; the VM still runs
+ * @throws the difference could not be stored; the VM is paused and intact, its session over
+ */
+export async function suspendGuest(
+  engine: Engine,
+  vm: Microvm,
+  live: LiveGuest,
+  signal: AbortSignal,
+): Promise<void> {
+  await runLifecycleHook(live.agent, { hook: 'suspend', hooks: await hooksOf(engine, vm), signal });
+  signal.throwIfAborted();
+  await live.agent.sync({ dropCaches: false });
+  await live.agent.quiesce();
+  await live.logs?.end();
+  await live.instance.suspend();
+}
+
+/**
+ * Continues a suspended VM from its snapshot and difference.
+ * @throws {HookFailedError} the `/resume` hook failed; the VM is gone
+ */
+export async function resumeGuest(engine: Engine, vm: Microvm, signal: AbortSignal): Promise<LiveGuest> {
+  const instance = await engine.vmm.resume({
+    directory: engine.directoryOf(vm.microvmId),
+    snapshot: engine.images.snapshotDirectory(vm),
+  });
+  return await orKill(instance, async () => {
+    const live = await attach(engine, vm, instance, signal);
+    await greetResumed(engine, vm, live, signal);
+    return live;
+  });
+}
+
+/** What a guest is owed after a resume; repeated when a crash interrupted it, so hooks must be idempotent. */
+export async function greetResumed(
+  engine: Engine,
+  vm: Microvm,
+  live: LiveGuest,
+  signal: AbortSignal,
+): Promise<void> {
+  await renewIdentity(live.agent);
+  await runLifecycleHook(live.agent, { hook: 'resume', hooks: await hooksOf(engine, vm), signal });
+}
+
+/** Opens the session with a running VM's agent and sends the application's output to its log. */
+export async function attach(
+  engine: Engine,
+  vm: Microvm,
+  instance: VmmInstance,
+  signal?: AbortSignal,
+): Promise<LiveGuest> {
+  const agent = await openSession(instance, signal);
+  const logs = logPumpFor(engine, vm);
+  if (logs !== undefined) agent.onLog((source, chunk) => logs.write(source, chunk));
+  return { instance, agent, logs };
+}
+
+/** Tells the application that it ends; what it answers changes nothing. */
+export async function greetTerminating(engine: Engine, vm: Microvm, live: LiveGuest): Promise<void> {
+  try {
+    await runLifecycleHook(live.agent, { hook: 'terminate', hooks: await hooksOf(engine, vm) });
+  } catch (error) {
+    engine.logger.info({ microvmId: vm.microvmId, error }, 'the terminate hook failed');
+  }
+}
+
+/** Ends the VM's process, if any, and removes everything it had on this host. */
+export async function discardGuest(engine: Engine, vm: Microvm, live: LiveGuest | undefined): Promise<void> {
+  const directory = engine.directoryOf(vm.microvmId);
+  const instance = live?.instance ?? (await engine.vmm.adopt(directory));
+  live?.agent.close();
+  await instance?.kill();
+  await live?.logs?.end();
+  await rm(directory, { recursive: true, force: true });
+}
+
+async function orKill(instance: VmmInstance, work: () => Promise<LiveGuest>): Promise<LiveGuest> {
+  try {
+    return await work();
+  } catch (error) {
+    await instance.kill();
+    throw error;
+  }
+}
+
+async function hooksOf(engine: Engine, vm: Microvm): Promise<Hooks | null> {
+  const version = await engine.images.getVersion(vm.imageArn, vm.imageVersion);
+  return version.configuration.hooks;
+}
+
+/** `runHookPayload` is left out when none was given: its form is unrecorded (spec section 4.2). */
+function runHookBody(vm: Microvm, payload: string | null): string {
+  return JSON.stringify({
+    microvmId: vm.microvmId,
+    ...(payload === null ? {} : { runHookPayload: payload }),
+  });
+}
+
+function logPumpFor(engine: Engine, vm: Microvm): LogPump | undefined {
+  const chosen = vm.logging ?? { cloudWatch: {} };
+  if ('disabled' in chosen) return undefined;
+  const imageName = vm.imageArn.slice(vm.imageArn.lastIndexOf(':') + 1);
+  const destination = {
+    group: chosen.cloudWatch.logGroup ?? defaultLogGroup(imageName),
+    stream: chosen.cloudWatch.logStream ?? microvmLogStream(vm.startedAt, vm.imageVersion, vm.microvmId),
+  };
+  return new LogPump(
+    engine.logs,
+    destination,
+    () => engine.clock.now(),
+    (error) => engine.logger.error({ microvmId: vm.microvmId, error }, 'guest output was not stored'),
+  );
+}

@@ -1,0 +1,283 @@
+import { randomUUID } from 'node:crypto';
+import { readdir, rm } from 'node:fs/promises';
+import path from 'node:path';
+import type { Duplex } from 'node:stream';
+import type { Logger } from 'pino';
+import { directorySize } from '../blobs/directory-size.ts';
+import {
+  internalFailure,
+  malformedArn,
+  memoryQuotaExceeded,
+  microvmNotFound,
+  runHookRequired,
+} from '../errors.ts';
+import type { ImageService, Page, PageRequest } from '../images/image-service.ts';
+import type { Clock } from '../model/clock.ts';
+import { nextDue } from '../model/idle.ts';
+import type { ImageVersion } from '../model/image.ts';
+import { limits, type Profile } from '../model/limits.ts';
+import { isLive, type Microvm, terminationReasons } from '../model/microvm.ts';
+import { findClaim, type TokenClaim } from '../store/client-tokens.ts';
+import type { Store } from '../store/database.ts';
+import { MicrovmRepository } from '../store/microvms.ts';
+import type { LogStore } from '../telemetry/log-store.ts';
+import type { Vmm } from '../vmm/vmm.ts';
+import { defaultIngress, includesConnector, resolveConnectors } from './connectors.ts';
+import { MicrovmController } from './controller.ts';
+import { Deadlines } from './deadlines.ts';
+import type { Engine } from './engine.ts';
+import {
+  type MicrovmDetails,
+  type MicrovmFilter,
+  type MicrovmService,
+  MicrovmUnreachableError,
+  type RunInput,
+} from './microvm-service.ts';
+
+/** VMs brought back at the same time after a restart. */
+const recoveryWidth = 4;
+
+export interface MicrovmServiceOptions {
+  readonly store: Store;
+  readonly vmm: Vmm;
+  readonly images: ImageService;
+  readonly logs: LogStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Holds one directory per microVM. */
+  readonly directory: string;
+  readonly profile: Profile;
+  readonly region: string;
+}
+
+export function createMicrovmService(options: MicrovmServiceOptions): MicrovmService {
+  return new Microvms(options);
+}
+
+class Microvms implements MicrovmService {
+  readonly #options: MicrovmServiceOptions;
+  readonly #repository: MicrovmRepository;
+  readonly #engine: Engine;
+  readonly #deadlines: Deadlines;
+  /** Live VMs only, by id and by endpoint. */
+  readonly #controllers = new Map<string, MicrovmController>();
+  readonly #byEndpoint = new Map<string, MicrovmController>();
+  #closed = false;
+
+  constructor(options: MicrovmServiceOptions) {
+    this.#options = options;
+    this.#repository = new MicrovmRepository(options.store);
+    this.#deadlines = new Deadlines(options.clock, (id) => this.#onDue(id));
+    this.#engine = {
+      vmm: options.vmm,
+      repository: this.#repository,
+      images: options.images,
+      logs: options.logs,
+      clock: options.clock,
+      logger: options.logger,
+      directoryOf: (microvmId) => path.join(options.directory, microvmId),
+      changed: (vm, lastActivityAt) => this.#onChanged(vm, lastActivityAt),
+    };
+  }
+
+  async run(input: RunInput): Promise<Microvm> {
+    const claim = claimOf(input);
+    const earlier = await this.#claimed(claim);
+    if (earlier !== undefined) return earlier;
+    const { vm, payload } = await this.#prepare(input);
+    try {
+      await this.#repository.insert(vm, payload, claim);
+    } catch (error) {
+      // Two requests with one client token race for its row; the loser answers with the winner's VM.
+      const winner = await this.#claimed(claim);
+      if (winner !== undefined) return winner;
+      throw error;
+    }
+    this.#inBackground(vm.microvmId, this.#control(vm).launch());
+    return vm;
+  }
+
+  async get(microvmId: string): Promise<Microvm> {
+    const known = this.#controllers.get(microvmId)?.vm ?? (await this.#repository.get(microvmId));
+    if (known === undefined) throw microvmNotFound(microvmId);
+    return known;
+  }
+
+  list(page: PageRequest, filter: MicrovmFilter): Promise<Page<Microvm>> {
+    return this.#repository.list(page, filter);
+  }
+
+  async suspend(microvmId: string): Promise<void> {
+    await (await this.#controller(microvmId)).suspend();
+  }
+
+  async resume(microvmId: string): Promise<void> {
+    try {
+      await (await this.#controller(microvmId)).resume();
+    } catch (error) {
+      throw error instanceof MicrovmUnreachableError ? internalFailure(error) : error;
+    }
+  }
+
+  async terminate(microvmId: string): Promise<void> {
+    await (await this.#controller(microvmId)).terminate(terminationReasons.requested);
+  }
+
+  async findByEndpoint(endpointId: string): Promise<Microvm | undefined> {
+    return this.#byEndpoint.get(endpointId)?.vm ?? (await this.#repository.getByEndpoint(endpointId));
+  }
+
+  async connect(microvmId: string, port: number, signal: AbortSignal): Promise<Duplex> {
+    const known = this.#controllers.get(microvmId);
+    const vm = known?.vm ?? (await this.#repository.get(microvmId));
+    if (vm === undefined) throw new MicrovmUnreachableError('NOT_FOUND', 'there is no such microVM');
+    if (!includesConnector(vm.ingressNetworkConnectors, 'HTTP_INGRESS', 'ALL_INGRESS')) {
+      throw new MicrovmUnreachableError('BAD_GATEWAY', 'the microVM has no HTTP ingress connector');
+    }
+    return await (known ?? this.#control(vm)).connect(port, signal);
+  }
+
+  async inspect(microvmId: string): Promise<MicrovmDetails> {
+    const vm = await this.get(microvmId);
+    const controller = this.#controllers.get(microvmId);
+    const instance = controller?.live?.instance;
+    const usage = await instance?.usage();
+    return {
+      microvm: vm,
+      vmmPid: instance?.pid ?? null,
+      residentBytes: usage?.residentBytes ?? null,
+      proportionalBytes: usage?.proportionalBytes ?? null,
+      cpuSeconds: usage?.cpuSeconds ?? null,
+      diskBytes: await directorySize(this.#engine.directoryOf(microvmId)),
+      lastActivityAt: controller?.lastActivityAt ?? null,
+    };
+  }
+
+  hasLive(imageArn: string, imageVersion?: string): Promise<boolean> {
+    return this.#repository.hasLive(imageArn, imageVersion);
+  }
+
+  async recover(): Promise<void> {
+    const vms = await this.#repository.listLive();
+    await this.#removeOrphans(new Set(vms.map((vm) => vm.microvmId)));
+    const waiting = [...vms];
+    const worker = async (): Promise<void> => {
+      for (let vm = waiting.pop(); vm !== undefined; vm = waiting.pop()) {
+        const controller = this.#control(vm);
+        await controller.recover();
+        if (vm.state === 'PENDING') this.#inBackground(vm.microvmId, controller.launch());
+      }
+    };
+    await Promise.all(Array.from({ length: recoveryWidth }, worker));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#deadlines.close();
+    await Promise.all(Array.from(this.#controllers.values(), (controller) => controller.release()));
+  }
+
+  async #claimed(claim: TokenClaim | undefined): Promise<Microvm | undefined> {
+    if (claim === undefined) return undefined;
+    const microvmId = await findClaim(this.#options.store, claim);
+    return microvmId === undefined ? undefined : await this.get(microvmId);
+  }
+
+  /** Checks in the order the service makes them (spec section 1.5). */
+  async #prepare(input: RunInput): Promise<{ vm: Microvm; payload: string | null }> {
+    const { profile, region, clock, images } = this.#options;
+    if (profile === 'aws' && !input.imageIdentifier.startsWith('arn:')) throw malformedArn();
+    const ingress = resolveConnectors(input.ingressNetworkConnectors, defaultIngress(region));
+    const version = await images.runnableVersion(input.imageIdentifier, input.imageVersion);
+    const egress = resolveConnectors(
+      input.egressNetworkConnectors,
+      version.configuration.egressNetworkConnectors,
+    );
+    if (input.runHookPayload !== undefined && !runHookEnabled(version)) throw runHookRequired();
+    const memoryMib = version.configuration.minimumMemoryInMiB;
+    if ((await this.#repository.liveMemoryMib()) + memoryMib > limits[profile].accountMemoryMib) {
+      throw memoryQuotaExceeded();
+    }
+    const vm: Microvm = {
+      microvmId: `microvm-${randomUUID()}`,
+      endpointId: randomUUID(),
+      state: 'PENDING',
+      stateReason: null,
+      imageArn: version.imageArn,
+      imageVersion: version.imageVersion,
+      executionRoleArn: input.executionRoleArn ?? null,
+      idlePolicy: input.idlePolicy ?? null,
+      logging: input.logging ?? null,
+      maximumDurationInSeconds: input.maximumDurationInSeconds ?? limits[profile].defaultLifetimeSeconds,
+      ingressNetworkConnectors: ingress,
+      egressNetworkConnectors: egress,
+      memoryMib,
+      startedAt: clock.now(),
+      suspendedAt: null,
+      terminatedAt: null,
+    };
+    return { vm, payload: input.runHookPayload ?? null };
+  }
+
+  async #controller(microvmId: string): Promise<MicrovmController> {
+    const existing = this.#controllers.get(microvmId);
+    if (existing !== undefined) return existing;
+    const vm = await this.#repository.get(microvmId);
+    if (vm === undefined) throw microvmNotFound(microvmId);
+    return this.#control(vm);
+  }
+
+  #control(vm: Microvm): MicrovmController {
+    const existing = this.#controllers.get(vm.microvmId);
+    if (existing !== undefined) return existing;
+    const controller = new MicrovmController(this.#engine, vm);
+    if (isLive(vm.state)) {
+      this.#controllers.set(vm.microvmId, controller);
+      this.#byEndpoint.set(vm.endpointId, controller);
+    }
+    return controller;
+  }
+
+  #onChanged(vm: Microvm, lastActivityAt: number): void {
+    if (!isLive(vm.state)) {
+      this.#controllers.delete(vm.microvmId);
+      this.#byEndpoint.delete(vm.endpointId);
+      this.#deadlines.clear(vm.microvmId);
+      return;
+    }
+    const due = nextDue(vm, lastActivityAt);
+    if (due === undefined) this.#deadlines.clear(vm.microvmId);
+    else if (!this.#closed) this.#deadlines.set(vm.microvmId, due.at);
+  }
+
+  #onDue(microvmId: string): void {
+    const controller = this.#controllers.get(microvmId);
+    if (controller !== undefined) this.#inBackground(microvmId, controller.onDeadline());
+  }
+
+  #inBackground(microvmId: string, work: Promise<void>): void {
+    work.catch((error: unknown) =>
+      this.#options.logger.error({ microvmId, err: error }, 'a transition failed'),
+    );
+  }
+
+  /** Directories that no live VM owns: of VMs terminated while the server was being killed. */
+  async #removeOrphans(owned: ReadonlySet<string>): Promise<void> {
+    for (const name of await readdir(this.#options.directory)) {
+      if (owned.has(name)) continue;
+      const directory = path.join(this.#options.directory, name);
+      await (await this.#options.vmm.adopt(directory))?.kill();
+      await rm(directory, { recursive: true, force: true });
+      this.#options.logger.info({ directory }, 'removed what belonged to no microVM');
+    }
+  }
+}
+
+function runHookEnabled(version: ImageVersion): boolean {
+  return version.configuration.hooks?.microvmHooks?.run === 'ENABLED';
+}
+
+function claimOf(input: RunInput): TokenClaim | undefined {
+  const { clientToken, ...parameters } = input;
+  return clientToken === undefined ? undefined : { scope: 'RunMicrovm', token: clientToken, parameters };
+}

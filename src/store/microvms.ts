@@ -1,0 +1,176 @@
+import type { Page, PageRequest } from '../images/image-service.ts';
+import type { IdlePolicy, Logging, Microvm, MicrovmState } from '../model/microvm.ts';
+import { recordClaim, type TokenClaim } from './client-tokens.ts';
+import type { Store } from './database.ts';
+import type { MicrovmRow, NewMicrovmRow } from './schema.ts';
+
+const live: readonly MicrovmState[] = ['PENDING', 'RUNNING', 'SUSPENDING', 'SUSPENDED', 'TERMINATING'];
+
+export interface MicrovmFilterRow {
+  readonly imageArn?: string | undefined;
+  readonly imageVersion?: string | undefined;
+}
+
+/** MicroVM rows. A row is written before the state it holds can be seen by anyone. */
+export class MicrovmRepository {
+  readonly #store: Store;
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  /** Inserts a new VM, and with it the client token that asked for it. */
+  async insert(vm: Microvm, runHookPayload: string | null, claim: TokenClaim | undefined): Promise<void> {
+    await this.#store.transaction().execute(async (transaction) => {
+      await transaction
+        .insertInto('microvms')
+        .values({ ...toRow(vm), run_hook_payload: runHookPayload, last_activity_at: vm.startedAt })
+        .execute();
+      if (claim !== undefined) await recordClaim(transaction, claim, vm.microvmId, vm.startedAt);
+    });
+  }
+
+  /** Replaces what may change, provided the row is still in state `from`; says whether it was. */
+  async transition(vm: Microvm, from: MicrovmState): Promise<boolean> {
+    const result = await this.#store
+      .updateTable('microvms')
+      .set({
+        state: vm.state,
+        state_reason: vm.stateReason,
+        suspended_at: vm.suspendedAt,
+        terminated_at: vm.terminatedAt,
+        ...(vm.state === 'PENDING' ? {} : { run_hook_payload: null }),
+      })
+      .where('microvm_id', '=', vm.microvmId)
+      .where('state', '=', from)
+      .executeTakeFirst();
+    return result.numUpdatedRows === 1n;
+  }
+
+  async get(microvmId: string): Promise<Microvm | undefined> {
+    const row = await this.#store
+      .selectFrom('microvms')
+      .selectAll()
+      .where('microvm_id', '=', microvmId)
+      .executeTakeFirst();
+    return row === undefined ? undefined : fromRow(row);
+  }
+
+  async getByEndpoint(endpointId: string): Promise<Microvm | undefined> {
+    const row = await this.#store
+      .selectFrom('microvms')
+      .selectAll()
+      .where('endpoint_id', '=', endpointId)
+      .executeTakeFirst();
+    return row === undefined ? undefined : fromRow(row);
+  }
+
+  async runHookPayload(microvmId: string): Promise<string | null> {
+    const row = await this.#store
+      .selectFrom('microvms')
+      .select('run_hook_payload')
+      .where('microvm_id', '=', microvmId)
+      .executeTakeFirst();
+    return row?.run_hook_payload ?? null;
+  }
+
+  /** Newest first; the position is the last row's start and id, so pages stay stable under inserts. */
+  async list(page: PageRequest, filter: MicrovmFilterRow): Promise<Page<Microvm>> {
+    let query = this.#store
+      .selectFrom('microvms')
+      .selectAll()
+      .orderBy('started_at', 'desc')
+      .orderBy('microvm_id', 'desc')
+      .limit(page.limit + 1);
+    if (filter.imageArn !== undefined) query = query.where('image_arn', '=', filter.imageArn);
+    if (filter.imageVersion !== undefined) query = query.where('image_version', '=', filter.imageVersion);
+    if (page.after !== undefined) {
+      const { startedAt, microvmId } = parsePosition(page.after);
+      query = query.where((where) =>
+        where.or([
+          where('started_at', '<', startedAt),
+          where.and([where('started_at', '=', startedAt), where('microvm_id', '<', microvmId)]),
+        ]),
+      );
+    }
+    const rows = await query.execute();
+    const items = rows.slice(0, page.limit).map(fromRow);
+    const last = items.at(-1);
+    const more = rows.length > page.limit && last !== undefined;
+    return { items, next: more ? `${last.startedAt}/${last.microvmId}` : undefined };
+  }
+
+  async listLive(): Promise<readonly Microvm[]> {
+    const rows = await this.#store.selectFrom('microvms').selectAll().where('state', 'in', live).execute();
+    return rows.map(fromRow);
+  }
+
+  async hasLive(imageArn: string, imageVersion?: string): Promise<boolean> {
+    let query = this.#store
+      .selectFrom('microvms')
+      .select('microvm_id')
+      .where('image_arn', '=', imageArn)
+      .where('state', 'in', live)
+      .limit(1);
+    if (imageVersion !== undefined) query = query.where('image_version', '=', imageVersion);
+    return (await query.executeTakeFirst()) !== undefined;
+  }
+
+  /** Baseline memory of all VMs that are not TERMINATED, in MiB. */
+  async liveMemoryMib(): Promise<number> {
+    const row = await this.#store
+      .selectFrom('microvms')
+      .select((select) => select.fn.sum<number | null>('memory_mib').as('total'))
+      .where('state', 'in', live)
+      .executeTakeFirst();
+    return Number(row?.total ?? 0);
+  }
+}
+
+function parsePosition(position: string): { startedAt: number; microvmId: string } {
+  const slash = position.indexOf('/');
+  return { startedAt: Number(position.slice(0, slash)), microvmId: position.slice(slash + 1) };
+}
+
+function toRow(vm: Microvm): Omit<NewMicrovmRow, 'run_hook_payload' | 'last_activity_at'> {
+  return {
+    microvm_id: vm.microvmId,
+    endpoint_id: vm.endpointId,
+    state: vm.state,
+    state_reason: vm.stateReason,
+    image_arn: vm.imageArn,
+    image_version: vm.imageVersion,
+    execution_role_arn: vm.executionRoleArn,
+    idle_policy: vm.idlePolicy === null ? null : JSON.stringify(vm.idlePolicy),
+    logging: vm.logging === null ? null : JSON.stringify(vm.logging),
+    maximum_duration_seconds: vm.maximumDurationInSeconds,
+    ingress_connectors: JSON.stringify(vm.ingressNetworkConnectors),
+    egress_connectors: JSON.stringify(vm.egressNetworkConnectors),
+    memory_mib: vm.memoryMib,
+    started_at: vm.startedAt,
+    suspended_at: vm.suspendedAt,
+    terminated_at: vm.terminatedAt,
+  };
+}
+
+/** The store is ours and checked on the way in, so its JSON is taken as it stands. */
+function fromRow(row: MicrovmRow): Microvm {
+  return {
+    microvmId: row.microvm_id,
+    endpointId: row.endpoint_id,
+    state: row.state as MicrovmState,
+    stateReason: row.state_reason,
+    imageArn: row.image_arn,
+    imageVersion: row.image_version,
+    executionRoleArn: row.execution_role_arn,
+    idlePolicy: row.idle_policy === null ? null : (JSON.parse(row.idle_policy) as IdlePolicy),
+    logging: row.logging === null ? null : (JSON.parse(row.logging) as Logging),
+    maximumDurationInSeconds: row.maximum_duration_seconds,
+    ingressNetworkConnectors: JSON.parse(row.ingress_connectors) as string[],
+    egressNetworkConnectors: JSON.parse(row.egress_connectors) as string[],
+    memoryMib: row.memory_mib,
+    startedAt: row.started_at,
+    suspendedAt: row.suspended_at,
+    terminatedAt: row.terminated_at,
+  };
+}
