@@ -1,0 +1,155 @@
+import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import { syncDirectory, writeFileDurably } from '../../blobs/durable.ts';
+import { type DifferenceStats, SnapshotCorruptError, SnapshotIncompatibleError } from '../vmm.ts';
+import { vmFiles } from './arguments.ts';
+import { saveMemoryDifference } from './helper.ts';
+import { sha256File } from './machine.ts';
+import { allocatedBytes, syncFile } from './snapshot-files.ts';
+
+/*
+ * What a suspended VM is, besides its snapshot and its overlay disk: the directory `difference`. It is assembled
+ * as `difference.next` and renamed once all of it, and the overlay, is durable: that rename is the suspend.
+ *
+ * The overlay is written in place as soon as the VM runs again, and memory older than its disk must never be
+ * restored. So `difference` is renamed away, durably, right before the virtual CPUs start: that rename is the
+ * resume. Until then a failed resume leaves the VM suspended; after it only the process holds the VM.
+ */
+const current = 'difference';
+const next = 'difference.next';
+const consumed = 'difference.consumed';
+
+const names = { memory: 'memory', deviceState: 'device-state', manifest: 'manifest.json' } as const;
+
+const size = z.number().int().nonnegative();
+const manifestSchema = z.object({
+  formatVersion: z.literal(1),
+  snapshotId: z.uuid(),
+  memoryFileBytes: size,
+  deviceStateDigest: z.string(),
+  diskFileBytes: size,
+  stats: z.object({ memoryBytes: size, diskBytes: size, deviceStateBytes: size }),
+});
+export type DifferenceManifest = z.output<typeof manifestSchema>;
+
+export function differencePath(directory: string, file: keyof typeof names): string {
+  return path.join(directory, current, names[file]);
+}
+
+/** Device state as QEMU, whose working directory is the VM's, names it. */
+export const differenceDeviceState = `${current}/${names.deviceState}`;
+
+export interface DifferenceSource {
+  readonly pid: number;
+  readonly snapshotId: string;
+  /** The snapshot's memory file, which the VMM maps. */
+  readonly baseMemory: string;
+  readonly helper: string;
+  /** Makes QEMU write its device state to a path relative to its working directory. */
+  readonly saveDeviceState: (file: string) => Promise<void>;
+}
+
+/** Stores the difference of a paused VM durably. On failure nothing remains of the attempt. */
+export async function storeDifference(directory: string, source: DifferenceSource): Promise<DifferenceStats> {
+  const building = path.join(directory, next);
+  const disk = path.join(directory, vmFiles.disk);
+  const memory = path.join(building, names.memory);
+  const deviceState = path.join(building, names.deviceState);
+  try {
+    await rm(building, { recursive: true, force: true });
+    await mkdir(building, { mode: 0o700 });
+    await Promise.all([
+      saveMemoryDifference(source.helper, source.pid, source.baseMemory, memory),
+      source.saveDeviceState(`${next}/${names.deviceState}`).then(() => syncFile(deviceState)),
+      syncFile(disk),
+    ]);
+    const [memoryFile, deviceStateFile, diskFile] = await Promise.all(
+      [memory, deviceState, disk].map((file) => stat(file)),
+    );
+    const stats = {
+      memoryBytes: memoryFile?.size ?? 0,
+      deviceStateBytes: deviceStateFile?.size ?? 0,
+      diskBytes: await allocatedBytes(disk),
+    };
+    const manifest: DifferenceManifest = {
+      formatVersion: 1,
+      snapshotId: source.snapshotId,
+      memoryFileBytes: stats.memoryBytes,
+      deviceStateDigest: await sha256File(deviceState),
+      diskFileBytes: diskFile?.size ?? 0,
+      stats,
+    };
+    await writeFileDurably(path.join(building, names.manifest), JSON.stringify(manifest));
+    await rename(building, path.join(directory, current));
+    await syncDirectory(directory);
+    return stats;
+  } catch (error) {
+    await rm(building, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** The stored difference's manifest; undefined when the VM is not suspended. */
+export async function readDifference(directory: string): Promise<DifferenceManifest | undefined> {
+  const text = await readFile(differencePath(directory, 'manifest'), 'utf8').catch((error: unknown) => {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (text === undefined) return undefined;
+  try {
+    return manifestSchema.parse(JSON.parse(text));
+  } catch (error) {
+    throw new SnapshotCorruptError(`the difference in ${directory} is damaged`, { cause: error });
+  }
+}
+
+/**
+ * Checks all of a difference but the memory's content, which is checked as it is applied.
+ * @throws {SnapshotCorruptError} a part is missing, cut short or altered
+ * @throws {SnapshotIncompatibleError} it belongs to another snapshot
+ */
+export async function openDifference(directory: string, snapshotId: string): Promise<DifferenceManifest> {
+  const manifest = await readDifference(directory);
+  if (manifest === undefined) throw new SnapshotCorruptError(`${directory} holds no suspended VM`);
+  if (manifest.snapshotId !== snapshotId) {
+    throw new SnapshotIncompatibleError(
+      `the VM was suspended from snapshot ${manifest.snapshotId}, not ${snapshotId}`,
+    );
+  }
+  const [memory, disk, digest] = await Promise.all([
+    stat(differencePath(directory, 'memory')).catch(() => undefined),
+    stat(path.join(directory, vmFiles.disk)).catch(() => undefined),
+    sha256File(differencePath(directory, 'deviceState')).catch(() => undefined),
+  ]);
+  if (memory?.size !== manifest.memoryFileBytes) throw damaged(directory, 'memory');
+  if (digest !== manifest.deviceStateDigest) throw damaged(directory, 'device state');
+  if (disk === undefined || disk.size < manifest.diskFileBytes) throw damaged(directory, 'disk');
+  return manifest;
+}
+
+function damaged(directory: string, part: string): SnapshotCorruptError {
+  return new SnapshotCorruptError(`the ${part} of the VM suspended in ${directory} is damaged`);
+}
+
+/**
+ * Makes sure that the stored difference, if there is one, is never restored again: call right before the virtual
+ * CPUs start. Durable when it resolves.
+ */
+export async function consumeDifference(directory: string): Promise<void> {
+  await rm(path.join(directory, consumed), { recursive: true, force: true });
+  try {
+    await rename(path.join(directory, current), path.join(directory, consumed));
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return;
+    throw error;
+  }
+  await syncDirectory(directory);
+}
+
+/** Frees what a resume or an interrupted suspend left. */
+export async function removeDifferenceRemains(directory: string): Promise<void> {
+  await Promise.all(
+    [consumed, next].map((name) => rm(path.join(directory, name), { recursive: true, force: true })),
+  );
+}

@@ -1,0 +1,159 @@
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
+import type { Duplex } from 'node:stream';
+import type { Assets } from '../../assets.ts';
+import {
+  type DifferenceStats,
+  type SnapshotManifest,
+  type SnapshotOrigin,
+  VmmError,
+  type VmmExit,
+  type VmmInstance,
+  type VmmUsage,
+} from '../vmm.ts';
+import { vmFiles } from './arguments.ts';
+import { consumeDifference, readDifference, removeDifferenceRemains, storeDifference } from './difference.ts';
+import { type ProcessRecord, processUsage, type VmmProcess } from './process.ts';
+import type { QmpClient } from './qmp.ts';
+import { snapshotPath, storeSnapshot } from './snapshot-files.ts';
+import { connectUnix } from './unix-socket.ts';
+
+const migrationTimeoutMs = 120_000;
+const deviceStateFile = 'device-state';
+/** Empty overlay made with the build VM's own; becomes the snapshot's template. */
+export const overlayTemplate = 'overlay.qcow2';
+
+export interface InstanceContext {
+  readonly assets: Assets;
+  readonly origin: SnapshotOrigin;
+}
+
+/** Loads a migration stream into a VMM started with `-incoming defer`; its virtual CPUs stay stopped. */
+export async function loadState(qmp: QmpClient, file: string, ignoreShared: boolean): Promise<void> {
+  await migrate(qmp, 'migrate-incoming', file, ignoreShared);
+}
+
+async function migrate(
+  qmp: QmpClient,
+  command: 'migrate' | 'migrate-incoming',
+  file: string,
+  ignoreShared: boolean,
+): Promise<void> {
+  await qmp.execute('migrate-set-capabilities', {
+    capabilities: [
+      { capability: 'events', state: true },
+      { capability: 'x-ignore-shared', state: ignoreShared },
+    ],
+  });
+  const over = qmp.waitFor(
+    ({ name, data }) => name === 'MIGRATION' && (data.status === 'completed' || data.status === 'failed'),
+    migrationTimeoutMs,
+  );
+  // Whichever fails first is reported; the other must not be left unhandled.
+  over.catch(() => undefined);
+  // Not `uri`, where characters of a path can have a meaning.
+  const channel = { 'channel-type': 'main', addr: { transport: 'file', filename: file, offset: 0 } };
+  await qmp.execute(command, { channels: [channel] });
+  if ((await over).data.status === 'failed') throw new VmmError(`QEMU cannot ${command} ${file}`);
+}
+
+export class QemuInstance implements VmmInstance {
+  readonly pid: number;
+  readonly directory: string;
+  readonly exited: Promise<VmmExit>;
+  readonly #context: InstanceContext;
+  readonly #process: VmmProcess;
+  readonly #qmp: QmpClient;
+  readonly #source: ProcessRecord['source'];
+
+  constructor(
+    context: InstanceContext,
+    directory: string,
+    process: VmmProcess,
+    qmp: QmpClient,
+    source: ProcessRecord['source'],
+  ) {
+    this.pid = process.identity.pid;
+    this.directory = directory;
+    this.exited = process.exited;
+    this.#context = context;
+    this.#process = process;
+    this.#qmp = qmp;
+    this.#source = source;
+  }
+
+  async connectAgent(): Promise<Duplex> {
+    return await connectUnix(path.join(this.directory, vmFiles.agent));
+  }
+
+  async pause(): Promise<void> {
+    await this.#qmp.execute('stop');
+  }
+
+  async unpause(): Promise<void> {
+    await consumeDifference(this.directory);
+    await this.#qmp.execute('cont');
+    // Not worth waiting for: the next suspend and the VM's removal clear it too.
+    removeDifferenceRemains(this.directory).catch(() => undefined);
+  }
+
+  async snapshot(target: string): Promise<SnapshotManifest> {
+    const source = this.#source;
+    if (source.kind !== 'boot') throw new VmmError('only a VM that was booted can become a snapshot');
+    try {
+      await this.pause();
+      await migrate(this.#qmp, 'migrate', deviceStateFile, true);
+    } finally {
+      await this.kill();
+    }
+    const at = (name: string): string => path.join(this.directory, name);
+    return await storeSnapshot(
+      target,
+      {
+        memory: at(vmFiles.memory),
+        deviceState: at(deviceStateFile),
+        disk: at(vmFiles.disk),
+        overlay: at(overlayTemplate),
+        root: source.rootDisk,
+      },
+      { origin: this.#context.origin, shape: source.shape },
+      this.#context.assets.memoryDifference,
+    );
+  }
+
+  async suspend(): Promise<DifferenceStats> {
+    const source = this.#source;
+    if (source.kind !== 'snapshot')
+      throw new VmmError('a VM that was booted cannot be suspended, only become a snapshot');
+    await this.pause();
+    // Resumed but never started: what is stored still is this VM.
+    const unconsumed = await readDifference(this.directory);
+    const stats =
+      unconsumed?.stats ??
+      (await storeDifference(this.directory, {
+        pid: this.pid,
+        snapshotId: source.id,
+        baseMemory: snapshotPath(source.directory, 'memory'),
+        helper: this.#context.assets.memoryDifference,
+        saveDeviceState: async (file) => {
+          await this.#qmp.execute('xen-save-devices-state', { filename: file, live: false });
+        },
+      }));
+    await this.kill();
+    return stats;
+  }
+
+  async usage(): Promise<VmmUsage> {
+    return await processUsage(this.#process.identity);
+  }
+
+  async kill(): Promise<void> {
+    this.#qmp.close();
+    await this.#process.kill();
+    await Promise.all(
+      [vmFiles.process, vmFiles.control, vmFiles.agent, vmFiles.console].map((name) =>
+        rm(path.join(this.directory, name), { force: true }),
+      ),
+    );
+  }
+}

@@ -1,0 +1,179 @@
+import { execFile } from 'node:child_process';
+import { constants } from 'node:fs';
+import { chmod, copyFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import type { Assets } from '../../assets.ts';
+import type {
+  Architecture,
+  BootRequest,
+  LaunchRequest,
+  SnapshotManifest,
+  SnapshotOrigin,
+  Vmm,
+  VmmInstance,
+} from '../vmm.ts';
+import { qemuArguments, vmFiles } from './arguments.ts';
+import {
+  differenceDeviceState,
+  differencePath,
+  openDifference,
+  readDifference,
+  removeDifferenceRemains,
+} from './difference.ts';
+import { applyMemoryDifference } from './helper.ts';
+import { assertSameOrigin, describeOrigin, type QemuAccelerator } from './machine.ts';
+import { loadState, overlayTemplate, QemuInstance } from './qemu-instance.ts';
+import { openSnapshot, snapshotPath } from './snapshot-files.ts';
+import { type ControlledVmm, endLeftovers, reconnectVmm, startVmm } from './start.ts';
+
+const run = promisify(execFile);
+
+export interface QemuVmmOptions {
+  readonly assets: Assets;
+  /** As a probe found it: that /dev/kvm opens proves nothing. */
+  readonly accelerator: QemuAccelerator;
+  /** Absolute path of qemu-system-…; `qemu-img` is looked for beside it. */
+  readonly binary: string;
+  readonly architecture: Architecture;
+}
+
+/**
+ * VMs by QEMU 10 or newer. Without a network card: a guest reaches the world through its agent only.
+ * @throws {VmmError} QEMU cannot be run or is too old
+ */
+export async function createQemuVmm(options: QemuVmmOptions): Promise<Vmm> {
+  const { assets, binary, architecture, accelerator } = options;
+  const origin = await describeOrigin(assets, binary, architecture, accelerator);
+  return new QemuVmm(options, origin);
+}
+
+class QemuVmm implements Vmm {
+  readonly origin: SnapshotOrigin;
+  readonly #options: QemuVmmOptions;
+
+  constructor(options: QemuVmmOptions, origin: SnapshotOrigin) {
+    this.#options = options;
+    this.origin = origin;
+  }
+
+  async boot({ directory, rootDisk, shape }: BootRequest): Promise<VmmInstance> {
+    const { binary } = this.#options;
+    await endLeftovers(binary, directory);
+    const template = path.join(directory, overlayTemplate);
+    const { size } = await stat(rootDisk);
+    const qemuImg = path.join(path.dirname(binary), 'qemu-img');
+    await run(qemuImg, ['create', '-q', '-f', 'qcow2', template, String(size)], { env: {} });
+    await copyOverlay(template, directory);
+    const source = { kind: 'boot', rootDisk, shape } as const;
+    const args = qemuArguments({
+      ...this.#options,
+      shape,
+      memory: { kind: 'own' },
+      lowerDisks: [{ file: rootDisk, format: 'raw' }],
+      incoming: 'none',
+    });
+    return this.#instance(directory, await startVmm(binary, args, directory, source), source);
+  }
+
+  async launch({ directory, snapshot, paused = false }: LaunchRequest): Promise<VmmInstance> {
+    const { binary } = this.#options;
+    const [manifest] = await Promise.all([
+      this.#openSnapshot(snapshot),
+      endLeftovers(binary, directory),
+      copyOverlay(snapshotPath(snapshot, 'overlay'), directory),
+    ]);
+    return await this.#restore(directory, snapshot, manifest, 'snapshot', paused, ({ qmp }) =>
+      loadState(qmp, snapshotPath(snapshot, 'deviceState'), true),
+    );
+  }
+
+  async resume({ directory, snapshot, paused = false }: LaunchRequest): Promise<VmmInstance> {
+    const { binary, assets } = this.#options;
+    const manifest = await this.#openSnapshot(snapshot);
+    await Promise.all([openDifference(directory, manifest.id), endLeftovers(binary, directory)]);
+    return await this.#restore(
+      directory,
+      snapshot,
+      manifest,
+      'difference',
+      paused,
+      async ({ process, qmp }) => {
+        const memory = snapshotPath(snapshot, 'memory');
+        const difference = differencePath(directory, 'memory');
+        await applyMemoryDifference(assets.memoryDifference, process.identity.pid, memory, difference);
+        await loadState(qmp, differenceDeviceState, false);
+      },
+    );
+  }
+
+  async isSuspended(directory: string): Promise<boolean> {
+    return (await readDifference(directory)) !== undefined;
+  }
+
+  async adopt(directory: string): Promise<VmmInstance | undefined> {
+    // With a difference on the disk the process is a suspend or a resume cut short: nothing is lost without it.
+    const suspended = await readDifference(directory).then(
+      (difference) => difference !== undefined,
+      () => true,
+    );
+    const found = suspended ? undefined : await reconnectVmm(directory);
+    if (found === undefined) await endLeftovers(this.#options.binary, directory);
+    await removeDifferenceRemains(directory);
+    return found && this.#instance(directory, found, found.source);
+  }
+
+  async #openSnapshot(directory: string): Promise<SnapshotManifest> {
+    const manifest = await openSnapshot(directory);
+    assertSameOrigin(manifest.origin, this.origin);
+    return manifest;
+  }
+
+  /** Starts QEMU with stopped virtual CPUs, lets `load` fill it and starts them unless told otherwise. */
+  async #restore(
+    directory: string,
+    snapshot: string,
+    { id, shape }: SnapshotManifest,
+    incoming: 'snapshot' | 'difference',
+    paused: boolean,
+    load: (vmm: ControlledVmm) => Promise<void>,
+  ): Promise<VmmInstance> {
+    const args = qemuArguments({
+      ...this.#options,
+      shape,
+      memory: { kind: 'snapshot', file: snapshotPath(snapshot, 'memory') },
+      lowerDisks: [
+        { file: snapshotPath(snapshot, 'root'), format: 'raw' },
+        { file: snapshotPath(snapshot, 'disk'), format: 'qcow2' },
+      ],
+      incoming,
+    });
+    const source = { kind: 'snapshot', directory: snapshot, id } as const;
+    const vmm = await startVmm(this.#options.binary, args, directory, source);
+    const instance = this.#instance(directory, vmm, source);
+    try {
+      await load(vmm);
+      if (!paused) await instance.unpause();
+      return instance;
+    } catch (error) {
+      await instance.kill();
+      throw error;
+    }
+  }
+
+  #instance(
+    directory: string,
+    vmm: ControlledVmm,
+    source: ConstructorParameters<typeof QemuInstance>[4],
+  ): QemuInstance {
+    const context = { assets: this.#options.assets, origin: this.origin };
+    return new QemuInstance(context, directory, vmm.process, vmm.qmp, source);
+  }
+}
+
+/** A launch must not find its disk half-written: the copy is complete before QEMU starts. */
+async function copyOverlay(template: string, directory: string): Promise<void> {
+  const disk = path.join(directory, vmFiles.disk);
+  await copyFile(template, disk, constants.COPYFILE_FICLONE);
+  await chmod(disk, 0o600);
+}

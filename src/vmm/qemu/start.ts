@@ -1,0 +1,124 @@
+import { readdir, readlink, realpath, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { VmmError } from '../vmm.ts';
+import { vmFiles } from './arguments.ts';
+import { pumpConsole } from './console-log.ts';
+import {
+  endWhenDisconnected,
+  identify,
+  isAlive,
+  killProcess,
+  type ProcessRecord,
+  readProcessRecord,
+  spawnVmm,
+  type VmmProcess,
+  watchVmm,
+  writeProcessRecord,
+} from './process.ts';
+import { isRecord, QmpClient } from './qmp.ts';
+import { connectUnix, connectUnixWhenReady } from './unix-socket.ts';
+
+const startTimeoutMs = 30_000;
+const adoptTimeoutMs = 5_000;
+
+/** Run states of a VM that is whole: its virtual CPUs run or could. */
+const adoptableStates: ReadonlySet<unknown> = new Set(['running', 'paused', 'prelaunch', 'suspended']);
+
+/** A VMM process and its control connection. */
+export interface ControlledVmm {
+  readonly process: VmmProcess;
+  readonly qmp: QmpClient;
+}
+
+async function connectConsole(directory: string): Promise<void> {
+  pumpConsole(await connectUnix(path.join(directory, vmFiles.console)), directory);
+}
+
+async function removeSockets(directory: string): Promise<void> {
+  await Promise.all(
+    [vmFiles.control, vmFiles.agent, vmFiles.console].map((name) =>
+      rm(path.join(directory, name), { force: true }),
+    ),
+  );
+}
+
+/** Starts QEMU in `directory` and connects to it; on failure the process is gone. */
+export async function startVmm(
+  binary: string,
+  args: readonly string[],
+  directory: string,
+  source: ProcessRecord['source'],
+): Promise<ControlledVmm> {
+  await removeSockets(directory);
+  const vmm = await spawnVmm(binary, args, directory);
+  const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(new VmmError('QEMU does not start')), startTimeoutMs);
+  vmm.exited.then(({ reason }) => abort.abort(new VmmError(reason)));
+  try {
+    const [qmp] = await Promise.all([
+      connectUnixWhenReady(path.join(directory, vmFiles.control), abort.signal).then((socket) =>
+        QmpClient.open(socket),
+      ),
+      writeProcessRecord(directory, { formatVersion: 1, identity: vmm.identity, source }),
+    ]);
+    await connectConsole(directory);
+    endWhenDisconnected(vmm, qmp.closed);
+    return { process: vmm, qmp };
+  } catch (error) {
+    await vmm.kill();
+    const { reason } = await vmm.exited;
+    // A QEMU that ends while starting says why in its log; the connection only says that it ended.
+    throw new VmmError(reason, { cause: error });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Ends whatever VMM still runs in `directory`, also one whose server died before recording it. */
+export async function endLeftovers(binary: string, directory: string): Promise<void> {
+  const record = await readProcessRecord(directory);
+  if (record !== undefined) {
+    await killProcess(record.identity);
+    await rm(path.join(directory, vmFiles.process), { force: true });
+    return;
+  }
+  const [executable, home, entries] = await Promise.all([
+    realpath(binary),
+    realpath(directory),
+    readdir('/proc'),
+  ]);
+  for (const entry of entries) {
+    if (!/^\d+$/.test(entry)) continue;
+    const [cwd, exe] = await Promise.all(
+      ['cwd', 'exe'].map((name) => readlink(`/proc/${entry}/${name}`).catch(() => undefined)),
+    );
+    if (cwd !== home || exe !== executable) continue;
+    const stray = await identify(Number(entry));
+    if (stray !== undefined) await killProcess(stray);
+  }
+}
+
+/** Connects to the VMM recorded in `directory` if it lives and holds a whole VM. */
+export async function reconnectVmm(
+  directory: string,
+): Promise<(ControlledVmm & { source: ProcessRecord['source'] }) | undefined> {
+  const record = await readProcessRecord(directory);
+  if (record === undefined || !(await isAlive(record.identity))) return undefined;
+  let qmp: QmpClient | undefined;
+  try {
+    const socket = await connectUnix(path.join(directory, vmFiles.control));
+    qmp = await QmpClient.open(socket, adoptTimeoutMs);
+    const status = await qmp.execute('query-status', undefined, adoptTimeoutMs);
+    if (!isRecord(status) || !adoptableStates.has(status.status)) {
+      qmp.close();
+      return undefined;
+    }
+    await connectConsole(directory);
+  } catch {
+    qmp?.close();
+    return undefined;
+  }
+  const process = watchVmm(record.identity, directory, qmp.closed);
+  endWhenDisconnected(process, qmp.closed);
+  return { process, qmp, source: record.source };
+}

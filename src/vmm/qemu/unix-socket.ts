@@ -1,0 +1,44 @@
+import { open } from 'node:fs/promises';
+import net from 'node:net';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+const retryMs = 2;
+const notYet: ReadonlySet<string> = new Set(['ENOENT', 'ECONNREFUSED']);
+
+/**
+ * Connects to a Unix socket however long its path is: the kernel allows 107 bytes, which a data directory
+ * deep in a file system exceeds, so the directory is named by a descriptor.
+ * @throws the system's error, with its `code`
+ */
+export async function connectUnix(socket: string): Promise<net.Socket> {
+  const directory = await open(path.dirname(socket), 'r');
+  try {
+    return await new Promise((resolve, reject) => {
+      const connection = net.connect(`/proc/self/fd/${directory.fd}/${path.basename(socket)}`);
+      connection.once('error', reject);
+      connection.once('connect', () => {
+        connection.off('error', reject);
+        resolve(connection);
+      });
+    });
+  } finally {
+    await directory.close();
+  }
+}
+
+/**
+ * Connects as soon as a process that is just starting listens.
+ * @param signal ends the waiting; its reason is thrown
+ */
+export async function connectUnixWhenReady(socket: string, signal: AbortSignal): Promise<net.Socket> {
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      return await connectUnix(socket);
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && notYet.has(String(error.code)))) throw error;
+    }
+    await delay(retryMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+  }
+}
