@@ -1,0 +1,110 @@
+import type { MicrovmService } from '../microvms/microvm-service.ts';
+import { managedConnectorOf } from '../model/arn.ts';
+import type { Microvm } from '../model/microvm.ts';
+import { type HeaderList, valuesOf } from './headers.ts';
+import { RefusedError, refusals } from './refusals.ts';
+import { allowsPort, type TokenClaims } from './token-payload.ts';
+import type { Tokens } from './tokens.ts';
+
+/** Where a request goes when neither header nor sub-protocol says so (spec section 5.2). */
+const defaultPort = 8080;
+
+/** A client that has proved who it may talk to. */
+export interface Admission {
+  readonly vm: Microvm;
+  readonly claims: TokenClaims;
+  readonly tokenId: string;
+}
+
+export interface Doorkeeper {
+  /** The endpoint id a request's authority names, if it is one of our host names. */
+  endpointIdOf(authority: string | undefined): string | undefined;
+  /** @throws {RefusedError} with the recorded answer */
+  admit(
+    authority: string | undefined,
+    serverName: string | undefined,
+    token: string | undefined,
+  ): Promise<Admission>;
+}
+
+export function createDoorkeeper(options: {
+  readonly domain: string;
+  readonly tokens: Pick<Tokens, 'verify'>;
+  readonly backend: Pick<MicrovmService, 'findByEndpoint'>;
+}): Doorkeeper {
+  const { domain, tokens, backend } = options;
+  const suffix = `.${domain.toLowerCase()}`;
+
+  function endpointIdOf(authority: string | undefined): string | undefined {
+    const host = authority?.toLowerCase().replace(/:\d{1,5}$/, '');
+    if (host === undefined || !host.endsWith(suffix)) return undefined;
+    const label = host.slice(0, -suffix.length);
+    return /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(label) ? label : undefined;
+  }
+
+  return {
+    endpointIdOf,
+    async admit(authority, serverName, token) {
+      const endpointId = endpointIdOf(authority);
+      const connectedTo = endpointIdOf(serverName);
+      if (connectedTo !== undefined && connectedTo !== endpointId)
+        throw new RefusedError(refusals.misdirected);
+      if (token === undefined) throw new RefusedError(refusals.missingAuthentication);
+      const verification = await tokens.verify(token);
+      if (verification.status === 'malformed') throw new RefusedError(refusals.missingAuthentication);
+      const vm = endpointId === undefined ? undefined : await backend.findByEndpoint(endpointId);
+      if (
+        vm === undefined ||
+        verification.status !== 'valid' ||
+        verification.claims.microvmId !== vm.microvmId
+      ) {
+        throw new RefusedError(refusals.authenticationFailed);
+      }
+      return { vm, claims: verification.claims, tokenId: verification.tokenId };
+    },
+  };
+}
+
+/** The one value of a header that may be sent once. */
+export function singleValue(headers: HeaderList, name: string): string | undefined {
+  const values = valuesOf(headers, name);
+  return values.length === 1 ? values[0] : undefined;
+}
+
+/**
+ * Chooses the port (spec section 5.2) and checks that token and microVM allow it.
+ * @param subprotocolPort what a WebSocket client named in its sub-protocols
+ * @throws {RefusedError}
+ */
+export function choosePort(
+  admission: Admission,
+  headers: HeaderList,
+  subprotocolPort: string | undefined,
+): number {
+  const named = valuesOf(headers, 'x-aws-proxy-port');
+  if (named.length > 1) throw new RefusedError(refusals.malformedPort);
+  const text = named[0] ?? subprotocolPort;
+  return checkPort(admission, text === undefined ? defaultPort : parsePort(text));
+}
+
+/** @throws {RefusedError} */
+export function parsePort(text: string): number {
+  const port = /^[1-9]\d{0,4}$/.test(text) ? Number(text) : 0;
+  if (port < 1 || port > 65_535) throw new RefusedError(refusals.malformedPort);
+  return port;
+}
+
+/** @throws {RefusedError} */
+export function checkPort(admission: Admission, port: number): number {
+  if (!allowsPort(admission.claims, port) || !hasIngress(admission.vm, 'HTTP_INGRESS')) {
+    throw new RefusedError(refusals.portDenied);
+  }
+  return port;
+}
+
+/** Without connectors a microVM has HTTP ingress (spec section 7). What a refusal looks like is unrecorded. */
+export function hasIngress(vm: Microvm, kind: 'HTTP_INGRESS' | 'SHELL_INGRESS'): boolean {
+  const connectors = vm.ingressNetworkConnectors.map(managedConnectorOf);
+  if (connectors.length === 0) return kind === 'HTTP_INGRESS';
+  return connectors.includes(kind) || connectors.includes('ALL_INGRESS');
+}

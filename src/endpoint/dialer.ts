@@ -1,0 +1,71 @@
+import type { Duplex } from 'node:stream';
+import { type MicrovmService, MicrovmUnreachableError } from '../microvms/microvm-service.ts';
+import type { EndpointLimits } from './options.ts';
+import { badGateway, RefusedError, refusals } from './refusals.ts';
+
+/** Opens connections into guests; whoever comes at a sleeping microVM waits here, within bounds. */
+export interface Dialer {
+  /**
+   * @throws {RefusedError} the answer for the client
+   * @throws the signal's reason, once it is aborted
+   */
+  connect(microvmId: string, port: number, signal: AbortSignal): Promise<Duplex>;
+  /** Connections being opened. */
+  waiting(): number;
+}
+
+export function createDialer(options: {
+  readonly backend: Pick<MicrovmService, 'connect'>;
+  readonly limits: Pick<EndpointLimits, 'waitersPerMicrovm' | 'wakeTimeoutMs'>;
+  readonly profile: 'relaxed' | 'aws';
+}): Dialer {
+  const { backend, limits, profile } = options;
+  const waiters = new Map<string, number>();
+  let waiting = 0;
+  const tired = profile === 'aws' ? badGateway('MICROVM_CONNECT_FAILED') : refusals.waking;
+
+  function count(microvmId: string, change: 1 | -1): void {
+    waiting += change;
+    const left = (waiters.get(microvmId) ?? 0) + change;
+    if (left === 0) waiters.delete(microvmId);
+    else waiters.set(microvmId, left);
+  }
+
+  return {
+    waiting: () => waiting,
+    async connect(microvmId, port, signal) {
+      if ((waiters.get(microvmId) ?? 0) >= limits.waitersPerMicrovm) throw new RefusedError(tired);
+      const controller = new AbortController();
+      const given = Promise.withResolvers<never>();
+      const giveUp = (reason: unknown): void => {
+        controller.abort(reason);
+        given.reject(reason);
+      };
+      const onAbort = (): void => giveUp(signal.reason);
+      signal.addEventListener('abort', onAbort, { once: true });
+      const timer = setTimeout(() => giveUp(new RefusedError(tired)), limits.wakeTimeoutMs);
+      count(microvmId, 1);
+      try {
+        signal.throwIfAborted();
+        const opening = backend.connect(microvmId, port, controller.signal);
+        opening.then(
+          (connection) => {
+            if (controller.signal.aborted) connection.on('error', () => undefined).destroy();
+          },
+          () => undefined,
+        );
+        return await Promise.race([opening, given.promise]);
+      } catch (error) {
+        if (controller.signal.aborted) throw controller.signal.reason;
+        if (error instanceof MicrovmUnreachableError) {
+          throw new RefusedError(badGateway(error.code), { cause: error });
+        }
+        throw error;
+      } finally {
+        count(microvmId, -1);
+        clearTimeout(timer);
+        signal.removeEventListener('abort', onAbort);
+      }
+    },
+  };
+}

@@ -1,0 +1,173 @@
+import http from 'node:http';
+import http2 from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import tls, { type TLSSocket } from 'node:tls';
+import type { MicrovmService } from '../microvms/microvm-service.ts';
+import { createDoorkeeper } from './admission.ts';
+import type { Certificates } from './certificates.ts';
+import { createDialer } from './dialer.ts';
+import { exchangeOverH1 } from './exchange-h1.ts';
+import { exchangeOverH2, readH2Head } from './exchange-h2.ts';
+import { type EndpointLimits, endpointLimits } from './options.ts';
+import { serveExchange } from './proxy.ts';
+import type { Tokens } from './tokens.ts';
+import { Traffic } from './traffic.ts';
+import { serveUpgrade, type UpgradeContext } from './upgrade.ts';
+import { upgradeOverH1, upgradeOverH2 } from './upgrade-client.ts';
+import { createUpstreams } from './upstreams.ts';
+
+export interface EndpointOptions {
+  readonly backend: Pick<MicrovmService, 'findByEndpoint' | 'connect'>;
+  readonly tokens: Pick<Tokens, 'verify'>;
+  readonly certificates: Certificates;
+  /** Domain below which every microVM has its host name. */
+  readonly domain: string;
+  readonly profile: 'relaxed' | 'aws';
+  /** Replaces single limits of the profile. */
+  readonly limits?: Partial<EndpointLimits>;
+  /** Told about failures nobody else hears of. */
+  readonly onError?: UpgradeContext['onError'];
+}
+
+export interface EndpointStatus {
+  /** Open client connections. */
+  readonly connections: number;
+  /** Requests waiting for their microVM to be reachable. */
+  readonly waiting: number;
+}
+
+/** The data plane: one TLS listener for the endpoints of all microVMs (spec section 5). */
+export interface Endpoint {
+  /** @param port 0 picks a free one; resolves with the one in use */
+  listen(port: number, host: string): Promise<number>;
+  status(): EndpointStatus;
+  /** Breaks off everything under way and frees the port. */
+  close(): Promise<void>;
+}
+
+const sweepMs = 5000;
+const renewMs = 12 * 3600 * 1000;
+
+export function createEndpoint(options: EndpointOptions): Endpoint {
+  const limits: EndpointLimits = { ...endpointLimits[options.profile], ...options.limits };
+  const onError = options.onError ?? (() => undefined);
+  const dialer = createDialer({ backend: options.backend, limits, profile: options.profile });
+  const traffic = new Traffic(() => performance.now());
+  const context: UpgradeContext = {
+    doorkeeper: createDoorkeeper(options),
+    traffic,
+    upstreams: createUpstreams(dialer, limits),
+    dialer,
+    limits,
+    onError,
+  };
+  const sockets = new Set<TLSSocket>();
+  const h1 = createH1Server(context);
+  const listener = tls.createServer({
+    ...secureContextOf(options.certificates),
+    ALPNProtocols: ['h2', 'http/1.1'],
+    minVersion: 'TLSv1.2',
+    handshakeTimeout: limits.handshakeTimeoutMs,
+    noDelay: true,
+    allowHalfOpen: true,
+  });
+  listener.maxConnections = limits.connections;
+  listener.on('secureConnection', (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    socket.on('error', () => undefined);
+    if (socket.alpnProtocol === 'h2') serveH2(socket, context);
+    else h1.emit('connection', socket);
+  });
+  const timers = [setInterval(() => traffic.sweep(), sweepMs), setInterval(() => void renew(), renewMs)];
+  for (const timer of timers) timer.unref();
+
+  async function renew(): Promise<void> {
+    try {
+      if (await options.certificates.renew()) {
+        listener.setSecureContext(secureContextOf(options.certificates));
+      }
+    } catch (error) {
+      onError(error, { requestId: 'certificate-renewal' });
+    }
+  }
+
+  return {
+    async listen(port, host) {
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      listener.once('error', reject);
+      listener.listen({ port, host }, resolve);
+      await promise;
+      listener.off('error', reject);
+      // The one thing that arms the timers of a server that gets its connections from another listener.
+      h1.emit('listening');
+      return (listener.address() as AddressInfo).port;
+    },
+    status: () => ({ connections: sockets.size, waiting: dialer.waiting() }),
+    async close() {
+      for (const timer of timers) clearInterval(timer);
+      h1.close();
+      context.upstreams.close();
+      const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  };
+}
+
+function secureContextOf(certificates: Certificates): { readonly cert: string; readonly key: string } {
+  const { certificate, privateKey } = certificates.current();
+  return { cert: certificate, key: privateKey };
+}
+
+/** Parses HTTP/1.1 on the connections handed to it; never listens itself. */
+function createH1Server(context: UpgradeContext): http.Server {
+  const { limits } = context;
+  const server = http.createServer({
+    maxHeaderSize: limits.headerBytes,
+    headersTimeout: limits.headersTimeoutMs,
+    // A body may take as long as it keeps moving.
+    requestTimeout: 0,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    connectionsCheckingInterval: Math.min(5000, limits.headersTimeoutMs),
+    insecureHTTPParser: false,
+    requireHostHeader: true,
+  });
+  server.timeout = limits.idleTimeoutMs;
+  // Node would drop what is beyond its own limit without a word; we count ourselves.
+  server.maxHeadersCount = 0;
+  const serve = (request: http.IncomingMessage, response: http.ServerResponse): void =>
+    void serveExchange(exchangeOverH1(request, response), context);
+  server.on('request', serve);
+  server.on('checkContinue', serve);
+  server.on('upgrade', (request, socket, head) => {
+    socket.on('error', () => undefined);
+    void serveUpgrade(upgradeOverH1(request, socket, head), context);
+  });
+  return server;
+}
+
+/** Serves the streams of one HTTP/2 connection. */
+function serveH2(socket: TLSSocket, context: UpgradeContext): void {
+  const { limits } = context;
+  // HTTP/2 ends streams, never half a connection.
+  socket.allowHalfOpen = false;
+  const session = http2.performServerHandshake(socket, {
+    maxHeaderListPairs: limits.headerCount,
+    maxSessionMemory: 64,
+    settings: {
+      enableConnectProtocol: true,
+      initialWindowSize: limits.streamWindowBytes,
+      maxConcurrentStreams: limits.concurrentStreams,
+      maxHeaderListSize: limits.headerBytes,
+    },
+  });
+  session.on('error', () => undefined);
+  session.setTimeout(limits.idleTimeoutMs, () => session.destroy());
+  session.setLocalWindowSize(limits.connectionWindowBytes);
+  session.on('stream', (stream, _headers, _flags, rawHeaders) => {
+    const head = readH2Head(rawHeaders);
+    if (head.protocol !== undefined) void serveUpgrade(upgradeOverH2(stream, head), context);
+    else void serveExchange(exchangeOverH2(stream, head), context);
+  });
+}

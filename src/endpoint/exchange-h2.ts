@@ -1,0 +1,120 @@
+import http2, { type ServerHttp2Stream } from 'node:http2';
+import { TLSSocket } from 'node:tls';
+import type { BodyFraming, Exchange } from './exchange.ts';
+import { type HeaderList, lowerCaseNames, valuesOf } from './headers.ts';
+
+/** The pseudo-headers and headers of an HTTP/2 request. */
+export interface H2Head {
+  readonly method: string;
+  readonly path: string;
+  readonly authority: string | undefined;
+  /** Of an extended CONNECT (RFC 8441). */
+  readonly protocol: string | undefined;
+  /** Without pseudo-headers; the crumbs of a split cookie joined as HTTP/1.1 wants them. */
+  readonly headers: HeaderList;
+}
+
+export function readH2Head(rawHeaders: HeaderList): H2Head {
+  const pseudo = new Map<string, string>();
+  const headers: string[] = [];
+  const cookies: string[] = [];
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] ?? '';
+    const value = rawHeaders[index + 1] ?? '';
+    if (name.startsWith(':')) pseudo.set(name, value);
+    else if (name === 'cookie') cookies.push(value);
+    else headers.push(name, value);
+  }
+  if (cookies.length > 0) headers.push('cookie', cookies.join('; '));
+  const hosts = valuesOf(headers, 'host');
+  const authority = pseudo.get(':authority') ?? hosts[0];
+  const consistent = hosts.every((host) => host.toLowerCase() === authority?.toLowerCase());
+  return {
+    method: pseudo.get(':method') ?? '',
+    path: pseudo.get(':path') ?? '',
+    authority: consistent ? authority : undefined,
+    protocol: pseudo.get(':protocol'),
+    headers,
+  };
+}
+
+/** An exchange over one HTTP/2 stream. */
+export function exchangeOverH2(stream: ServerHttp2Stream, head: H2Head): Exchange {
+  const framing = framingOf(stream, head.headers);
+  const leaving = new AbortController();
+  let trailersIn: HeaderList = [];
+  let trailersOut: HeaderList = [];
+  stream.on('error', () => undefined);
+  stream.once('trailers', (_headers, _flags, rawTrailers) => {
+    trailersIn = Array.isArray(rawTrailers) ? rawTrailers : [];
+  });
+  stream.once('wantTrailers', () => {
+    stream.sendTrailers(trailerObject(trailersOut));
+  });
+  stream.once('finish', () => {
+    // An answer may be complete before the request is: the rest of the request is not wanted.
+    if (!stream.readableEnded) stream.close(http2.constants.NGHTTP2_NO_ERROR);
+  });
+  stream.once('close', () => {
+    if (!stream.writableFinished) leaving.abort(new Error('the client has left'));
+  });
+  return {
+    method: head.method,
+    path: head.path,
+    authority: head.authority,
+    serverName: serverNameOfStream(stream),
+    headers: head.headers,
+    framing,
+    body: stream,
+    expectsContinue: valuesOf(head.headers, 'expect').some((value) => value.toLowerCase() === '100-continue'),
+    sink: stream,
+    left: leaving.signal,
+    requestTrailers: () => trailersIn,
+    inform(status, informational) {
+      if (stream.headersSent || stream.destroyed) return;
+      stream.additionalHeaders({ ':status': status, ...trailerObject(lowerCaseNames(informational)) });
+    },
+    respond(status, _reason, list, bodyless) {
+      const lines = [':status', String(status), ...lowerCaseNames(list)];
+      stream.respond(lines, bodyless ? { endStream: true } : { waitForTrailers: true });
+    },
+    finish(trailers) {
+      trailersOut = lowerCaseNames(trailers);
+      stream.end();
+    },
+    refuse(status, list, body) {
+      stream.respond([':status', String(status), ...list]);
+      if (head.method === 'HEAD') stream.end();
+      else stream.end(body);
+    },
+    abort() {
+      stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
+    },
+    responded: () => stream.headersSent,
+  };
+}
+
+export function serverNameOfStream(stream: ServerHttp2Stream): string | undefined {
+  const socket = stream.session?.socket;
+  const name = socket instanceof TLSSocket ? socket.servername : undefined;
+  return typeof name === 'string' && name !== '' ? name : undefined;
+}
+
+function framingOf(stream: ServerHttp2Stream, headers: HeaderList): BodyFraming {
+  const length = valuesOf(headers, 'content-length')[0];
+  if (length !== undefined) return { length };
+  return stream.endAfterHeaders ? 'none' : 'streamed';
+}
+
+/** Repeated names become lists, as Node takes them where it takes no flat list. */
+export function trailerObject(headers: HeaderList): Record<string, string | string[]> {
+  const object: Record<string, string | string[]> = Object.create(null);
+  for (let index = 0; index + 1 < headers.length; index += 2) {
+    const name = headers[index] ?? '';
+    const value = headers[index + 1] ?? '';
+    const known = object[name];
+    if (known === undefined) object[name] = value;
+    else object[name] = Array.isArray(known) ? [...known, value] : [known, value];
+  }
+  return object;
+}

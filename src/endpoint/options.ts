@@ -1,0 +1,78 @@
+import type { Microvm } from '../model/microvm.ts';
+
+/** What one microVM's clients may do at the same time. */
+export interface TrafficLimits {
+  /** Requests and streams under way. */
+  readonly concurrent: number;
+  readonly requestsPerSecond: number;
+}
+
+export interface EndpointLimits {
+  /** Open client connections, all microVMs together. */
+  readonly connections: number;
+  /** Time for the TLS handshake. */
+  readonly handshakeTimeoutMs: number;
+  /** Time from the first byte of a request's head to its last. */
+  readonly headersTimeoutMs: number;
+  /** Idle time of a client connection between two requests. */
+  readonly keepAliveTimeoutMs: number;
+  /** Silence on a connection in the middle of a request, stream or WebSocket. */
+  readonly idleTimeoutMs: number;
+  /** Bytes and number of headers of one message, in either direction. */
+  readonly headerBytes: number;
+  readonly headerCount: number;
+  /** Streams a client may have open on one HTTP/2 connection. */
+  readonly concurrentStreams: number;
+  /** HTTP/2 flow-control windows, per stream and per connection; they bound what a slow reader makes us hold. */
+  readonly streamWindowBytes: number;
+  readonly connectionWindowBytes: number;
+  /** Requests waiting for one microVM to be reachable, and for how long. */
+  readonly waitersPerMicrovm: number;
+  readonly wakeTimeoutMs: number;
+  /** Time the application has for its HTTP/2 preface or the answer to an upgrade. */
+  readonly upstreamHandshakeTimeoutMs: number;
+  /** Kept-alive connections into guests: idle time, number per port of a microVM and in all. */
+  readonly upstreamIdleMs: number;
+  readonly upstreamIdlePerPort: number;
+  readonly upstreamIdle: number;
+  /** Informational (1xx) responses passed on per request. */
+  readonly informationalResponses: number;
+  readonly perToken: TrafficLimits;
+  readonly perMicrovm: (vm: Microvm) => TrafficLimits;
+}
+
+const common: Omit<EndpointLimits, 'perToken' | 'perMicrovm'> = {
+  connections: 20_000,
+  handshakeTimeoutMs: 10_000,
+  headersTimeoutMs: 15_000,
+  keepAliveTimeoutMs: 75_000,
+  idleTimeoutMs: 6 * 3600 * 1000,
+  headerBytes: 64 * 1024,
+  headerCount: 200,
+  concurrentStreams: 1000,
+  streamWindowBytes: 16 * 1024 * 1024,
+  connectionWindowBytes: 32 * 1024 * 1024,
+  waitersPerMicrovm: 2000,
+  wakeTimeoutMs: 60_000,
+  upstreamHandshakeTimeoutMs: 30_000,
+  upstreamIdleMs: 1500,
+  upstreamIdlePerPort: 64,
+  upstreamIdle: 2000,
+  informationalResponses: 32,
+};
+
+const relaxedTraffic: TrafficLimits = { concurrent: 10_000, requestsPerSecond: Number.POSITIVE_INFINITY };
+
+/** Defaults per profile (spec sections 5.5 and 11). */
+export const endpointLimits: Readonly<Record<'relaxed' | 'aws', EndpointLimits>> = {
+  relaxed: { ...common, perToken: relaxedTraffic, perMicrovm: () => relaxedTraffic },
+  aws: {
+    ...common,
+    perToken: relaxedTraffic,
+    // Documented by peak vCPU: 8 connections for 1, up to 128 for 16; 40 requests per second for 4, 160 for 16.
+    perMicrovm(vm) {
+      const peakVcpus = Math.max(1, Math.floor(vm.memoryMib / 512));
+      return { concurrent: 8 * peakVcpus, requestsPerSecond: 10 * peakVcpus };
+    },
+  },
+};

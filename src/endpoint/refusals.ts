@@ -1,0 +1,65 @@
+import type { UnreachableCode } from '../microvms/microvm-service.ts';
+import { requestIdHeader } from './headers.ts';
+
+/** An answer made by the proxy itself (spec section 5.5). */
+export interface Refusal {
+  readonly status: number;
+  /** Plain text; empty for every 502. */
+  readonly body: string;
+  /** Value of `x-aws-proxy-error`. */
+  readonly error: string;
+  readonly retryAfterSeconds?: number;
+}
+
+export const refusals = {
+  missingAuthentication: { status: 403, body: 'Request missing authentication', error: 'UNAUTHORIZED' },
+  authenticationFailed: { status: 403, body: 'Token authentication failed', error: 'UNAUTHORIZED' },
+  portDenied: { status: 403, body: 'Access to port denied', error: 'UNAUTHORIZED' },
+  rateLimited: { status: 429, body: 'Rate limit exceeded', error: 'RATE_LIMITED', retryAfterSeconds: 1 },
+  /** The texts of 400 are unrecorded. */
+  malformedPort: { status: 400, body: 'Malformed port', error: 'BAD_REQUEST' },
+  malformedUpgrade: { status: 400, body: 'Malformed upgrade request', error: 'BAD_REQUEST' },
+  malformedRequest: { status: 400, body: 'Malformed request', error: 'BAD_REQUEST' },
+  headersTooLarge: { status: 431, body: 'Request header fields too large', error: 'BAD_REQUEST' },
+  /** The connection was opened for another microVM: a browser tries again on its own connection. */
+  misdirected: { status: 421, body: 'Misdirected request', error: 'BAD_REQUEST' },
+  unsupportedTransferEncoding: {
+    status: 501,
+    body: 'Transfer encoding not supported',
+    error: 'BAD_REQUEST',
+  },
+  internal: { status: 500, body: 'Internal error', error: 'INTERNAL' },
+  /** Waking took too long, or too many already wait; not in the `aws` profile, which has its 502. */
+  waking: { status: 503, body: 'The MicroVM is waking up', error: 'MICROVM_WAKING', retryAfterSeconds: 1 },
+} as const satisfies Record<string, Refusal>;
+
+export function badGateway(code: UnreachableCode): Refusal {
+  return { status: 502, body: '', error: code };
+}
+
+/** Thrown where a request turns out to deserve an answer of our own. */
+export class RefusedError extends Error {
+  override readonly name = 'RefusedError';
+  readonly refusal: Refusal;
+
+  constructor(refusal: Refusal, options?: ErrorOptions) {
+    super(refusal.error, options);
+    this.refusal = refusal;
+  }
+}
+
+export function refusalHeaders(refusal: Refusal, requestId: string): string[] {
+  const headers = [
+    'cache-control',
+    'private, no-store',
+    'x-aws-proxy-error',
+    refusal.error,
+    requestIdHeader,
+    requestId,
+    'content-length',
+    String(Buffer.byteLength(refusal.body)),
+  ];
+  if (refusal.body !== '') headers.push('content-type', 'text/plain');
+  if (refusal.retryAfterSeconds !== undefined) headers.push('retry-after', String(refusal.retryAfterSeconds));
+  return headers;
+}

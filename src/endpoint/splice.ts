@@ -1,0 +1,19 @@
+import type { Duplex } from 'node:stream';
+
+/**
+ * Joins two byte streams until both have ended. The end of one direction is passed on and leaves the other
+ * open; the failure of one stream destroys the other.
+ */
+export function splice(a: Duplex, b: Duplex): void {
+  for (const [from, to] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    from.pipe(to);
+    from.on('error', () => to.destroy());
+    from.once('close', () => {
+      // Everything received was passed on if the stream had ended; otherwise it was cut short.
+      if (!from.readableEnded || !from.writableFinished) to.destroy();
+    });
+  }
+}

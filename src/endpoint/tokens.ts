@@ -1,0 +1,105 @@
+import { hash } from 'node:crypto';
+import { CompactEncrypt, compactDecrypt, decodeProtectedHeader } from 'jose';
+import type { Clock } from '../model/clock.ts';
+import { Lru } from './lru.ts';
+import { openTokenKeys } from './token-keys.ts';
+import { decodePayload, encodePayload, type TokenClaims, type TokenGrant } from './token-payload.ts';
+
+/**
+ * `malformed` is not a token at all; `invalid` is one that we did not make, that was tampered with, revoked or
+ * has expired. `tokenId` tells tokens apart without revealing them.
+ */
+export type Verification =
+  | { readonly status: 'malformed' | 'invalid' }
+  | { readonly status: 'valid'; readonly claims: TokenClaims; readonly tokenId: string };
+
+/** Endpoint tokens (spec section 5.1): opaque to clients, compact JWE, `dir` with `A256GCM`. */
+export interface Tokens {
+  /**
+   * @param minutes until the token expires; the caller has checked the limit
+   * @throws {TokenPayloadError} the grant lists too many separate ranges
+   */
+  mint(microvmId: string, grant: TokenGrant, minutes: number): Promise<string>;
+  verify(token: string): Promise<Verification>;
+  /** New tokens get a new key. With `revoke` every token made so far stops working at once. */
+  rotateKey(options: { readonly revoke: boolean }): Promise<void>;
+}
+
+export interface TokensOptions {
+  /** Where the key file is kept. */
+  readonly directory: string;
+  readonly clock: Pick<Clock, 'now'>;
+  /** Verified tokens remembered, so that not every request costs a decryption. */
+  readonly cacheSize?: number;
+}
+
+/** Longest `X-aws-proxy-auth` value of the model. */
+const maximumLength = 8000;
+const compactJwe = /^[\w-]+\.[\w-]*\.[\w-]+\.[\w-]+\.[\w-]+$/;
+
+export async function openTokens(options: TokensOptions): Promise<Tokens> {
+  const { clock } = options;
+  const keys = await openTokenKeys(options.directory, clock);
+  // Keyed by digest: tokens themselves are not kept, and looking one up does not compare secrets.
+  const cache = new Lru<TokenClaims>(options.cacheSize ?? 4096);
+
+  return {
+    async mint(microvmId, grant, minutes) {
+      const { kid, key } = keys.current();
+      const payload = encodePayload({ microvmId, grant, expiresAt: clock.now() + minutes * 60_000 });
+      return await new CompactEncrypt(payload)
+        .setProtectedHeader({ kid, alg: 'dir', enc: 'A256GCM' })
+        .encrypt(key);
+    },
+
+    async verify(token) {
+      if (token.length > maximumLength) return { status: 'malformed' };
+      const tokenId = hash('sha256', token, 'base64');
+      const known = cache.get(tokenId);
+      if (known !== undefined) {
+        if (known.expiresAt > clock.now()) return { status: 'valid', claims: known, tokenId };
+        cache.delete(tokenId);
+        return { status: 'invalid' };
+      }
+      const kid = keyIdOf(token);
+      if (kid === undefined) return { status: 'malformed' };
+      const claims = await decrypt(token, kid);
+      if (claims === undefined || claims.expiresAt <= clock.now()) return { status: 'invalid' };
+      // A rotation may have happened while the token was being decrypted.
+      if (keys.find(kid) === undefined) return { status: 'invalid' };
+      cache.set(tokenId, claims);
+      return { status: 'valid', claims, tokenId };
+    },
+
+    async rotateKey(rotation) {
+      await keys.rotate(rotation);
+      cache.clear();
+    },
+  };
+
+  async function decrypt(token: string, kid: string): Promise<TokenClaims | undefined> {
+    const found = keys.find(kid);
+    if (found === undefined) return undefined;
+    try {
+      const { plaintext } = await compactDecrypt(token, found.key, {
+        keyManagementAlgorithms: ['dir'],
+        contentEncryptionAlgorithms: ['A256GCM'],
+      });
+      return decodePayload(plaintext);
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+/** The key id in the token's header, empty when it names none; undefined when this is no JWE. */
+function keyIdOf(token: string): string | undefined {
+  if (!compactJwe.test(token)) return undefined;
+  try {
+    const header = decodeProtectedHeader(token);
+    if (typeof header.alg !== 'string' || typeof header.enc !== 'string') return undefined;
+    return typeof header.kid === 'string' ? header.kid : '';
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,67 @@
+import { createHash } from 'node:crypto';
+import { type IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerHttp2Stream } from 'node:http2';
+import type { Duplex } from 'node:stream';
+import type { Exchange } from './exchange.ts';
+import { exchangeOverH1 } from './exchange-h1.ts';
+import { exchangeOverH2, type H2Head } from './exchange-h2.ts';
+import { type HeaderList, lowerCaseNames, membersOf, pairsOf, valuesOf } from './headers.ts';
+
+/** A client that wants to speak another protocol: HTTP/1.1 upgrade, or extended CONNECT over HTTP/2 (RFC 8441). */
+export interface UpgradeClient {
+  /** The one protocol asked for, in lower case; undefined when there are several or none. */
+  readonly protocol: string | undefined;
+  /** The request, for everything that holds for any request, and for answers that refuse the upgrade. */
+  readonly exchange: Exchange;
+  /** Whether the WebSocket opening handshake is complete and of the one version there is (RFC 6455). */
+  readonly isWebSocket: boolean;
+  /** Agrees to the upgrade and gives the stream that carries the new protocol. */
+  accept(headers: HeaderList): Duplex;
+}
+
+export function upgradeOverH1(request: IncomingMessage, socket: Duplex, head: Buffer): UpgradeClient {
+  const headers: HeaderList = request.rawHeaders;
+  const response = new ServerResponse(request);
+  response.shouldKeepAlive = false;
+  // Node hands over the connection as a stream of whatever kind; a response needs no more than that.
+  response.assignSocket(socket as Parameters<typeof response.assignSocket>[0]);
+  response.once('finish', () => socket.end());
+  const protocols = membersOf(headers, 'upgrade');
+  return {
+    protocol: protocols.length === 1 ? protocols[0]?.toLowerCase() : undefined,
+    exchange: exchangeOverH1(request, response),
+    isWebSocket:
+      request.method === 'GET' &&
+      request.httpVersion === '1.1' &&
+      valuesOf(headers, 'sec-websocket-version').join() === '13' &&
+      /^[A-Za-z0-9+/]{22}==$/.test(valuesOf(headers, 'sec-websocket-key').join()),
+    accept(answer) {
+      response.detachSocket(socket as Parameters<typeof response.detachSocket>[0]);
+      const lines = pairsOf(answer).map(([name, value]) => `${name}: ${value}\r\n`);
+      socket.write(`HTTP/1.1 101 Switching Protocols\r\n${lines.join('')}\r\n`, 'latin1');
+      if (head.length > 0) socket.unshift(head);
+      return socket;
+    },
+  };
+}
+
+export function upgradeOverH2(stream: ServerHttp2Stream, head: H2Head): UpgradeClient {
+  return {
+    protocol: head.protocol?.toLowerCase(),
+    // The method of the request that an HTTP/1.1 client would have sent.
+    exchange: { ...exchangeOverH2(stream, head), method: 'GET', framing: 'none' },
+    isWebSocket: valuesOf(head.headers, 'sec-websocket-version').join() === '13',
+    accept(answer) {
+      const kept = pairsOf(answer).filter(([name]) => !ofHttp1Only.has(name.toLowerCase()));
+      stream.respond([':status', '200', ...lowerCaseNames(kept.flat())]);
+      return stream;
+    },
+  };
+}
+
+const ofHttp1Only: ReadonlySet<string> = new Set(['connection', 'upgrade', 'sec-websocket-accept']);
+
+/** The `Sec-WebSocket-Accept` that answers a key (RFC 6455, section 4.2.2). */
+export function webSocketAccept(key: string): string {
+  return createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+}

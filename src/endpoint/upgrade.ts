@@ -1,0 +1,126 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { type Admission, checkPort, choosePort, parsePort, singleValue } from './admission.ts';
+import type { Dialer } from './dialer.ts';
+import { forwardable, type HeaderList, pairsOf, requestIdHeader, valuesOf } from './headers.ts';
+import { answerFailure, checkHead, enter, type ProxyContext, responseEvents } from './proxy.ts';
+import { badGateway, RefusedError, refusals } from './refusals.ts';
+import { splice } from './splice.ts';
+import { readSubprotocols, type Subprotocols, subprotocolMarker } from './subprotocols.ts';
+import { type UpgradeClient, webSocketAccept } from './upgrade-client.ts';
+import { callUpgrade } from './upstream-upgrade.ts';
+
+export interface UpgradeContext extends ProxyContext {
+  readonly dialer: Dialer;
+}
+
+/** Upgrade token and path of a raw TCP tunnel to a port of the microVM; an extension. */
+export const tunnelProtocol = 'dormouse-tcp';
+export const tunnelPath = '/dormouse/v1/tunnel';
+
+/** Serves a request for another protocol. Never rejects. */
+export async function serveUpgrade(client: UpgradeClient, context: UpgradeContext): Promise<void> {
+  const { exchange } = client;
+  const requestId = randomUUID();
+  try {
+    checkHead(exchange, context.limits);
+    const offered = readSubprotocols(exchange.headers);
+    const admission = await context.doorkeeper.admit(
+      exchange.authority,
+      exchange.serverName,
+      singleValue(exchange.headers, 'x-aws-proxy-auth') ?? (offered.marker ? offered.token : undefined),
+    );
+    if (exchange.framing !== 'none') throw new RefusedError(refusals.malformedUpgrade);
+    const whenOver = (leave: () => void): void => void exchange.sink.once('close', leave);
+    if (client.protocol === tunnelProtocol) {
+      const port = tunnelPort(exchange.path, admission);
+      enter(context, admission, whenOver);
+      await serveTunnel(client, admission.vm.microvmId, port, requestId, context);
+      return;
+    }
+    if (client.protocol !== 'websocket' || !client.isWebSocket) {
+      throw new RefusedError(refusals.malformedUpgrade);
+    }
+    if (admission.claims.grant === 'shell') throw new RefusedError(badGateway('BAD_GATEWAY'));
+    const port = choosePort(admission, exchange.headers, offered.port);
+    enter(context, admission, whenOver);
+    await serveWebSocket(client, offered, { microvmId: admission.vm.microvmId, port }, requestId, context);
+  } catch (error) {
+    answerFailure(exchange, error, requestId, context);
+  }
+}
+
+/** @throws {RefusedError} */
+function tunnelPort(path: string, admission: Admission): number {
+  const [pathname, query] = path.split('?', 2);
+  if (pathname !== tunnelPath) throw new RefusedError(refusals.malformedUpgrade);
+  return checkPort(admission, parsePort(new URLSearchParams(query).get('port') ?? ''));
+}
+
+async function serveTunnel(
+  client: UpgradeClient,
+  microvmId: string,
+  port: number,
+  requestId: string,
+  context: UpgradeContext,
+): Promise<void> {
+  const connection = await context.dialer.connect(microvmId, port, client.exchange.left);
+  const head = ['connection', 'upgrade', 'upgrade', tunnelProtocol, requestIdHeader, requestId];
+  splice(client.accept(head), connection);
+}
+
+async function serveWebSocket(
+  client: UpgradeClient,
+  offered: Subprotocols,
+  target: { readonly microvmId: string; readonly port: number },
+  requestId: string,
+  context: UpgradeContext,
+): Promise<void> {
+  const { exchange } = client;
+  const connection = await context.dialer.connect(target.microvmId, target.port, exchange.left);
+  // A client over HTTP/2 has no key; the application still wants one.
+  const key = singleValue(exchange.headers, 'sec-websocket-key') ?? randomBytes(16).toString('base64');
+  const abort = (): void => call.abort();
+  const events = responseEvents(exchange, requestId, context, abort);
+  const call = callUpgrade(
+    connection,
+    exchange.path,
+    webSocketHead(exchange.authority ?? '', exchange.headers, offered, key, requestId),
+    {
+      ...events,
+      switched(headers, application) {
+        if (valuesOf(headers, 'sec-websocket-accept').join() !== webSocketAccept(key)) {
+          return events.fail(new Error('the application did not complete the WebSocket handshake'));
+        }
+        exchange.left.removeEventListener('abort', abort);
+        splice(client.accept(webSocketAnswer(headers, offered, requestId)), application);
+      },
+    },
+    context.limits,
+  );
+  exchange.left.addEventListener('abort', abort, { once: true });
+}
+
+function webSocketHead(
+  authority: string,
+  headers: HeaderList,
+  offered: Subprotocols,
+  key: string,
+  requestId: string,
+): HeaderList {
+  const passed = pairsOf(forwardable(headers)).filter(([name]) => !rewritten.has(name.toLowerCase()));
+  const head = ['Host', authority, ...passed.flat(), requestIdHeader, requestId];
+  if (offered.application.length > 0) head.push('Sec-WebSocket-Protocol', offered.application.join(', '));
+  head.push('Sec-WebSocket-Key', key, 'Connection', 'Upgrade', 'Upgrade', 'websocket');
+  return head;
+}
+
+const rewritten: ReadonlySet<string> = new Set(['sec-websocket-protocol', 'sec-websocket-key']);
+
+function webSocketAnswer(headers: HeaderList, offered: Subprotocols, requestId: string): HeaderList {
+  const head = ['Connection', 'Upgrade', 'Upgrade', 'websocket', ...forwardable(headers)];
+  const chosen = valuesOf(headers, 'sec-websocket-protocol').length > 0;
+  // A browser that offered sub-protocols needs one of them in the answer (spec section 5.4).
+  if (!chosen && offered.marker) head.push('Sec-WebSocket-Protocol', subprotocolMarker);
+  head.push(requestIdHeader, requestId);
+  return head;
+}
