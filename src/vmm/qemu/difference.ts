@@ -134,16 +134,23 @@ function damaged(directory: string, part: string): SnapshotCorruptError {
 
 /**
  * Makes sure that the stored difference, if there is one, is never restored again: call right before the virtual
- * CPUs start. Durable when it resolves.
+ * CPUs start. Durable when it resolves, with whether there was one.
  */
-export async function consumeDifference(directory: string): Promise<void> {
+export async function consumeDifference(directory: string): Promise<boolean> {
   await rm(path.join(directory, consumed), { recursive: true, force: true });
   try {
     await rename(path.join(directory, current), path.join(directory, consumed));
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return;
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
     throw error;
   }
+  await syncDirectory(directory);
+  return true;
+}
+
+/** Takes a {@link consumeDifference} back. Right only where it is certain that the virtual CPUs did not start. */
+export async function restoreDifference(directory: string): Promise<void> {
+  await rename(path.join(directory, consumed), path.join(directory, current));
   await syncDirectory(directory);
 }
 

@@ -12,9 +12,15 @@ import {
   type VmmUsage,
 } from '../vmm.ts';
 import { vmFiles } from './arguments.ts';
-import { consumeDifference, readDifference, removeDifferenceRemains, storeDifference } from './difference.ts';
+import {
+  consumeDifference,
+  readDifference,
+  removeDifferenceRemains,
+  restoreDifference,
+  storeDifference,
+} from './difference.ts';
 import { type ProcessRecord, processUsage, type VmmProcess } from './process.ts';
-import type { QmpClient } from './qmp.ts';
+import { type QmpClient, QmpRefusedError } from './qmp.ts';
 import { snapshotPath, storeSnapshot } from './snapshot-files.ts';
 import { connectUnix } from './unix-socket.ts';
 
@@ -65,6 +71,8 @@ export class QemuInstance implements VmmInstance {
   readonly #process: VmmProcess;
   readonly #qmp: QmpClient;
   readonly #source: ProcessRecord['source'];
+  /** Removal of what the last resume left. */
+  #cleared: Promise<void> = Promise.resolve();
 
   constructor(
     context: InstanceContext,
@@ -91,10 +99,16 @@ export class QemuInstance implements VmmInstance {
   }
 
   async unpause(): Promise<void> {
-    await consumeDifference(this.directory);
-    await this.#qmp.execute('cont');
-    // Not worth waiting for: the next suspend and the VM's removal clear it too.
-    removeDifferenceRemains(this.directory).catch(() => undefined);
+    await this.#cleared;
+    const consumed = await consumeDifference(this.directory);
+    try {
+      await this.#qmp.execute('cont');
+    } catch (error) {
+      if (consumed && error instanceof QmpRefusedError) await restoreDifference(this.directory);
+      throw error;
+    }
+    // Not worth waiting for now. What cannot be removed is cleared by the next suspend or with the VM.
+    this.#cleared = removeDifferenceRemains(this.directory).catch(() => undefined);
   }
 
   async snapshot(target: string): Promise<SnapshotManifest> {
@@ -125,7 +139,7 @@ export class QemuInstance implements VmmInstance {
     const source = this.#source;
     if (source.kind !== 'snapshot')
       throw new VmmError('a VM that was booted cannot be suspended, only become a snapshot');
-    await this.pause();
+    await Promise.all([this.pause(), this.#cleared]);
     // Resumed but never started: what is stored still is this VM.
     const unconsumed = await readDifference(this.directory);
     const stats =

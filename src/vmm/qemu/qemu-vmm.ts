@@ -4,14 +4,15 @@ import { chmod, copyFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import type { Assets } from '../../assets.ts';
-import type {
-  Architecture,
-  BootRequest,
-  LaunchRequest,
-  SnapshotManifest,
-  SnapshotOrigin,
-  Vmm,
-  VmmInstance,
+import {
+  type Architecture,
+  type BootRequest,
+  type LaunchRequest,
+  SnapshotCorruptError,
+  type SnapshotManifest,
+  type SnapshotOrigin,
+  type Vmm,
+  type VmmInstance,
 } from '../vmm.ts';
 import { qemuArguments, vmFiles } from './arguments.ts';
 import {
@@ -108,16 +109,13 @@ class QemuVmm implements Vmm {
   }
 
   async isSuspended(directory: string): Promise<boolean> {
-    return (await readDifference(directory)) !== undefined;
+    return (await readDifference(directory).catch(whenCorrupt(undefined))) !== undefined;
   }
 
   async adopt(directory: string): Promise<VmmInstance | undefined> {
     // With a difference on the disk the process is a suspend or a resume cut short: nothing is lost without it.
-    const suspended = await readDifference(directory).then(
-      (difference) => difference !== undefined,
-      () => true,
-    );
-    const found = suspended ? undefined : await reconnectVmm(directory);
+    const difference = await readDifference(directory).catch(whenCorrupt('damaged' as const));
+    const found = difference === undefined ? await reconnectVmm(directory) : undefined;
     if (found === undefined) await endLeftovers(this.#options.binary, directory);
     await removeDifferenceRemains(directory);
     return found && this.#instance(directory, found, found.source);
@@ -169,6 +167,13 @@ class QemuVmm implements Vmm {
     const context = { assets: this.#options.assets, origin: this.origin };
     return new QemuInstance(context, directory, vmm.process, vmm.qmp, source);
   }
+}
+
+function whenCorrupt<T>(instead: T): (error: unknown) => T {
+  return (error) => {
+    if (error instanceof SnapshotCorruptError) return instead;
+    throw error;
+  };
 }
 
 /** A launch must not find its disk half-written: the copy is complete before QEMU starts. */

@@ -7,7 +7,12 @@ const maximumLineLength = 1 << 20;
 
 /** QEMU refused a command, broke the protocol, or went away. */
 export class QmpError extends VmmError {
-  override readonly name = 'QmpError';
+  override readonly name: string = 'QmpError';
+}
+
+/** QEMU answered a command with an error: it was understood and not done. */
+export class QmpRefusedError extends QmpError {
+  override readonly name = 'QmpRefusedError';
 }
 
 export interface QmpEvent {
@@ -82,6 +87,7 @@ export class QmpClient {
     try {
       return await this.#within(answer.promise, timeoutMs, command);
     } catch (error) {
+      if (error instanceof QmpRefusedError) throw new QmpRefusedError(`${command}: ${error.message}`);
       if (error instanceof QmpError) throw new QmpError(`${command}: ${error.message}`);
       throw error;
     } finally {
@@ -155,7 +161,7 @@ export class QmpClient {
     const pending = typeof message.id === 'number' ? this.#pending.get(message.id) : undefined;
     if ('error' in message) {
       const error = message.error;
-      pending?.reject(new QmpError(isRecord(error) ? String(error.desc) : 'refused'));
+      pending?.reject(new QmpRefusedError(isRecord(error) ? String(error.desc) : 'refused'));
     } else {
       pending?.resolve(message.return);
     }

@@ -15,11 +15,10 @@ import {
   watchVmm,
   writeProcessRecord,
 } from './process.ts';
-import { isRecord, QmpClient } from './qmp.ts';
-import { connectUnix, connectUnixWhenReady } from './unix-socket.ts';
+import { isRecord, QmpClient, QmpError } from './qmp.ts';
+import { connectUnix, connectUnixWhenReady, refusesConnections } from './unix-socket.ts';
 
 const startTimeoutMs = 30_000;
-const adoptTimeoutMs = 5_000;
 
 /** Run states of a VM that is whole: its virtual CPUs run or could. */
 const adoptableStates: ReadonlySet<unknown> = new Set(['running', 'paused', 'prelaunch', 'suspended']);
@@ -107,16 +106,18 @@ export async function reconnectVmm(
   let qmp: QmpClient | undefined;
   try {
     const socket = await connectUnix(path.join(directory, vmFiles.control));
-    qmp = await QmpClient.open(socket, adoptTimeoutMs);
-    const status = await qmp.execute('query-status', undefined, adoptTimeoutMs);
+    qmp = await QmpClient.open(socket, startTimeoutMs);
+    const status = await qmp.execute('query-status', undefined, startTimeoutMs);
     if (!isRecord(status) || !adoptableStates.has(status.status)) {
       qmp.close();
       return undefined;
     }
     await connectConsole(directory);
-  } catch {
+  } catch (error) {
     qmp?.close();
-    return undefined;
+    // A VMM that cannot be talked to is given up; a shortage on our side must not cost a running VM.
+    if (error instanceof QmpError || refusesConnections(error)) return undefined;
+    throw error;
   }
   const process = watchVmm(record.identity, directory, qmp.closed);
   endWhenDisconnected(process, qmp.closed);

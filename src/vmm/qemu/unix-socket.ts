@@ -4,7 +4,13 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 const retryMs = 2;
-const notYet: ReadonlySet<string> = new Set(['ENOENT', 'ECONNREFUSED']);
+
+/** Whether a connection failed because nobody listens there, yet or any more. */
+export function refusesConnections(error: unknown): boolean {
+  return (
+    error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ECONNREFUSED')
+  );
+}
 
 /**
  * Connects to a Unix socket however long its path is: the kernel allows 107 bytes, which a data directory
@@ -37,7 +43,7 @@ export async function connectUnixWhenReady(socket: string, signal: AbortSignal):
     try {
       return await connectUnix(socket);
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && notYet.has(String(error.code)))) throw error;
+      if (!refusesConnections(error)) throw error;
     }
     await delay(retryMs, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
