@@ -166,6 +166,11 @@ export function lastImageVersion(): ServiceError {
   return validation('This is the last version. Please delete the entire image');
 }
 
+/** Wording unrecorded. */
+export function imageVersionNotUsable(version: string, state: string): ServiceError {
+  return validation(`MicroVM Image version ${version} cannot be activated in its current state: ${state}`);
+}
+
 export function unsupportedMemorySize(
   requested: number,
   baseImageArn: string,
@@ -174,6 +179,13 @@ export function unsupportedMemorySize(
   return validation(
     `The requested memory size of ${requested} MiB is not supported by base MicroVM image ${baseImageArn}. ` +
       `Supported memory sizes in MiB are: [${supported.join(', ')}].`,
+  );
+}
+
+/** Wording unrecorded: the `relaxed` profile takes any size within bounds. */
+export function memorySizeOutOfBounds(requested: number, minimum: number, maximum: number): ServiceError {
+  return validation(
+    `The requested memory size of ${requested} MiB is not supported. It must be between ${minimum} and ${maximum} MiB.`,
   );
 }
 
@@ -195,6 +207,11 @@ export function runHookRequired(): ServiceError {
 
 export function reservedEnvironmentVariable(key: string): ServiceError {
   return validation(`Environment variable key '${key}' is reserved`);
+}
+
+/** Wording unrecorded; no process can have such a variable. */
+export function invalidEnvironmentVariable(key: string): ServiceError {
+  return validation(`Environment variable key '${key}' or its value is invalid`);
 }
 
 export function shellConnectorRequired(): ServiceError {
@@ -251,6 +268,24 @@ export function concurrentBuildQuotaExceeded(accountId: string): ServiceError {
   return new ServiceError(
     'ServiceQuotaExceededException',
     `Account ${accountId} has reached the maximum number of concurrent builds allowed.`,
+    { members: noQuota },
+  );
+}
+
+/** Wording unrecorded. */
+export function imageQuotaExceeded(accountId: string): ServiceError {
+  return new ServiceError(
+    'ServiceQuotaExceededException',
+    `Account ${accountId} has reached the maximum number of MicroVM images allowed.`,
+    { members: noQuota },
+  );
+}
+
+/** Wording unrecorded. */
+export function imageVersionQuotaExceeded(imageArn: string): ServiceError {
+  return new ServiceError(
+    'ServiceQuotaExceededException',
+    `MicroVM image ${imageArn} has reached the maximum number of versions allowed.`,
     { members: noQuota },
   );
 }

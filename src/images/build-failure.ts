@@ -1,0 +1,65 @@
+import type { ArtifactErrorCode } from '../blobs/artifact-source.ts';
+
+/** Codes of spec section 3.4. */
+export type BuildFailureCode =
+  | ArtifactErrorCode
+  | 'ARCHIVE_DOCKERFILE_NOT_FOUND'
+  | 'ARCHIVE_INVALID'
+  | 'CONTAINER_BUILD_FAILED'
+  | 'DISK_STORAGE_FULL'
+  | 'HOOK_FAILED'
+  | 'APPLICATION_EXITED'
+  | 'INTERNAL_PLATFORM_ERROR';
+
+/** A build ended for a reason its owner should read; the message becomes the build's `stateReason`. */
+export class BuildFailure extends Error {
+  override readonly name = 'BuildFailure';
+  readonly code: BuildFailureCode;
+
+  constructor(code: BuildFailureCode, reason: string, options?: ErrorOptions) {
+    super(reason, options);
+    this.code = code;
+  }
+}
+
+/** The server is going down: the build stays as it is in the store and is started again by the next server. */
+export class BuildInterrupted extends Error {
+  override readonly name = 'BuildInterrupted';
+}
+
+export function archiveInvalid(detail: string): BuildFailure {
+  return new BuildFailure('ARCHIVE_INVALID', `ARCHIVE_INVALID: ${detail}`);
+}
+
+export function dockerfileNotFound(): BuildFailure {
+  return new BuildFailure(
+    'ARCHIVE_DOCKERFILE_NOT_FOUND',
+    'ARCHIVE_DOCKERFILE_NOT_FOUND: The archive has no regular file named Dockerfile at its root.',
+  );
+}
+
+export function diskFull(detail: string): BuildFailure {
+  return new BuildFailure('DISK_STORAGE_FULL', `DISK_STORAGE_FULL: ${detail}`);
+}
+
+/** The first sentence is the service's own; the details after it, where there are any, are `unrecorded`. */
+export function containerBuildFailed(detail?: string): BuildFailure {
+  const recorded = 'The container image build failed.';
+  return new BuildFailure(
+    'CONTAINER_BUILD_FAILED',
+    detail === undefined ? recorded : `${recorded} ${detail}`,
+  );
+}
+
+/** Unrecorded for builds; the words are those of a running VM (spec section 4.3). */
+export function applicationExited(code: number): BuildFailure {
+  return new BuildFailure('APPLICATION_EXITED', `Container Stopped with Exit Code: ${code}`);
+}
+
+export function platformError(cause: unknown): BuildFailure {
+  return new BuildFailure(
+    'INTERNAL_PLATFORM_ERROR',
+    'INTERNAL_PLATFORM_ERROR: The build failed inside the platform. Please try again.',
+    { cause },
+  );
+}

@@ -1,0 +1,46 @@
+import { LogPump } from '../microvms/log-pump.ts';
+import type { ImageVersion } from '../model/image.ts';
+import type { BuildRecord } from '../store/images.ts';
+import { buildLogStream, defaultLogGroup, type LogStore } from '../telemetry/log-store.ts';
+
+export type BuildLogKind = Parameters<typeof buildLogStream>[2];
+
+/** A stream of a build's log; what is written is cut into lines. */
+export interface BuildLog {
+  write(source: string, chunk: Uint8Array): void;
+  /** Writes one line of our own. */
+  note(line: string): void;
+  end(): Promise<void>;
+}
+
+const silent: BuildLog = { write: () => undefined, note: () => undefined, end: async () => undefined };
+
+/** Opens one of the streams of spec section 3.5; a version whose logging is disabled gets a silent one. */
+export function openBuildLog(
+  logs: Pick<LogStore, 'append'>,
+  record: BuildRecord,
+  kind: BuildLogKind,
+  now: () => number,
+  onError: (error: unknown) => void,
+): BuildLog {
+  const group = logGroup(record.version, record.image.name);
+  if (group === undefined) return silent;
+  const stream = buildLogStream(
+    record.build.createdAt,
+    record.version.imageVersion,
+    kind,
+    record.build.buildId,
+  );
+  const pump = new LogPump(logs, { group, stream }, now, onError);
+  return {
+    write: (source, chunk) => pump.write(source, chunk),
+    note: (line) => pump.write('note', Buffer.from(`${line}\n`)),
+    end: () => pump.end(),
+  };
+}
+
+function logGroup(version: ImageVersion, imageName: string): string | undefined {
+  const { logging } = version.configuration;
+  if (logging === null) return defaultLogGroup(imageName);
+  return 'disabled' in logging ? undefined : (logging.cloudWatch.logGroup ?? defaultLogGroup(imageName));
+}

@@ -1,0 +1,101 @@
+import type { Logger } from 'pino';
+import type { BuildRecord, ImageRepository } from '../store/images.ts';
+import { BuildInterrupted } from './build-failure.ts';
+import type { ContainerEngine } from './container-engine.ts';
+import { type PipelineDependencies, runPipeline } from './pipeline.ts';
+
+export interface BuildQueueOptions {
+  readonly repository: ImageRepository;
+  readonly engine: ContainerEngine;
+  readonly pipeline: PipelineDependencies;
+  /** Builds that run at once; further ones wait in the order they came. */
+  readonly concurrency: number;
+  readonly now: () => number;
+  readonly logger: Logger;
+}
+
+/** Runs the builds of image versions and records what becomes of them. */
+export class BuildQueue {
+  readonly #options: BuildQueueOptions;
+  readonly #waiting: BuildRecord[] = [];
+  readonly #running = new Set<Promise<void>>();
+  readonly #closing = new AbortController();
+  #tidying: Promise<void> | undefined;
+
+  constructor(options: BuildQueueOptions) {
+    this.#options = options;
+  }
+
+  /** Builds running and waiting. */
+  get size(): number {
+    return this.#running.size + this.#waiting.length;
+  }
+
+  /** Takes up a build whose version is recorded as PENDING or, after a crash, IN_PROGRESS. */
+  add(record: BuildRecord): void {
+    this.#waiting.push(record);
+    this.#advance();
+  }
+
+  /** Interrupts what runs. What is unfinished stays so in the store and is for the next server. */
+  async close(): Promise<void> {
+    this.#closing.abort(new BuildInterrupted('the server is shutting down'));
+    this.#waiting.length = 0;
+    await Promise.all([...this.#running, this.#tidying]);
+  }
+
+  #advance(): void {
+    while (
+      this.#running.size < this.#options.concurrency &&
+      this.#tidying === undefined &&
+      !this.#closing.signal.aborted
+    ) {
+      const record = this.#waiting.shift();
+      if (record === undefined) return;
+      const build = this.#run(record);
+      this.#running.add(build);
+      void build.finally(() => {
+        this.#running.delete(build);
+        if (this.#running.size === 0 && this.#waiting.length === 0) this.#tidy();
+        this.#advance();
+      });
+    }
+  }
+
+  /** The engine's store can be cleaned only while nothing builds; builds that come meanwhile wait. */
+  #tidy(): void {
+    if (this.#closing.signal.aborted) return;
+    this.#tidying = this.#options.engine
+      .tidy(this.#closing.signal)
+      .catch((error: unknown) => {
+        if (!this.#closing.signal.aborted) {
+          this.#options.logger.warn({ error }, 'cannot clean the container store');
+        }
+      })
+      .finally(() => {
+        this.#tidying = undefined;
+        this.#advance();
+      });
+  }
+
+  async #run(record: BuildRecord): Promise<void> {
+    const { repository, pipeline, now, logger } = this.#options;
+    const context = { imageArn: record.image.imageArn, imageVersion: record.version.imageVersion };
+    try {
+      await repository.startBuild(record, now());
+      const result = await runPipeline(pipeline, record, this.#closing.signal);
+      if (result.type === 'successful') {
+        await repository.finishBuild(record, result, now());
+        logger.info(context, 'image version built');
+        return;
+      }
+      const { failure, sizes } = result;
+      const details = { ...context, code: failure.code, error: failure.cause };
+      logger.warn(details, `image build failed: ${failure.message}`);
+      await repository.finishBuild(record, { type: 'failed', reason: failure.message, sizes }, now());
+    } catch (error) {
+      if (this.#closing.signal.aborted) return;
+      logger.error({ ...context, error }, 'cannot record the result of an image build');
+    }
+  }
+}

@@ -1,0 +1,130 @@
+import { mkdir, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { writeFileDurably } from '../blobs/durable.ts';
+import { type CommandOptions, type CommandResult, runCommand } from './command.ts';
+
+export interface ContainerEngineOptions {
+  /** The engine's own directory: its image store with the layer cache, and its configuration. */
+  readonly directory: string;
+  /** containers/storage root of the base images; only read. */
+  readonly baseStorage: string;
+  /** Where registries and proxies are told: `HTTPS_PROXY`, `REGISTRY_AUTH_FILE`, … */
+  readonly hostEnvironment: NodeJS.ProcessEnv;
+  /** User id of the server; any but 0 gets a user namespace of its own. */
+  readonly userId: number;
+}
+
+/** Variables of the host that builds get to see; no other reaches a command. */
+const passedOn = [
+  'HTTP_PROXY',
+  'HTTPS_PROXY',
+  'NO_PROXY',
+  'http_proxy',
+  'https_proxy',
+  'no_proxy',
+  'REGISTRY_AUTH_FILE',
+  'SSL_CERT_FILE',
+  'SSL_CERT_DIR',
+];
+
+/**
+ * Runs buildah on a store of its own. Each command has its own mount and process namespaces and dies with the
+ * server, so that whatever happens no mount and no process of a build is left on the host.
+ */
+export class ContainerEngine {
+  readonly #options: ContainerEngineOptions;
+  readonly #environment: Readonly<Record<string, string>>;
+
+  constructor(options: ContainerEngineOptions) {
+    this.#options = options;
+    this.#environment = {
+      PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+      HOME: this.#at('home'),
+      XDG_RUNTIME_DIR: this.#at('run'),
+      TMPDIR: this.#at('tmp'),
+      LC_ALL: 'C.UTF-8',
+      CONTAINERS_STORAGE_CONF: this.#at('storage.conf'),
+      CONTAINERS_REGISTRIES_CONF: this.#at('registries.conf'),
+      ...Object.fromEntries(
+        passedOn.flatMap((name) => {
+          const value = options.hostEnvironment[name];
+          return value === undefined ? [] : [[name, value]];
+        }),
+      ),
+    };
+  }
+
+  /** Writes the engine's configuration; call before anything else. */
+  async prepare(): Promise<void> {
+    for (const directory of ['home', 'run', 'tmp']) {
+      await mkdir(this.#at(directory), { recursive: true, mode: 0o700 });
+    }
+    const baseStorage = (await isDirectory(this.#options.baseStorage)) ? [this.#options.baseStorage] : [];
+    await writeFileDurably(
+      this.#at('storage.conf'),
+      `[storage]
+driver = "overlay"
+graphroot = ${JSON.stringify(this.#at('storage'))}
+runroot = ${JSON.stringify(this.#at('run'))}
+[storage.options]
+additionalimagestores = ${JSON.stringify(baseStorage)}
+`,
+    );
+    await writeFileDurably(
+      this.#at('registries.conf'),
+      'unqualified-search-registries = ["docker.io"]\nshort-name-mode = "permissive"\n',
+    );
+    await writeFileDurably(this.#at('policy.json'), '{"default":[{"type":"insecureAcceptAnything"}]}\n');
+  }
+
+  /** Option of the commands that may fetch an image. */
+  get policy(): readonly string[] {
+    return ['--signature-policy', this.#at('policy.json')];
+  }
+
+  /** Runs `buildah` with these arguments. */
+  async buildah(
+    args: readonly string[],
+    options: Pick<CommandOptions, 'signal' | 'onOutput'>,
+  ): Promise<CommandResult> {
+    return await this.run(['buildah', ...args], options);
+  }
+
+  /** Runs any program in the namespaces in which the engine's containers can be mounted. */
+  async run(
+    argv: readonly string[],
+    options: Pick<CommandOptions, 'signal' | 'onOutput'>,
+  ): Promise<CommandResult> {
+    return await runCommand([...this.#isolation(), ...argv], { ...options, environment: this.#environment });
+  }
+
+  /**
+   * Removes what builds that did not end in order have left in the store: working containers and layers no
+   * image refers to. Only while no build is running.
+   */
+  async tidy(signal: AbortSignal): Promise<void> {
+    if (!(await isDirectory(this.#at('storage')))) return;
+    await this.buildah(['rm', '--all'], { signal });
+    await this.buildah(['rmi', '--prune', '--force'], { signal });
+    await rm(this.#at('tmp'), { recursive: true, force: true });
+    await mkdir(this.#at('tmp'), { recursive: true, mode: 0o700 });
+  }
+
+  #at(name: string): string {
+    return path.join(this.#options.directory, name);
+  }
+
+  #isolation(): readonly string[] {
+    const dieWithParent = ['setpriv', '--pdeathsig', 'KILL'];
+    const namespaces = ['unshare', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
+    const userNamespace = this.#options.userId === 0 ? [] : [...dieWithParent, 'buildah', 'unshare', '--'];
+    return [...userNamespace, ...dieWithParent, ...namespaces];
+  }
+}
+
+async function isDirectory(directory: string): Promise<boolean> {
+  return await stat(directory).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+}

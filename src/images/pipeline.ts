@@ -1,0 +1,172 @@
+import { mkdir, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { ArtifactError, type ArtifactSource } from '../blobs/artifact-source.ts';
+import { syncDirectory } from '../blobs/durable.ts';
+import type { SnapshotSizes } from '../model/image.ts';
+import { diskMibFor, type Limits, vcpusFor } from '../model/limits.ts';
+import type { BuildRecord } from '../store/images.ts';
+import type { LogStore } from '../telemetry/log-store.ts';
+import type { Vmm } from '../vmm/vmm.ts';
+import { resolveAppSpec } from './app-spec.ts';
+import { unpackArchive } from './archive.ts';
+import { BuildFailure, diskFull, platformError } from './build-failure.ts';
+import { type BuildLog, type BuildLogKind, openBuildLog } from './build-log.ts';
+import { buildContainerImage } from './container-build.ts';
+import { readContainerConfig } from './container-config.ts';
+import type { ContainerEngine } from './container-engine.ts';
+import type { ImagePaths } from './image-paths.ts';
+import { readAccountFiles, writeRootDisk } from './root-disk.ts';
+import { buildSnapshot, validateSnapshot } from './snapshot-build.ts';
+import { resolveAccount } from './users.ts';
+
+export interface PipelineDependencies {
+  readonly vmm: Vmm;
+  readonly artifacts: ArtifactSource;
+  readonly engine: ContainerEngine;
+  readonly logs: Pick<LogStore, 'append'>;
+  readonly paths: ImagePaths;
+  readonly limits: Limits;
+  readonly region: string;
+  readonly now: () => number;
+  readonly onLogError: (error: unknown) => void;
+}
+
+/** What came of a build; `sizes` holds what had been made by then (spec section 3.4). */
+export type PipelineResult =
+  | { readonly type: 'successful'; readonly sizes: SnapshotSizes }
+  | { readonly type: 'failed'; readonly failure: BuildFailure; readonly sizes: SnapshotSizes | null };
+
+const containerBuildLimitMs = 3600_000;
+const bytesPerMib = 1024 ** 2;
+
+/** Name under which the engine keeps an image's newest container image and its layers. */
+export function containerTag(imageId: string): string {
+  return `localhost/dormouse-image/${imageId}:latest`;
+}
+
+/**
+ * Makes a version of an image: artifact, Dockerfile, root disk, VM, snapshot (spec section 3.2). On success its
+ * files are durable in the version's directory; otherwise nothing is left of them.
+ * @throws the signal's reason when aborted
+ */
+export async function runPipeline(
+  dependencies: PipelineDependencies,
+  record: BuildRecord,
+  signal: AbortSignal,
+): Promise<PipelineResult> {
+  const paths = dependencies.paths.build(record.build.buildId);
+  const version = dependencies.paths.version(record.version);
+  const sizes: { -readonly [Name in keyof SnapshotSizes]: SnapshotSizes[Name] } = {};
+  try {
+    await rm(paths.directory, { recursive: true, force: true });
+    await rm(version.directory, { recursive: true, force: true });
+    await mkdir(paths.context, { recursive: true, mode: 0o700 });
+    await mkdir(version.directory, { recursive: true, mode: 0o700 });
+    await build(dependencies, record, sizes, signal);
+    await syncDirectory(version.directory);
+    await syncDirectory(path.dirname(version.directory));
+    await syncDirectory(dependencies.paths.versions);
+    return { type: 'successful', sizes };
+  } catch (error) {
+    await rm(version.directory, { recursive: true, force: true });
+    signal.throwIfAborted();
+    const known = Object.keys(sizes).length > 0 ? sizes : null;
+    return { type: 'failed', failure: toFailure(error), sizes: known };
+  } finally {
+    await rm(paths.directory, { recursive: true, force: true });
+  }
+}
+
+async function build(
+  dependencies: PipelineDependencies,
+  record: BuildRecord,
+  sizes: { -readonly [Name in keyof SnapshotSizes]: SnapshotSizes[Name] },
+  signal: AbortSignal,
+): Promise<void> {
+  const { engine, vmm } = dependencies;
+  const { configuration } = record.version;
+  const paths = dependencies.paths.build(record.build.buildId);
+  const version = dependencies.paths.version(record.version);
+  const diskMib = diskMibFor(configuration.minimumMemoryInMiB);
+
+  const imageId = await logged(dependencies, record, 'docker', signal, async (log) => {
+    log.note(`Fetching ${configuration.codeArtifact.uri}`);
+    await dependencies.artifacts.download(configuration.codeArtifact.uri, paths.artifact, signal);
+    await unpackArchive(paths.artifact, paths.context, dependencies.limits, signal);
+    const id = await buildContainerImage(engine, {
+      context: paths.context,
+      scratch: paths.directory,
+      tag: containerTag(record.image.id),
+      timeLimitMs: containerBuildLimitMs,
+      largestFileBytes: diskMib * bytesPerMib,
+      signal,
+      onOutput: (source, chunk) => log.write(source, chunk),
+    });
+    log.note(`Built container image ${id}`);
+    return id;
+  });
+
+  const container = await readContainerConfig(engine, imageId, signal);
+  const disk = { file: version.rootDisk, sizeMib: diskMib };
+  sizes.codeInstallSizeInBytes = await writeRootDisk(engine, imageId, disk, signal);
+  const account = resolveAccount(container.user, await readAccountFiles(engine, disk.file, signal));
+  const app = resolveAppSpec({
+    container,
+    account,
+    version: record.version,
+    imageName: record.image.name,
+    region: dependencies.region,
+  });
+
+  const { hooks } = configuration;
+  const memoryMib = configuration.minimumMemoryInMiB;
+  const manifest = await logged(dependencies, record, 'snapshot', signal, (log) =>
+    buildSnapshot(vmm, {
+      app,
+      shape: { memoryMib, vcpus: vcpusFor(memoryMib) },
+      rootDisk: version.rootDisk,
+      hooks,
+      vm: paths.vm,
+      snapshot: version.snapshot,
+      log,
+      signal,
+    }),
+  );
+  await logged(dependencies, record, 'validate', signal, (log) =>
+    validateSnapshot(vmm, { hooks, vm: paths.validation, snapshot: version.snapshot, log, signal }),
+  );
+  sizes.memorySnapshotSizeInBytes = manifest.memoryBytes;
+  sizes.diskSnapshotSizeInBytes = manifest.diskBytes;
+}
+
+/** Gives `work` one stream of the build's log; why it failed is the last line. */
+async function logged<Result>(
+  dependencies: PipelineDependencies,
+  record: BuildRecord,
+  kind: BuildLogKind,
+  signal: AbortSignal,
+  work: (log: BuildLog) => Promise<Result>,
+): Promise<Result> {
+  const log = openBuildLog(dependencies.logs, record, kind, dependencies.now, dependencies.onLogError);
+  try {
+    return await work(log);
+  } catch (error) {
+    signal.throwIfAborted();
+    const failure = toFailure(error);
+    log.note(failure.message);
+    throw failure;
+  } finally {
+    await log.end();
+  }
+}
+
+function toFailure(error: unknown): BuildFailure {
+  if (error instanceof BuildFailure) return error;
+  if (error instanceof ArtifactError) {
+    return new BuildFailure(error.code, `${error.code}: ${error.message}`, { cause: error });
+  }
+  if (error instanceof Error && 'code' in error && error.code === 'ENOSPC') {
+    return diskFull('The host has no disk space left for builds.');
+  }
+  return platformError(error);
+}

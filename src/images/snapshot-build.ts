@@ -1,0 +1,118 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
+import type { AppSpec, GuestAgent } from '../guest/guest-agent.ts';
+import { defaultHookTimeouts, type Hooks } from '../model/image.ts';
+import type { MachineShape, SnapshotManifest, Vmm } from '../vmm/vmm.ts';
+import { awaitBuildHook, failOnExit } from './build-hooks.ts';
+import type { BuildLog } from './build-log.ts';
+import { bootGuest, type GuestMachine, greet } from './guest-boot.ts';
+import { awaitSettled } from './settled.ts';
+
+export interface SnapshotBuild {
+  readonly app: AppSpec;
+  readonly shape: MachineShape;
+  readonly rootDisk: string;
+  readonly hooks: Hooks | null;
+  /** Directories of the VM and of its snapshot; the latter must not exist. */
+  readonly vm: string;
+  readonly snapshot: string;
+  readonly log: BuildLog;
+  readonly signal: AbortSignal;
+}
+
+/** How long an application that listens nowhere has to run; emulated CPUs are some twenty times slower. */
+const settleMs = { tcg: 30_000, kvm: 10_000, systrap: 10_000 } as const;
+/** A restored guest runs at once; the rest is for a busy host. */
+const restoredHelloMs = 30_000;
+
+/**
+ * Boots a VM from the root disk, starts the application, waits until it is ready and freezes the VM into a
+ * snapshot (spec section 3.2, steps 4 to 6). No VM is left, whatever happens.
+ * @throws {BuildFailure}
+ */
+export async function buildSnapshot(vmm: Vmm, build: SnapshotBuild): Promise<SnapshotManifest> {
+  const { signal } = build;
+  const machine = await bootGuest(
+    vmm,
+    { directory: build.vm, rootDisk: build.rootDisk, shape: build.shape },
+    signal,
+  );
+  try {
+    const { agent, instance } = machine;
+    agent.onLog((source, chunk) => build.log.write(source, chunk));
+    await renewIdentity(agent);
+    await agent.startApp(build.app);
+    const hooks = build.hooks?.microvmImageHooks;
+    const port = build.hooks?.port;
+    await orExit(machine, signal, async (until) => {
+      if (hooks?.ready !== 'ENABLED' || port === undefined) {
+        await awaitSettled(agent, settleMs[vmm.origin.accelerator], until);
+        return;
+      }
+      const timeoutSeconds = hooks.readyTimeoutInSeconds ?? defaultHookTimeouts.ready;
+      await awaitBuildHook(agent, { hook: 'ready', port, timeoutSeconds }, until);
+    });
+    await agent.sync({ dropCaches: true });
+    await agent.quiesce();
+    return await instance.snapshot(build.snapshot);
+  } finally {
+    machine.agent.close();
+    await machine.instance.kill();
+  }
+}
+
+/**
+ * Starts a throw-away VM from the snapshot and asks its application whether all is well (spec section 3.2,
+ * step 7). No VM is left, whatever happens.
+ * @throws {BuildFailure}
+ */
+export async function validateSnapshot(
+  vmm: Vmm,
+  build: Omit<SnapshotBuild, 'app' | 'shape' | 'rootDisk'>,
+): Promise<void> {
+  const hooks = build.hooks?.microvmImageHooks;
+  const port = build.hooks?.port;
+  if (hooks?.validate !== 'ENABLED' || port === undefined) return;
+  await rm(build.vm, { recursive: true, force: true });
+  await mkdir(build.vm, { mode: 0o700 });
+  const instance = await vmm.launch({ directory: build.vm, snapshot: build.snapshot });
+  try {
+    const agent = await greet(instance, restoredHelloMs, build.signal);
+    try {
+      agent.onLog((source, chunk) => build.log.write(source, chunk));
+      await renewIdentity(agent);
+      const timeoutSeconds = hooks.validateTimeoutInSeconds ?? defaultHookTimeouts.validate;
+      await orExit({ agent, instance }, build.signal, (until) =>
+        awaitBuildHook(agent, { hook: 'validate', port, timeoutSeconds }, until),
+      );
+    } finally {
+      agent.close();
+    }
+  } finally {
+    await instance.kill();
+  }
+}
+
+/** Waits for `work`, unless the application or the VMM ends first. */
+async function orExit(
+  machine: GuestMachine,
+  signal: AbortSignal,
+  work: (until: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const over = new AbortController();
+  const vmmExit = machine.instance.exited.then(({ reason }) => {
+    throw new Error(`the VMM ended: ${reason}`);
+  });
+  const appExit = failOnExit(machine.agent);
+  try {
+    await Promise.race([work(AbortSignal.any([signal, over.signal])), appExit, vmmExit]);
+  } finally {
+    over.abort();
+    appExit.catch(() => undefined);
+    vmmExit.catch(() => undefined);
+  }
+}
+
+async function renewIdentity(agent: GuestAgent): Promise<void> {
+  await agent.assumeIdentity({ wallClockMs: Date.now, entropy: randomBytes(64) });
+}

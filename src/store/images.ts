@@ -1,0 +1,369 @@
+import type { Page, PageRequest } from '../images/image-service.ts';
+import {
+  compareVersions,
+  type Image,
+  type ImageBuild,
+  type ImageBuildState,
+  type ImageState,
+  type ImageVersion,
+  type ImageVersionState,
+  type ImageVersionStatus,
+  isRunnable,
+  type SnapshotSizes,
+  versionLabel,
+} from '../model/image.ts';
+import { dropClaims, recordClaim, type TokenClaim } from './client-tokens.ts';
+import type { Store } from './database.ts';
+import {
+  buildFromRow,
+  buildToRow,
+  imageFromRow,
+  imageToRow,
+  versionFromRow,
+  versionNumber,
+  versionToRow,
+} from './image-rows.ts';
+
+/** A version's build and all it belongs to. */
+export interface BuildRecord {
+  readonly image: Image;
+  readonly version: ImageVersion;
+  readonly build: ImageBuild;
+}
+
+export type BuildResult =
+  | { readonly type: 'successful'; readonly sizes: SnapshotSizes }
+  | { readonly type: 'failed'; readonly reason: string; readonly sizes: SnapshotSizes | null };
+
+const unfinished: readonly ImageVersionState[] = ['PENDING', 'IN_PROGRESS'];
+
+/** Rows of images, their versions and builds. Each method is one transaction: all of it is seen, or nothing. */
+export class ImageRepository {
+  readonly #store: Store;
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  /** Inserts an image with its first version, or replaces the image's row and adds the version. */
+  async addVersion(record: BuildRecord, claim: TokenClaim | undefined): Promise<void> {
+    const { image, version, build } = record;
+    await this.#store.transaction().execute(async (transaction) => {
+      await transaction
+        .insertInto('images')
+        .values(imageToRow(image))
+        .onConflict((conflict) => conflict.column('image_arn').doUpdateSet(imageToRow(image)))
+        .execute();
+      await transaction.insertInto('image_versions').values(versionToRow(version)).execute();
+      await transaction.insertInto('image_builds').values(buildToRow(build)).execute();
+      if (claim !== undefined) {
+        await recordClaim(transaction, claim, versionResource(version), version.createdAt);
+      }
+    });
+  }
+
+  async startBuild(record: BuildRecord, now: number): Promise<void> {
+    await this.#store.transaction().execute(async (transaction) => {
+      await transaction
+        .updateTable('image_versions')
+        .set({ state: 'IN_PROGRESS' satisfies ImageVersionState, updated_at: now })
+        .where('image_arn', '=', record.image.imageArn)
+        .where('version', '=', versionNumber(record.version.imageVersion))
+        .execute();
+      await transaction
+        .updateTable('image_builds')
+        .set({ state: 'IN_PROGRESS' satisfies ImageBuildState })
+        .where('build_id', '=', record.build.buildId)
+        .execute();
+    });
+  }
+
+  /** Ends a build: build, version and image change together. */
+  async finishBuild(record: BuildRecord, result: BuildResult, now: number): Promise<void> {
+    const { imageArn } = record.image;
+    const { imageVersion } = record.version;
+    const successful = result.type === 'successful';
+    const reason = successful ? null : result.reason;
+    const state = successful ? ('SUCCESSFUL' as const) : ('FAILED' as const);
+    const status: ImageVersionStatus = successful ? 'ACTIVE' : 'INACTIVE';
+    await this.#store.transaction().execute(async (transaction) => {
+      await transaction
+        .updateTable('image_builds')
+        .set({
+          state,
+          state_reason: reason,
+          snapshot_sizes: result.sizes === null ? null : JSON.stringify(result.sizes),
+        })
+        .where('build_id', '=', record.build.buildId)
+        .execute();
+      await transaction
+        .updateTable('image_versions')
+        .set({ state, status, state_reason: reason, updated_at: now })
+        .where('image_arn', '=', imageArn)
+        .where('version', '=', versionNumber(imageVersion))
+        .execute();
+      const creating = versionNumber(imageVersion) === 1;
+      const imageState: ImageState = successful
+        ? creating
+          ? 'CREATED'
+          : 'UPDATED'
+        : creating
+          ? 'CREATE_FAILED'
+          : 'UPDATE_FAILED';
+      await transaction
+        .updateTable('images')
+        .set({
+          state: imageState,
+          updated_at: now,
+          ...(successful ? {} : { latest_failed_version: imageVersion }),
+        })
+        .where('image_arn', '=', imageArn)
+        .execute();
+      await refreshLatestActive(transaction, imageArn);
+    });
+  }
+
+  async setImageState(imageArn: string, state: ImageState, now: number): Promise<void> {
+    await this.#store
+      .updateTable('images')
+      .set({ state, updated_at: now })
+      .where('image_arn', '=', imageArn)
+      .execute();
+  }
+
+  async setTags(imageArn: string, tags: Readonly<Record<string, string>>): Promise<void> {
+    await this.#store
+      .updateTable('images')
+      .set({ tags: JSON.stringify(tags) })
+      .where('image_arn', '=', imageArn)
+      .execute();
+  }
+
+  async setVersionStatus(version: ImageVersion, status: ImageVersionStatus, now: number): Promise<void> {
+    await this.#store.transaction().execute(async (transaction) => {
+      await transaction
+        .updateTable('image_versions')
+        .set({ status, updated_at: now })
+        .where('image_arn', '=', version.imageArn)
+        .where('version', '=', versionNumber(version.imageVersion))
+        .execute();
+      await refreshLatestActive(transaction, version.imageArn);
+    });
+  }
+
+  /** Version DELETING, its image UPDATING (spec section 1.6). */
+  async startVersionDeletion(version: ImageVersion, now: number): Promise<void> {
+    await this.#store.transaction().execute(async (transaction) => {
+      await transaction
+        .updateTable('image_versions')
+        .set({ state: 'DELETING' satisfies ImageVersionState, updated_at: now })
+        .where('image_arn', '=', version.imageArn)
+        .where('version', '=', versionNumber(version.imageVersion))
+        .execute();
+      await transaction
+        .updateTable('images')
+        .set({ state: 'UPDATING' satisfies ImageState, updated_at: now })
+        .where('image_arn', '=', version.imageArn)
+        .execute();
+      await refreshLatestActive(transaction, version.imageArn);
+    });
+  }
+
+  /** Forgets a version whose files are gone; its image is UPDATED again. */
+  async removeVersion(version: ImageVersion, now: number): Promise<void> {
+    const number = versionNumber(version.imageVersion);
+    await this.#store.transaction().execute(async (transaction) => {
+      await transaction
+        .deleteFrom('image_builds')
+        .where('image_arn', '=', version.imageArn)
+        .where('version', '=', number)
+        .execute();
+      await transaction
+        .deleteFrom('image_versions')
+        .where('image_arn', '=', version.imageArn)
+        .where('version', '=', number)
+        .execute();
+      await transaction
+        .updateTable('images')
+        .set({ latest_failed_version: null })
+        .where('image_arn', '=', version.imageArn)
+        .where('latest_failed_version', '=', version.imageVersion)
+        .execute();
+      await transaction
+        .updateTable('images')
+        .set({ state: 'UPDATED' satisfies ImageState, updated_at: now })
+        .where('image_arn', '=', version.imageArn)
+        .execute();
+      await dropClaims(transaction, versionResource(version));
+    });
+  }
+
+  /** Forgets an image whose files are gone; its name and its client tokens are free again. */
+  async removeImage(imageArn: string): Promise<void> {
+    await this.#store.transaction().execute(async (transaction) => {
+      const versions = await transaction
+        .selectFrom('image_versions')
+        .selectAll()
+        .where('image_arn', '=', imageArn)
+        .execute();
+      for (const version of versions) await dropClaims(transaction, versionResource(versionFromRow(version)));
+      await transaction.deleteFrom('image_builds').where('image_arn', '=', imageArn).execute();
+      await transaction.deleteFrom('image_versions').where('image_arn', '=', imageArn).execute();
+      await transaction.deleteFrom('images').where('image_arn', '=', imageArn).execute();
+    });
+  }
+
+  async get(imageArn: string): Promise<Image | undefined> {
+    const row = await this.#store
+      .selectFrom('images')
+      .selectAll()
+      .where('image_arn', '=', imageArn)
+      .executeTakeFirst();
+    return row === undefined ? undefined : imageFromRow(row);
+  }
+
+  async count(): Promise<number> {
+    const row = await this.#store
+      .selectFrom('images')
+      .select((select) => select.fn.countAll<number>().as('total'))
+      .executeTakeFirstOrThrow();
+    return Number(row.total);
+  }
+
+  /** Sorted by name; the filter is a substring, applied to the page (spec section 1.8). */
+  async list(page: PageRequest, nameFilter: string | undefined): Promise<Page<Image>> {
+    let query = this.#store
+      .selectFrom('images')
+      .selectAll()
+      .orderBy('name')
+      .limit(page.limit + 1);
+    if (page.after !== undefined) query = query.where('name', '>', page.after);
+    const { items, next } = cut((await query.execute()).map(imageFromRow), page, (image) => image.name);
+    return { items: items.filter(({ name }) => nameFilter === undefined || name.includes(nameFilter)), next };
+  }
+
+  async listByState(states: readonly ImageState[]): Promise<readonly Image[]> {
+    const rows = await this.#store.selectFrom('images').selectAll().where('state', 'in', states).execute();
+    return rows.map(imageFromRow);
+  }
+
+  async getVersion(imageArn: string, imageVersion: string): Promise<ImageVersion | undefined> {
+    const row = await this.#store
+      .selectFrom('image_versions')
+      .selectAll()
+      .where('image_arn', '=', imageArn)
+      .where('version', '=', versionNumber(imageVersion))
+      .executeTakeFirst();
+    return row === undefined ? undefined : versionFromRow(row);
+  }
+
+  /** The version a client token made; undefined when it is gone. */
+  async findByResource(resource: string): Promise<ImageVersion | undefined> {
+    const separator = resource.lastIndexOf('#');
+    return await this.getVersion(resource.slice(0, separator), resource.slice(separator + 1));
+  }
+
+  /** Newest first. */
+  async listVersions(imageArn: string, page: PageRequest): Promise<Page<ImageVersion>> {
+    let query = this.#store
+      .selectFrom('image_versions')
+      .selectAll()
+      .where('image_arn', '=', imageArn)
+      .orderBy('version', 'desc')
+      .limit(page.limit + 1);
+    if (page.after !== undefined) query = query.where('version', '<', versionNumber(page.after));
+    return cut((await query.execute()).map(versionFromRow), page, (version) => version.imageVersion);
+  }
+
+  /** All versions of an image; of every image when none is named. */
+  async allVersions(imageArn?: string): Promise<readonly ImageVersion[]> {
+    let query = this.#store.selectFrom('image_versions').selectAll();
+    if (imageArn !== undefined) query = query.where('image_arn', '=', imageArn);
+    return (await query.execute()).map(versionFromRow);
+  }
+
+  async newestRunnable(imageArn: string): Promise<ImageVersion | undefined> {
+    return await selectNewestRunnable(this.#store, imageArn);
+  }
+
+  async getBuild(imageArn: string, imageVersion: string, buildId: string): Promise<ImageBuild | undefined> {
+    const row = await this.#store
+      .selectFrom('image_builds')
+      .selectAll()
+      .where('build_id', '=', buildId)
+      .where('image_arn', '=', imageArn)
+      .where('version', '=', versionNumber(imageVersion))
+      .executeTakeFirst();
+    return row === undefined ? undefined : buildFromRow(row);
+  }
+
+  /** In the order of their ids: the few builds of a version start together. */
+  async listBuilds(imageArn: string, imageVersion: string, page: PageRequest): Promise<Page<ImageBuild>> {
+    let query = this.#store
+      .selectFrom('image_builds')
+      .selectAll()
+      .where('image_arn', '=', imageArn)
+      .where('version', '=', versionNumber(imageVersion))
+      .orderBy('build_id')
+      .limit(page.limit + 1);
+    if (page.after !== undefined) query = query.where('build_id', '>', page.after);
+    return cut((await query.execute()).map(buildFromRow), page, (build) => build.buildId);
+  }
+
+  /** Builds that have not ended, oldest first. */
+  async unfinishedBuilds(): Promise<readonly BuildRecord[]> {
+    const rows = await this.#store
+      .selectFrom('image_versions')
+      .select(['image_arn', 'version'])
+      .where('state', 'in', unfinished)
+      .orderBy('created_at')
+      .execute();
+    const records = rows.map(async ({ image_arn, version: number }) => {
+      const label = versionLabel(number);
+      const [image, version, builds] = await Promise.all([
+        this.get(image_arn),
+        this.getVersion(image_arn, label),
+        this.listBuilds(image_arn, label, { limit: 1, after: undefined }),
+      ]);
+      const build = builds.items[0];
+      return image === undefined || version === undefined || build === undefined
+        ? []
+        : [{ image, version, build }];
+    });
+    return (await Promise.all(records)).flat();
+  }
+}
+
+function versionResource(version: Pick<ImageVersion, 'imageArn' | 'imageVersion'>): string {
+  return `${version.imageArn}#${version.imageVersion}`;
+}
+
+async function selectNewestRunnable(store: Store, imageArn: string): Promise<ImageVersion | undefined> {
+  const rows = await store
+    .selectFrom('image_versions')
+    .selectAll()
+    .where('image_arn', '=', imageArn)
+    .where('state', '=', 'SUCCESSFUL' satisfies ImageVersionState)
+    .where('status', '=', 'ACTIVE' satisfies ImageVersionStatus)
+    .execute();
+  return rows
+    .map(versionFromRow)
+    .filter(isRunnable)
+    .sort((a, b) => compareVersions(a.imageVersion, b.imageVersion))
+    .at(-1);
+}
+
+async function refreshLatestActive(store: Store, imageArn: string): Promise<void> {
+  const newest = await selectNewestRunnable(store, imageArn);
+  await store
+    .updateTable('images')
+    .set({ latest_active_version: newest?.imageVersion ?? null })
+    .where('image_arn', '=', imageArn)
+    .execute();
+}
+
+function cut<Item>(rows: readonly Item[], page: PageRequest, position: (item: Item) => string): Page<Item> {
+  const items = rows.slice(0, page.limit);
+  const last = items.at(-1);
+  return { items, next: rows.length > page.limit && last !== undefined ? position(last) : undefined };
+}
