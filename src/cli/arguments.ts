@@ -1,0 +1,53 @@
+import { InvalidArgumentError } from 'commander';
+
+const unitSeconds: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
+
+/** `90`, `90s`, `15m`, `8h` or `2d` in seconds. */
+export function parseDuration(text: string): number {
+  const [, amount, unit] = /^(\d+)([smhd]?)$/.exec(text) ?? [];
+  if (amount === undefined)
+    throw new InvalidArgumentError('Expected seconds or a duration such as 90s, 15m, 8h.');
+  return Number(amount) * (unitSeconds[unit || 's'] ?? 1);
+}
+
+/** `512`, `512M` or `2G` in MiB. */
+export function parseMemory(text: string): number {
+  const [, amount, unit] = /^(\d+)([MG]?)$/i.exec(text) ?? [];
+  if (amount === undefined) throw new InvalidArgumentError('Expected MiB or a size such as 512M, 2G.');
+  return Number(amount) * (unit?.toUpperCase() === 'G' ? 1024 : 1);
+}
+
+export function parsePort(text: string): number {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port > 65_535)
+    throw new InvalidArgumentError('Expected a port from 0 to 65535.');
+  return port;
+}
+
+/** Collects `KEY=VALUE` of a repeated option. */
+export function collectVariables(
+  text: string,
+  earlier: Readonly<Record<string, string>> | undefined,
+): Record<string, string> {
+  const mark = text.indexOf('=');
+  if (mark < 1) throw new InvalidArgumentError('Expected KEY=VALUE.');
+  return { ...earlier, [text.slice(0, mark)]: text.slice(mark + 1) };
+}
+
+/** Collects the values of a repeated option. */
+export function collect(text: string, earlier: readonly string[] | undefined): string[] {
+  return [...(earlier ?? []), text];
+}
+
+const hooks = ['ready', 'validate', 'run', 'suspend', 'resume', 'terminate'] as const;
+export type HookOption = (typeof hooks)[number];
+export type HookTimeouts = Partial<Record<HookOption, number | undefined>>;
+
+/** Collects `NAME` or `NAME=TIMEOUT` of a repeated `--hook`. */
+export function collectHook(text: string, earlier: HookTimeouts | undefined): HookTimeouts {
+  const [name = '', timeout] = text.split('=', 2);
+  const hook = hooks.find((known) => known === name);
+  if (hook === undefined)
+    throw new InvalidArgumentError(`Expected one of ${hooks.join(', ')}, or NAME=TIMEOUT.`);
+  return { ...earlier, [hook]: timeout === undefined ? undefined : parseDuration(timeout) };
+}

@@ -1,0 +1,116 @@
+import type { Command } from 'commander';
+import {
+  collectHook,
+  collectVariables,
+  type HookTimeouts,
+  parseDuration,
+  parseMemory,
+  parsePort,
+} from '../arguments.ts';
+import { packContext } from '../build-context.ts';
+import type { Client } from '../client.ts';
+import { CliError, exitCodes } from '../errors.ts';
+import { followBuild } from '../follow-build.ts';
+import { type ImageSettings, startBuild, uploadContext } from '../image-build.ts';
+import { bytes, harmless, note, print, printJson, stateText } from '../output.ts';
+import { type Progress, withProgress } from '../progress.ts';
+import { examples, type RemoteOptions, remote, withClient } from '../remote-command.ts';
+
+interface BuildOptions extends RemoteOptions {
+  readonly name: string;
+  readonly description?: string;
+  readonly memory?: number;
+  readonly env?: Record<string, string>;
+  readonly hook?: HookTimeouts;
+  readonly hookPort: number;
+  readonly timeout?: number;
+  readonly quiet?: true;
+}
+
+export function addBuild(program: Command): void {
+  const command = remote(program.command('build'))
+    .description('build an image from a directory with a Dockerfile, or its next version if the image exists')
+    .argument('<directory>', 'build context; .dockerignore is respected')
+    .requiredOption('-n, --name <name>', 'name of the image')
+    .option('--description <text>', 'shown with the image')
+    .option('--memory <size>', 'memory of its microVMs, in MiB or as 2G', parseMemory)
+    .option(
+      '-e, --env <KEY=VALUE>',
+      'environment variable of the application, may be repeated',
+      collectVariables,
+    )
+    .option('--hook <name[=timeout]>', 'call this lifecycle hook, may be repeated', collectHook)
+    .option('--hook-port <port>', 'port of the hooks in the microVM', parsePort, 9000)
+    .option('--timeout <duration>', 'stop waiting after this long; the build itself goes on', parseDuration)
+    .option('-q, --quiet', 'do not show the build log')
+    .action(async (directory: string, options: BuildOptions) => {
+      await withClient(options, async (client) => await build(client, directory, options));
+    });
+  examples(
+    command,
+    'dormouse build examples/counter --name counter',
+    'dormouse build . -n api --memory 1G -e MODE=production',
+    'dormouse build . -n api --hook ready=60s --hook run --hook-port 9000',
+  );
+}
+
+async function build(client: Client, directory: string, options: BuildOptions): Promise<void> {
+  const startedAt = Date.now();
+  const context = await packContext(directory);
+  const dispose = (): void => {
+    context.dispose().finally(() => process.exit(exitCodes.interrupted));
+  };
+  process.once('SIGINT', dispose);
+  let uri: string;
+  try {
+    note(`packed ${context.entries} files, ${bytes(context.bytes)}`);
+    uri = await withProgress('uploading', async () => uploadContext(client, options.name, context));
+  } finally {
+    process.removeListener('SIGINT', dispose);
+    await context.dispose();
+  }
+  const started = await startBuild(client, settingsOf(options, uri));
+  note(`building version ${started.imageVersion} of ${options.name}`);
+  const interrupted = (): void => {
+    note(`\nThe build goes on; follow it with: dormouse logs ${options.name}`);
+    process.exit(exitCodes.interrupted);
+  };
+  process.once('SIGINT', interrupted);
+  try {
+    const outcome = await withProgress(`building ${options.name}`, async (progress) =>
+      followBuild(client, { ...started, timeout: options.timeout }, (line) =>
+        showLine(progress, line, options),
+      ),
+    );
+    const durationMs = Date.now() - startedAt;
+    if (options.json) printJson({ ...started, ...outcome, durationMs });
+    else
+      print(
+        `${started.imageArn}  ${started.imageVersion}  ${stateText(outcome.state)}  ${durationMs / 1000}s`,
+      );
+    if (outcome.state !== 'SUCCESSFUL') {
+      throw new CliError(
+        `The build of ${options.name} ${started.imageVersion} failed: ${outcome.reason ?? 'no reason given'}`,
+        `Its log: dormouse logs ${options.name}`,
+      );
+    }
+  } finally {
+    process.removeListener('SIGINT', interrupted);
+  }
+}
+
+function showLine(progress: Progress, line: string, options: BuildOptions): void {
+  if (!options.quiet) progress.interrupt(() => note(harmless(line)));
+}
+
+function settingsOf(options: BuildOptions, uri: string): ImageSettings {
+  return {
+    name: options.name,
+    uri,
+    description: options.description,
+    memoryInMiB: options.memory,
+    environmentVariables: options.env,
+    hooks: options.hook,
+    hookPort: options.hookPort,
+  };
+}

@@ -1,0 +1,106 @@
+import {
+  GetMicrovmCommand,
+  type GetMicrovmCommandOutput,
+  type IdlePolicy,
+  RunMicrovmCommand,
+} from '@aws-sdk/client-lambda-microvms';
+import type { Command } from 'commander';
+import { parseDuration } from '../arguments.ts';
+import type { Client } from '../client.ts';
+import { CliError, UsageError } from '../errors.ts';
+import { imageArnOf } from '../identify.ts';
+import { print, printJson, stateText } from '../output.ts';
+import { withProgress } from '../progress.ts';
+import { examples, type RemoteOptions, remote, withClient } from '../remote-command.ts';
+import { poll } from '../wait.ts';
+
+interface RunOptions extends RemoteOptions {
+  readonly idle?: number;
+  readonly suspended?: number;
+  readonly autoResume: boolean;
+  readonly maxDuration?: number;
+  readonly payload?: string;
+  readonly version?: string;
+  readonly wait?: true;
+}
+
+const pollMs = 50;
+/** How long a sleeping VM is kept when only `--idle` is given. */
+const defaultSuspendedSeconds = 28_800;
+
+export function addRun(program: Command): void {
+  const command = remote(program.command('run'))
+    .description('launch a microVM from an image')
+    .argument('<image>', 'name or ARN of the image')
+    .option('--idle <duration>', 'suspend after this long without traffic', parseDuration)
+    .option('--suspended <duration>', 'terminate after sleeping this long (default: 8h)', parseDuration)
+    .option('--no-auto-resume', 'do not wake for a request')
+    .option('--max-duration <duration>', 'terminate after this long', parseDuration)
+    .option('--payload <text>', 'handed to the /run hook')
+    .option('--version <version>', 'version of the image (default: the newest active one)')
+    .option('--wait', 'return when it runs')
+    .action(async (image: string, options: RunOptions) => {
+      await withClient(options, async (client) => await run(client, image, options));
+    });
+  examples(
+    command,
+    'dormouse run counter --wait',
+    'dormouse run counter --idle 30s --suspended 2h',
+    'dormouse run counter --payload \'{"tenant":7}\' --json',
+  );
+}
+
+async function run(client: Client, image: string, options: RunOptions): Promise<void> {
+  const microvms = await client.microvms();
+  const idlePolicy = idlePolicyOf(options);
+  const launched = await microvms.send(
+    new RunMicrovmCommand({
+      imageIdentifier: await imageArnOf(client, image),
+      imageVersion: options.version,
+      maximumDurationInSeconds: options.maxDuration,
+      runHookPayload: options.payload,
+      idlePolicy,
+    }),
+  );
+  const id = launched.microvmId ?? '';
+  const microvm = options.wait ? await waitUntilRunning(client, id) : launched;
+  if (options.json) {
+    const { $metadata, ...shown } = microvm;
+    printJson(shown);
+  } else {
+    print(`${id}  ${stateText(microvm.state)}  https://${microvm.endpoint}`);
+  }
+}
+
+function idlePolicyOf(options: RunOptions): IdlePolicy | undefined {
+  if (options.idle === undefined) {
+    if (options.suspended !== undefined || !options.autoResume) {
+      throw new UsageError(
+        '--suspended and --no-auto-resume need --idle: without it the microVM never sleeps by itself.',
+      );
+    }
+    return undefined;
+  }
+  return {
+    maxIdleDurationSeconds: options.idle,
+    suspendedDurationSeconds: options.suspended ?? defaultSuspendedSeconds,
+    autoResumeEnabled: options.autoResume,
+  };
+}
+
+async function waitUntilRunning(client: Client, microvmIdentifier: string): Promise<GetMicrovmCommandOutput> {
+  const microvms = await client.microvms();
+  return await withProgress(`launching ${microvmIdentifier}`, async () =>
+    poll(pollMs, async () => {
+      const microvm = await microvms.send(new GetMicrovmCommand({ microvmIdentifier }));
+      if (microvm.state === 'PENDING') return undefined;
+      if (microvm.state === 'TERMINATING' || microvm.state === 'TERMINATED') {
+        throw new CliError(
+          `${microvmIdentifier} did not start: ${microvm.stateReason ?? 'no reason given'}`,
+          `Its output: dormouse logs ${microvmIdentifier}`,
+        );
+      }
+      return microvm;
+    }),
+  );
+}

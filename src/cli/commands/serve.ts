@@ -1,0 +1,86 @@
+import { once } from 'node:events';
+import { type Command, Option } from 'commander';
+import { type ConfigInput, configSchema, loadConfig } from '../../config.ts';
+import { parsePort } from '../arguments.ts';
+import { note, print } from '../output.ts';
+import { examples } from '../remote-command.ts';
+
+interface ServeOptions {
+  readonly readyJson?: true;
+  readonly host?: string;
+  readonly port?: number;
+  readonly endpointHost?: string;
+  readonly endpointPort?: number;
+  readonly endpointDomain?: string;
+  readonly dataDir?: string;
+  readonly assetsDir?: string;
+  readonly region?: string;
+  readonly accountId?: string;
+  readonly profile?: ConfigInput['profile'];
+  readonly accelerator?: ConfigInput['accelerator'];
+  readonly logLevel?: ConfigInput['logLevel'];
+}
+
+const choices = configSchema.shape;
+
+export function addServe(program: Command): void {
+  const command = program
+    .command('serve')
+    .description('run the server until it is interrupted; microVMs outlive it')
+    .option('--ready-json', 'print one line of JSON once requests are accepted')
+    .option('--host <address>', 'address of the API')
+    .option('--port <port>', 'port of the API; 0 picks a free one (default: 9090)', parsePort)
+    .option('--endpoint-host <address>', "address of the microVMs' endpoints")
+    .option(
+      '--endpoint-port <port>',
+      "port of the microVMs' endpoints; 0 picks a free one (default: 9443)",
+      parsePort,
+    )
+    .option('--endpoint-domain <domain>', "domain of the microVMs' host names")
+    .option('--data-dir <directory>', 'directory for all state')
+    .option('--assets-dir <directory>', 'directory of the files that scripts/setup made')
+    .option('--region <region>', 'region to answer for')
+    .option('--account-id <id>', 'account to answer for')
+    .addOption(new Option('--profile <profile>', 'limits to keep').choices(choices.profile.unwrap().options))
+    .addOption(
+      new Option('--accelerator <accelerator>', 'hardware virtualisation, emulation, or what works').choices(
+        choices.accelerator.unwrap().options,
+      ),
+    )
+    .addOption(
+      new Option('--log-level <level>', 'least level to log').choices(choices.logLevel.unwrap().options),
+    )
+    .action(serve);
+  examples(
+    command,
+    'dormouse serve',
+    'dormouse serve --port 0 --endpoint-port 0 --data-dir /tmp/one --ready-json',
+    'dormouse serve --profile aws',
+  );
+}
+
+async function serve(options: ServeOptions): Promise<void> {
+  const { readyJson, dataDir, assetsDir, ...rest } = options;
+  const config = loadConfig(
+    {
+      ...rest,
+      ...(dataDir === undefined ? {} : { dataDirectory: dataDir }),
+      ...(assetsDir === undefined ? {} : { assetsDirectory: assetsDir }),
+    },
+    process.env,
+  );
+  const stop = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+  // Loaded only here: the other commands need nothing of the server.
+  const { startServer } = await import('../../main.ts');
+  const server = await startServer(config);
+  if (readyJson) {
+    print(JSON.stringify(server.ready));
+  } else {
+    note(
+      `Dormouse answers at ${server.ready.apiEndpoint} (${server.ready.vmm}, ${server.ready.accelerator}).`,
+    );
+    note('In another shell: eval "$(dormouse env)"; dormouse ps');
+  }
+  await stop;
+  await server.close();
+}

@@ -1,0 +1,47 @@
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { addBuild } from './commands/build.ts';
+import { addCurl } from './commands/curl.ts';
+import { addDoctor } from './commands/doctor.ts';
+import { addEnv } from './commands/env.ts';
+import { addImages } from './commands/images.ts';
+import { addInspect } from './commands/inspect.ts';
+import { addLogs } from './commands/logs.ts';
+import { addPs } from './commands/ps.ts';
+import { addRun } from './commands/run.ts';
+import { addServe } from './commands/serve.ts';
+import { addTransitions } from './commands/transitions.ts';
+import { examples } from './remote-command.ts';
+
+/** The whole command line. Errors of use are thrown, never an exit. */
+export function createProgram(): Command {
+  const program = new Command('dormouse')
+    .description('Stateful microVMs that sleep when idle.')
+    .version(version(), '-V, --version')
+    .exitOverride()
+    .showHelpAfterError('(dormouse --help, or dormouse <command> --help)')
+    .configureHelp({ showGlobalOptions: true });
+  addServe(program);
+  addDoctor(program);
+  addEnv(program);
+  addBuild(program);
+  addImages(program);
+  addRun(program);
+  addPs(program);
+  addInspect(program);
+  addCurl(program);
+  addLogs(program);
+  addTransitions(program);
+  return examples(
+    program,
+    'dormouse serve',
+    'dormouse build examples/counter --name counter',
+    'dormouse run counter --idle 30s --wait',
+    'dormouse curl 3f2a',
+  );
+}
+
+function version(): string {
+  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(manifest) as { version: string }).version;
+}
