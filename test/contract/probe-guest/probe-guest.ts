@@ -1,0 +1,89 @@
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, open } from 'node:fs/promises';
+import path from 'node:path';
+import type { Duplex } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { type Assets, locateAssets } from '../../../src/assets.ts';
+import type { VmmInstance } from '../../../src/vmm/vmm.ts';
+
+const run = promisify(execFile);
+const checkout = fileURLToPath(new URL('../../../', import.meta.url));
+const environment = { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin` };
+const answerTimeoutMs = 60_000;
+
+/** A guest of one tiny program, and an empty root disk for it. */
+export interface ProbeGuest {
+  readonly assets: Assets;
+  readonly rootDisk: string;
+}
+
+/** Builds the guest's initrd and disk, and the host helper from its present source, below `directory`. */
+export async function buildProbeGuest(directory: string): Promise<ProbeGuest> {
+  const installed = locateAssets();
+  const at = (name: string): string => path.join(directory, name);
+  const assets = {
+    ...installed,
+    directory,
+    initrd: at('initrd.img'),
+    memoryDifference: at('memory-difference'),
+  };
+  const rootDisk = at('root.ext4');
+  await mkdir(at('empty'), { recursive: true });
+  const source = path.join(checkout, 'test/contract/probe-guest/init.c');
+  await Promise.all([
+    run('make', ['-s', '-C', path.join(checkout, 'src/vmm/qemu/native'), `OUT=${assets.memoryDifference}`]),
+    run('cc', ['-std=c17', '-O1', '-Wall', '-Wextra', '-Werror', '-static', '-o', at('init'), source]),
+    open(rootDisk, 'w').then(async (disk) => {
+      await disk.truncate(256 * 1024 * 1024);
+      await disk.close();
+      await run('mke2fs', ['-q', '-t', 'ext4', '-d', at('empty'), rootDisk], { env: environment });
+    }),
+  ]);
+  const makeInitrd = path.join(checkout, 'scripts/lib/make-initrd');
+  await run(makeInitrd, [path.join(installed.directory, 'kernel'), at('init'), assets.initrd], {
+    env: environment,
+  });
+  return { assets, rootDisk };
+}
+
+export interface Answer {
+  /** Hits since the guest booted, kept in memory. */
+  readonly memory: number;
+  /** Hits since the root disk was made, kept in a file. */
+  readonly disk: number;
+  /** Fresh from the guest kernel's generator. */
+  readonly random: string;
+  /** Drawn once when the guest booted. */
+  readonly identity: string;
+}
+
+/** Sends one order over a connection of its own and reads the one-line answer. */
+export async function hit(vm: VmmInstance, order: 'h' | 'w' = 'h'): Promise<Answer> {
+  const connection = await vm.connectAgent();
+  try {
+    connection.write(order);
+    return JSON.parse(await readLine(connection)) as Answer;
+  } finally {
+    connection.destroy();
+    if (!connection.closed) await once(connection, 'close');
+  }
+}
+
+async function readLine(connection: Duplex): Promise<string> {
+  let text = '';
+  const signal = AbortSignal.timeout(answerTimeoutMs);
+  while (!text.includes('\n')) {
+    const [chunk] = (await once(connection, 'data', { signal })) as [Buffer];
+    text += chunk.toString();
+  }
+  return text;
+}
+
+/** Tells the guest to power off, which gives no answer. */
+export async function powerOff(vm: VmmInstance): Promise<void> {
+  const connection = await vm.connectAgent();
+  connection.on('error', () => undefined);
+  connection.write('q');
+}

@@ -1,0 +1,326 @@
+import assert from 'node:assert/strict';
+import {
+  chmod,
+  cp,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import {
+  SnapshotCorruptError,
+  SnapshotIncompatibleError,
+  type SnapshotManifest,
+  type Vmm,
+  type VmmInstance,
+} from '../../src/vmm/vmm.ts';
+import { hit, powerOff } from './probe-guest/probe-guest.ts';
+
+/** One way to run VMs, as the contract suite needs it. */
+export interface Subject {
+  readonly vmm: Vmm;
+  readonly rootDisk: string;
+  /** Existing and empty; removed by the caller. */
+  readonly directory: string;
+  /** Same VMM, unable to store a difference. */
+  readonly unableToSuspend: Vmm;
+  /** Launches a VM in a server of its own and kills that server; resolves with the VMM's process id. */
+  launchAndDie(directory: string, snapshot: string): Promise<number>;
+  /** Reads all of a snapshot; throws {@link SnapshotCorruptError}. */
+  verify(snapshot: string): Promise<unknown>;
+  /** Files in a suspended VM's directory that hold what the suspend stored. */
+  readonly differenceFiles: readonly string[];
+  /** The snapshot's large file that is not read at each launch, and a small one that is. */
+  readonly bulkFile: string;
+  readonly stateFile: string;
+}
+
+async function flipByte(file: string): Promise<void> {
+  await chmod(file, 0o600);
+  const handle = await open(file, 'r+');
+  try {
+    const position = Math.floor((await handle.stat()).size / 2);
+    const byte = Buffer.alloc(1);
+    await handle.read(byte, 0, 1, position);
+    await handle.write(Buffer.from([(byte[0] ?? 0) ^ 0x40]), 0, 1, position);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Process ids whose working directory is at or below `directory`. */
+async function processesIn(directory: string): Promise<string[]> {
+  const entries = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const homes = await Promise.all(entries.map((pid) => readlink(`/proc/${pid}/cwd`).catch(() => '')));
+  return entries.filter((_, index) => homes[index]?.startsWith(directory));
+}
+
+/** @param prepare makes the subject; called once, before the suite */
+export function vmmContract(name: string, prepare: () => Promise<Subject>): void {
+  describe(`VMM contract: ${name}`, { timeout: 240_000 }, () => {
+    let subject: Subject;
+    let vmm: Vmm;
+    let snapshot: string;
+    let manifest: SnapshotManifest;
+    let identity: string;
+    const running = new Set<VmmInstance>();
+
+    async function fresh(label: string): Promise<string> {
+      const directory = path.join(subject.directory, label);
+      await mkdir(directory);
+      return directory;
+    }
+    function track(instance: VmmInstance): VmmInstance {
+      running.add(instance);
+      return instance;
+    }
+    async function launch(label: string, by = vmm): Promise<VmmInstance> {
+      return track(await by.launch({ directory: await fresh(label), snapshot }));
+    }
+    async function resume(directory: string): Promise<VmmInstance> {
+      return track(await vmm.resume({ directory, snapshot }));
+    }
+
+    before(async () => {
+      subject = await prepare();
+      vmm = subject.vmm;
+      snapshot = path.join(subject.directory, 'snapshot');
+      const directory = await fresh('build');
+      const shape = { memoryMib: 192, vcpus: 1 };
+      const instance = track(await vmm.boot({ directory, rootDisk: subject.rootDisk, shape }));
+      const answer = await hit(instance);
+      assert.deepEqual([answer.memory, answer.disk], [1, 1]);
+      identity = answer.identity;
+      manifest = await instance.snapshot(snapshot);
+      await instance.exited;
+    });
+
+    after(async () => {
+      for (const instance of running) await instance.kill();
+    });
+
+    it('makes a whole, read-only snapshot and ends the build VM', async () => {
+      const written: unknown = JSON.parse(await readFile(path.join(snapshot, 'manifest.json'), 'utf8'));
+      assert.ok(written !== null && typeof written === 'object' && 'id' in written);
+      assert.equal(written.id, manifest.id);
+      assert.deepEqual(manifest.origin, vmm.origin);
+      assert.deepEqual(manifest.shape, { memoryMib: 192, vcpus: 1 });
+      for (const file of await readdir(snapshot)) {
+        assert.equal((await stat(path.join(snapshot, file))).mode & 0o222, 0, file);
+      }
+      assert.deepEqual(await processesIn(subject.directory), []);
+      assert.deepEqual(
+        (await readdir(subject.directory)).filter((entry) => entry.includes('partial')),
+        [],
+      );
+      await subject.verify(snapshot);
+    });
+
+    it('launches independent VMs that draw different random numbers', async () => {
+      const vms = [await launch('one'), await launch('two'), await launch('three')];
+      const first = await Promise.all(vms.map((vm) => hit(vm)));
+      assert.deepEqual(
+        first.map(({ memory, disk }) => [memory, disk]),
+        [
+          [2, 2],
+          [2, 2],
+          [2, 2],
+        ],
+      );
+      assert.deepEqual(new Set(first.map((answer) => answer.identity)), new Set([identity]));
+      assert.equal(new Set(first.map((answer) => answer.random)).size, 3);
+      const [one, two] = vms;
+      assert.ok(one && two);
+      assert.deepEqual((await hit(one)).memory, 3);
+      assert.deepEqual((await hit(two)).disk, 3);
+      const usage = await one.usage();
+      assert.ok(usage.residentBytes > usage.proportionalBytes && usage.proportionalBytes > 0);
+      assert.ok(usage.cpuSeconds > 0);
+      await Promise.all(vms.map((vm) => vm.kill()));
+      assert.deepEqual(await processesIn(subject.directory), []);
+    });
+
+    it('keeps memory and disk over suspend and resume, and does not grow with the cycles', async () => {
+      let vm = await launch('cycles');
+      const { directory } = vm;
+      await hit(vm, 'w');
+      const stored: number[] = [];
+      for (let cycle = 0; cycle < 4; cycle++) {
+        const { memoryBytes, deviceStateBytes } = await vm.suspend();
+        stored.push(memoryBytes + deviceStateBytes);
+        await vm.exited;
+        assert.deepEqual(await processesIn(directory), []);
+        assert.equal(await vmm.isSuspended(directory), true);
+        vm = await resume(directory);
+        assert.equal(await vmm.isSuspended(directory), false);
+        const answer = await hit(vm, 'w');
+        assert.deepEqual([answer.memory, answer.disk, answer.identity], [3 + cycle, 3 + cycle, identity]);
+      }
+      const [first = 0] = stored;
+      assert.ok(first > 4 << 20, `the rewritten 4 MiB are in it: ${stored}`);
+      assert.ok(Math.max(...stored) < first * 1.25, `grows with the cycles: ${stored}`);
+      await vm.kill();
+    });
+
+    it('draws new random numbers each time one suspended state is resumed', async () => {
+      const vm = await launch('repeat');
+      await vm.suspend();
+      const copy = path.join(subject.directory, 'repeat-copy');
+      await cp(vm.directory, copy, { recursive: true });
+      const answers = [];
+      for (const directory of [vm.directory, copy]) {
+        const again = await resume(directory);
+        answers.push(await hit(again));
+        await again.kill();
+      }
+      assert.equal(answers[0]?.memory, answers[1]?.memory);
+      assert.notEqual(answers[0]?.random, answers[1]?.random);
+    });
+
+    it('leaves virtual CPUs stopped on request, and such a VM can sleep again unchanged', async () => {
+      const directory = await fresh('paused');
+      const vm = track(await vmm.launch({ directory, snapshot, paused: true }));
+      const answer = hit(vm);
+      await vm.unpause();
+      assert.equal((await answer).memory, 2);
+      await vm.pause();
+      await vm.pause();
+      const stats = await vm.suspend();
+      const asleep = track(await vmm.resume({ directory, snapshot, paused: true }));
+      assert.equal(await vmm.isSuspended(directory), true);
+      assert.deepEqual(await asleep.suspend(), stats);
+      const awake = await resume(directory);
+      assert.equal((await hit(awake)).memory, 3);
+      await awake.kill();
+    });
+
+    it('adopts a VM whose server was killed', async () => {
+      const directory = await fresh('orphan');
+      const pid = await subject.launchAndDie(directory, snapshot);
+      const adopted = await vmm.adopt(directory);
+      assert.ok(adopted);
+      track(adopted);
+      assert.equal(adopted.pid, pid);
+      assert.equal((await hit(adopted)).memory, 2);
+      await adopted.suspend();
+      assert.match((await adopted.exited).reason, /./);
+      const again = await resume(directory);
+      assert.equal((await hit(again)).memory, 3);
+      await again.kill();
+      assert.equal(await vmm.adopt(directory), undefined);
+    });
+
+    it('ends the process of a suspend that was committed but not finished', async () => {
+      const vm = await launch('committed');
+      const { directory } = vm;
+      await hit(vm);
+      await vm.suspend();
+      const unfinished = track(await vmm.resume({ directory, snapshot, paused: true }));
+      assert.equal(await vmm.adopt(directory), undefined);
+      await unfinished.exited;
+      assert.equal(await vmm.isSuspended(directory), true);
+      const awake = await resume(directory);
+      assert.equal((await hit(awake)).memory, 3);
+      await awake.kill();
+    });
+
+    it('never restores memory older than the disk', async () => {
+      const vm = await launch('stale');
+      await vm.suspend();
+      const awake = await resume(vm.directory);
+      await hit(awake);
+      await awake.kill();
+      assert.equal(await vmm.isSuspended(vm.directory), false);
+      await assert.rejects(resume(vm.directory), SnapshotCorruptError);
+    });
+
+    it('leaves the VM paused and whole when it cannot be suspended', async () => {
+      const vm = await launch('unable', subject.unableToSuspend);
+      await hit(vm);
+      const before = (await readdir(vm.directory)).sort();
+      await assert.rejects(vm.suspend());
+      assert.deepEqual((await readdir(vm.directory)).sort(), before);
+      assert.equal(await vmm.isSuspended(vm.directory), false);
+      await vm.unpause();
+      assert.equal((await hit(vm)).memory, 3);
+      await vm.kill();
+    });
+
+    it('refuses a damaged or shortened difference and stays suspended', async () => {
+      const vm = await launch('damaged');
+      const { directory } = vm;
+      await hit(vm, 'w');
+      await vm.suspend();
+      for (const name of subject.differenceFiles) {
+        const file = path.join(directory, name);
+        const whole = await readFile(file);
+        await flipByte(file);
+        await assert.rejects(resume(directory), SnapshotCorruptError, `${name} altered`);
+        await writeFile(file, whole);
+        await truncate(file, whole.length - 1);
+        await assert.rejects(resume(directory), SnapshotCorruptError, `${name} cut short`);
+        await writeFile(file, whole);
+      }
+      assert.deepEqual(await processesIn(directory), []);
+      const awake = await resume(directory);
+      assert.equal((await hit(awake)).memory, 3);
+      await awake.kill();
+    });
+
+    it('refuses snapshots that are damaged, incomplete or made with something else', async () => {
+      const other = path.join(subject.directory, 'other-snapshot');
+      const attempt = async (): Promise<VmmInstance> => {
+        const directory = path.join(subject.directory, 'refused');
+        await rm(directory, { recursive: true, force: true });
+        await mkdir(directory);
+        return track(await vmm.launch({ directory, snapshot: other }));
+      };
+      const manifestFile = path.join(other, 'manifest.json');
+      const restore = async (): Promise<void> => {
+        await rm(other, { recursive: true, force: true });
+        await cp(snapshot, other, { recursive: true });
+      };
+      await restore();
+      await flipByte(path.join(other, subject.stateFile));
+      await assert.rejects(attempt(), SnapshotCorruptError);
+      await restore();
+      await flipByte(path.join(other, subject.bulkFile));
+      await assert.rejects(subject.verify(other), SnapshotCorruptError);
+      await truncate(path.join(other, subject.bulkFile), 4096);
+      await assert.rejects(attempt(), SnapshotCorruptError);
+      await restore();
+      await chmod(manifestFile, 0o600);
+      const text = await readFile(manifestFile, 'utf8');
+      await writeFile(manifestFile, text.replace(manifest.origin.initrdDigest, 'f'.repeat(64)));
+      await assert.rejects(
+        attempt(),
+        (error: unknown) => error instanceof SnapshotIncompatibleError && /initrd/.test(error.message),
+      );
+      await writeFile(manifestFile, text.slice(0, 100));
+      await assert.rejects(attempt(), SnapshotCorruptError);
+      await rm(manifestFile);
+      await assert.rejects(attempt(), SnapshotCorruptError);
+      await rm(other, { recursive: true, force: true });
+    });
+
+    it('tells when the guest powers off, and kill may be called any number of times', async () => {
+      const vm = await launch('off');
+      await powerOff(vm);
+      assert.match((await vm.exited).reason, /exited/);
+      await Promise.all([vm.kill(), vm.kill()]);
+      await vm.kill();
+      await assert.rejects(vm.connectAgent());
+    });
+
+    it('leaves no process behind', async () => {
+      assert.deepEqual(await processesIn(subject.directory), []);
+    });
+  });
+}
