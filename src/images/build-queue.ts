@@ -1,13 +1,11 @@
 import type { Logger } from 'pino';
 import type { BuildRecord, ImageRepository } from '../store/images.ts';
 import { BuildInterrupted } from './build-failure.ts';
-import type { ContainerEngine } from './container-engine.ts';
-import { type PipelineDependencies, runPipeline } from './pipeline.ts';
+import type { ImageBuilder } from './image-builder.ts';
 
 export interface BuildQueueOptions {
   readonly repository: ImageRepository;
-  readonly engine: ContainerEngine;
-  readonly pipeline: PipelineDependencies;
+  readonly builder: ImageBuilder;
   /** Builds that run at once; further ones wait in the order they came. */
   readonly concurrency: number;
   readonly now: () => number;
@@ -62,14 +60,14 @@ export class BuildQueue {
     }
   }
 
-  /** The engine's store can be cleaned only while nothing builds; builds that come meanwhile wait. */
+  /** Cleaning is possible only while nothing builds; builds that come meanwhile wait. */
   #tidy(): void {
     if (this.#closing.signal.aborted) return;
-    this.#tidying = this.#options.engine
+    this.#tidying = this.#options.builder
       .tidy(this.#closing.signal)
       .catch((error: unknown) => {
         if (!this.#closing.signal.aborted) {
-          this.#options.logger.warn({ error }, 'cannot clean the container store');
+          this.#options.logger.warn({ err: error }, 'cannot clean up after builds');
         }
       })
       .finally(() => {
@@ -79,23 +77,23 @@ export class BuildQueue {
   }
 
   async #run(record: BuildRecord): Promise<void> {
-    const { repository, pipeline, now, logger } = this.#options;
+    const { repository, builder, now, logger } = this.#options;
     const context = { imageArn: record.image.imageArn, imageVersion: record.version.imageVersion };
     try {
       await repository.startBuild(record, now());
-      const result = await runPipeline(pipeline, record, this.#closing.signal);
+      const result = await builder.build(record, this.#closing.signal);
       if (result.type === 'successful') {
         await repository.finishBuild(record, result, now());
         logger.info(context, 'image version built');
         return;
       }
       const { failure, sizes } = result;
-      const details = { ...context, code: failure.code, error: failure.cause };
+      const details = { ...context, code: failure.code, err: failure.cause };
       logger.warn(details, `image build failed: ${failure.message}`);
       await repository.finishBuild(record, { type: 'failed', reason: failure.message, sizes }, now());
     } catch (error) {
       if (this.#closing.signal.aborted) return;
-      logger.error({ ...context, error }, 'cannot record the result of an image build');
+      logger.error({ ...context, err: error }, 'cannot record the result of an image build');
     }
   }
 }

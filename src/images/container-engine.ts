@@ -54,7 +54,7 @@ export class ContainerEngine {
     };
   }
 
-  /** Writes the engine's configuration; call before anything else. */
+  /** Makes the directories and writes the configuration; call before anything else. */
   async prepare(): Promise<void> {
     for (const directory of ['home', 'run', 'tmp']) {
       await mkdir(this.#at(directory), { recursive: true, mode: 0o700 });

@@ -14,6 +14,7 @@ import { type BuildLog, type BuildLogKind, openBuildLog } from './build-log.ts';
 import { buildContainerImage } from './container-build.ts';
 import { readContainerConfig } from './container-config.ts';
 import type { ContainerEngine } from './container-engine.ts';
+import type { BuildOutcome } from './image-builder.ts';
 import type { ImagePaths } from './image-paths.ts';
 import { readAccountFiles, writeRootDisk } from './root-disk.ts';
 import { buildSnapshot, validateSnapshot } from './snapshot-build.ts';
@@ -30,11 +31,6 @@ export interface PipelineDependencies {
   readonly now: () => number;
   readonly onLogError: (error: unknown) => void;
 }
-
-/** What came of a build; `sizes` holds what had been made by then (spec section 3.4). */
-export type PipelineResult =
-  | { readonly type: 'successful'; readonly sizes: SnapshotSizes }
-  | { readonly type: 'failed'; readonly failure: BuildFailure; readonly sizes: SnapshotSizes | null };
 
 const containerBuildLimitMs = 3600_000;
 const bytesPerMib = 1024 ** 2;
@@ -53,7 +49,7 @@ export async function runPipeline(
   dependencies: PipelineDependencies,
   record: BuildRecord,
   signal: AbortSignal,
-): Promise<PipelineResult> {
+): Promise<BuildOutcome> {
   const paths = dependencies.paths.build(record.build.buildId);
   const version = dependencies.paths.version(record.version);
   const sizes: { -readonly [Name in keyof SnapshotSizes]: SnapshotSizes[Name] } = {};

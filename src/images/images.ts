@@ -1,0 +1,382 @@
+import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import type { Logger } from 'pino';
+import {
+  concurrentBuildQuotaExceeded,
+  imageAlreadyInState,
+  imageBuildNotFound,
+  imageBusyForDelete,
+  imageBusyForUpdate,
+  imageHasLiveMicrovms,
+  imageNameTaken,
+  imageNotFound,
+  imageQuotaExceeded,
+  imageVersionNotFound,
+  imageVersionNotUsable,
+  imageVersionQuotaExceeded,
+  invalidArnFormat,
+  lastImageVersion,
+  malformedArn,
+  noActiveVersion,
+} from '../errors.ts';
+import { imageArn, type Realm } from '../model/arn.ts';
+import type { Clock } from '../model/clock.ts';
+import {
+  type CpuArchitecture,
+  type Image,
+  type ImageBuild,
+  type ImageConfiguration,
+  type ImageState,
+  type ImageVersion,
+  type ImageVersionStatus,
+  isRunnable,
+  versionLabel,
+} from '../model/image.ts';
+import { limits as limitTables, type Profile } from '../model/limits.ts';
+import { findClaim, type TokenClaim } from '../store/client-tokens.ts';
+import type { Store } from '../store/database.ts';
+import { type BuildRecord, ImageRepository } from '../store/images.ts';
+import type { Vmm } from '../vmm/vmm.ts';
+import { BuildQueue } from './build-queue.ts';
+import type { ImageBuilder } from './image-builder.ts';
+import type { ImagePaths } from './image-paths.ts';
+import type { ImageAndVersion, ImageInput, ImageService, Page, PageRequest } from './image-service.ts';
+import { resolveConfiguration } from './input-rules.ts';
+import { removeAbandonedBuilds, removeForeignVersions } from './recovery.ts';
+
+export interface ImagesOptions {
+  readonly store: Store;
+  readonly vmm: Pick<Vmm, 'origin' | 'adopt'>;
+  readonly builder: ImageBuilder;
+  readonly paths: ImagePaths;
+  readonly profile: Profile;
+  readonly realm: Realm;
+  readonly clock: Clock;
+  /** Whether a VM that is not yet TERMINATED uses the image, or the version of it. */
+  readonly hasLiveMicrovms: (imageArn: string, imageVersion?: string) => Promise<boolean>;
+  readonly logger: Logger;
+}
+
+/** States in which something is being done to an image. */
+const busy: readonly ImageState[] = ['CREATING', 'UPDATING', 'DELETING'];
+const bareName = /^[a-zA-Z0-9-_]{1,64}$/;
+
+/** The images room over whatever makes its versions. */
+export class Images implements ImageService {
+  readonly #options: ImagesOptions;
+  readonly #repository: ImageRepository;
+  readonly #queue: BuildQueue;
+  readonly #deletions = new Set<Promise<void>>();
+  /** Calls that check and then change run one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(options: ImagesOptions) {
+    this.#options = options;
+    this.#repository = new ImageRepository(options.store);
+    this.#queue = new BuildQueue({
+      repository: this.#repository,
+      builder: options.builder,
+      concurrency: limitTables[options.profile].concurrentBuilds,
+      now: () => options.clock.now(),
+      logger: options.logger,
+    });
+  }
+
+  async create(input: Parameters<ImageService['create']>[0]): Promise<ImageAndVersion> {
+    return await this.#exclusively(async () => {
+      const claim = claimOf('CreateMicrovmImage', input);
+      const earlier = await this.#replay(claim);
+      if (earlier !== undefined) return earlier;
+      const configuration = this.#resolve(input);
+      const arn = imageArn(this.#options.realm, input.name);
+      if ((await this.#repository.get(arn)) !== undefined) throw imageNameTaken(input.name);
+      const { accountId } = this.#options.realm;
+      if ((await this.#repository.count()) >= this.#limits.images) throw imageQuotaExceeded(accountId);
+      this.#checkBuildQuota();
+      const now = this.#options.clock.now();
+      const image: Image = {
+        id: randomUUID(),
+        imageArn: arn,
+        name: input.name,
+        state: 'CREATING',
+        latestActiveImageVersion: null,
+        latestFailedImageVersion: null,
+        nextVersion: 2,
+        tags: input.tags ?? {},
+        createdAt: now,
+        updatedAt: now,
+      };
+      return await this.#addVersion(image, versionLabel(1), configuration, claim);
+    });
+  }
+
+  async update(identifier: string, input: ImageInput): Promise<ImageAndVersion> {
+    return await this.#exclusively(async () => {
+      const arn = this.#toArn(identifier);
+      const claim = claimOf('UpdateMicrovmImage', input, { imageIdentifier: arn });
+      const earlier = await this.#replay(claim);
+      if (earlier !== undefined) return earlier;
+      const configuration = this.#resolve(input);
+      const image = await this.#image(arn);
+      if (busy.includes(image.state)) throw imageBusyForUpdate(arn);
+      const versions = await this.#repository.allVersions(arn);
+      if (versions.length >= this.#limits.versionsPerImage) throw imageVersionQuotaExceeded(arn);
+      this.#checkBuildQuota();
+      const updated: Image = {
+        ...image,
+        state: 'UPDATING',
+        nextVersion: image.nextVersion + 1,
+        updatedAt: this.#options.clock.now(),
+      };
+      return await this.#addVersion(updated, versionLabel(image.nextVersion), configuration, claim);
+    });
+  }
+
+  async get(identifier: string): Promise<Image> {
+    return await this.#image(this.#toArn(identifier));
+  }
+
+  async list(page: PageRequest, nameFilter: string | undefined): Promise<Page<Image>> {
+    return await this.#repository.list(page, nameFilter);
+  }
+
+  async delete(identifier: string): Promise<Image> {
+    return await this.#exclusively(async () => {
+      const image = await this.get(identifier);
+      if (image.state === 'DELETING') return image;
+      if (busy.includes(image.state)) throw imageBusyForDelete(image.imageArn);
+      if (await this.#options.hasLiveMicrovms(image.imageArn)) throw imageHasLiveMicrovms();
+      await this.#repository.setImageState(image.imageArn, 'DELETING', this.#options.clock.now());
+      this.#inBackground(() => this.#removeImage(image));
+      return { ...image, state: 'DELETING' };
+    });
+  }
+
+  async getVersion(identifier: string, version: string): Promise<ImageVersion> {
+    const image = await this.get(identifier);
+    const found = await this.#repository.getVersion(image.imageArn, version);
+    if (found === undefined) throw imageVersionNotFound(image.imageArn, version);
+    return found;
+  }
+
+  async listVersions(identifier: string, page: PageRequest): Promise<Page<ImageVersion>> {
+    const image = await this.get(identifier);
+    return await this.#repository.listVersions(image.imageArn, page);
+  }
+
+  async setVersionStatus(
+    identifier: string,
+    version: string,
+    status: ImageVersionStatus,
+  ): Promise<ImageVersion> {
+    return await this.#exclusively(async () => {
+      const found = await this.#idleVersion(identifier, version);
+      if (status === 'ACTIVE' && found.state !== 'SUCCESSFUL') {
+        throw imageVersionNotUsable(found.imageVersion, found.state);
+      }
+      if (found.status !== status) {
+        await this.#repository.setVersionStatus(found, status, this.#options.clock.now());
+      }
+      return await this.getVersion(identifier, version);
+    });
+  }
+
+  async deleteVersion(identifier: string, version: string): Promise<ImageVersion> {
+    return await this.#exclusively(async () => {
+      const found = await this.#idleVersion(identifier, version);
+      const versions = await this.#repository.allVersions(found.imageArn);
+      if (versions.length === 1) throw lastImageVersion();
+      if (await this.#options.hasLiveMicrovms(found.imageArn, found.imageVersion)) {
+        throw imageHasLiveMicrovms();
+      }
+      await this.#repository.startVersionDeletion(found, this.#options.clock.now());
+      this.#inBackground(() => this.#removeVersion(found));
+      return { ...found, state: 'DELETING' };
+    });
+  }
+
+  async listBuilds(identifier: string, version: string, page: PageRequest): Promise<Page<ImageBuild>> {
+    const found = await this.getVersion(identifier, version);
+    return await this.#repository.listBuilds(found.imageArn, found.imageVersion, page);
+  }
+
+  async getBuild(identifier: string, version: string, buildId: string): Promise<ImageBuild> {
+    const found = await this.getVersion(identifier, version);
+    const build = await this.#repository.getBuild(found.imageArn, found.imageVersion, buildId);
+    if (build === undefined) throw imageBuildNotFound(found.imageArn, found.imageVersion, buildId);
+    return build;
+  }
+
+  async tag(arn: string, tags: Readonly<Record<string, string>>): Promise<void> {
+    await this.#exclusively(async () => {
+      const image = await this.get(arn);
+      await this.#repository.setTags(image.imageArn, { ...image.tags, ...tags });
+    });
+  }
+
+  async untag(arn: string, keys: readonly string[]): Promise<void> {
+    await this.#exclusively(async () => {
+      const image = await this.get(arn);
+      const left = Object.entries(image.tags).filter(([key]) => !keys.includes(key));
+      await this.#repository.setTags(image.imageArn, Object.fromEntries(left));
+    });
+  }
+
+  async runnableVersion(identifier: string, version: string | undefined): Promise<ImageVersion> {
+    if (!identifier.startsWith('arn:') && !this.#acceptsName(identifier)) throw malformedArn();
+    const arn = this.#toArn(identifier);
+    const image = await this.#repository.get(arn);
+    if (image === undefined || image.state === 'DELETING') throw noActiveVersion(arn, version);
+    const found =
+      version === undefined
+        ? await this.#repository.newestRunnable(arn)
+        : await this.#repository.getVersion(arn, version);
+    if (found === undefined || !isRunnable(found)) throw noActiveVersion(arn, version);
+    return found;
+  }
+
+  snapshotDirectory(version: Pick<ImageVersion, 'imageArn' | 'imageVersion'>): string {
+    return this.#options.paths.version(version).snapshot;
+  }
+
+  async recover(): Promise<void> {
+    await this.#options.builder.prepare();
+    await removeAbandonedBuilds(this.#options.paths, this.#options.vmm);
+    await this.#options.builder.tidy(new AbortController().signal);
+    const versions = await this.#repository.allVersions();
+    const deleted = await this.#repository.listByState(['DELETING']);
+    const going = new Set(deleted.map((image) => image.imageArn));
+    const keep = versions.filter((version) => version.state === 'SUCCESSFUL' && !going.has(version.imageArn));
+    await removeForeignVersions(this.#options.paths, keep);
+    for (const image of deleted) this.#inBackground(() => this.#removeImage(image));
+    for (const version of versions) {
+      if (version.state === 'DELETING' && !going.has(version.imageArn)) {
+        this.#inBackground(() => this.#removeVersion(version));
+      }
+    }
+    for (const record of await this.#repository.unfinishedBuilds()) this.#queue.add(record);
+  }
+
+  async close(): Promise<void> {
+    await this.#queue.close();
+    await Promise.all(this.#deletions);
+  }
+
+  get #limits(): (typeof limitTables)[Profile] {
+    return limitTables[this.#options.profile];
+  }
+
+  #resolve(input: ImageInput): ImageConfiguration {
+    return resolveConfiguration(input, this.#limits, this.#options.realm.region);
+  }
+
+  #checkBuildQuota(): void {
+    // Only the service's own limit is an error; lifted limits make a build wait for its turn instead.
+    if (this.#options.profile === 'aws' && this.#queue.size >= this.#limits.concurrentBuilds) {
+      throw concurrentBuildQuotaExceeded(this.#options.realm.accountId);
+    }
+  }
+
+  async #addVersion(
+    image: Image,
+    imageVersion: string,
+    configuration: ImageConfiguration,
+    claim: TokenClaim | undefined,
+  ): Promise<ImageAndVersion> {
+    const now = image.updatedAt;
+    const version: ImageVersion = {
+      imageArn: image.imageArn,
+      imageVersion,
+      state: 'PENDING',
+      status: 'INACTIVE',
+      stateReason: null,
+      configuration,
+      createdAt: now,
+      updatedAt: now,
+    };
+    const architecture: CpuArchitecture =
+      this.#options.vmm.origin.architecture === 'arm64' ? 'ARM_64' : 'X86_64';
+    const build: ImageBuild = {
+      imageArn: image.imageArn,
+      imageVersion,
+      buildId: randomUUID(),
+      buildState: 'PENDING',
+      architecture,
+      stateReason: null,
+      snapshotBuild: null,
+      createdAt: now,
+    };
+    const record: BuildRecord = { image, version, build };
+    await this.#repository.addVersion(record, claim);
+    this.#queue.add(record);
+    return { image, version };
+  }
+
+  async #replay(claim: TokenClaim | undefined): Promise<ImageAndVersion | undefined> {
+    if (claim === undefined) return undefined;
+    const resource = await findClaim(this.#options.store, claim);
+    if (resource === undefined) return undefined;
+    const version = await this.#repository.findByResource(resource);
+    if (version === undefined) return undefined;
+    return { image: await this.#image(version.imageArn), version };
+  }
+
+  async #image(arn: string): Promise<Image> {
+    const image = await this.#repository.get(arn);
+    if (image === undefined) throw imageNotFound(arn);
+    return image;
+  }
+
+  /** A version of an image to which nothing is being done. */
+  async #idleVersion(identifier: string, version: string): Promise<ImageVersion> {
+    const image = await this.get(identifier);
+    const found = await this.getVersion(identifier, version);
+    if (busy.includes(image.state)) throw imageAlreadyInState(image.state);
+    return found;
+  }
+
+  #acceptsName(identifier: string): boolean {
+    return this.#options.profile === 'relaxed' && bareName.test(identifier);
+  }
+
+  #toArn(identifier: string): string {
+    if (identifier.startsWith('arn:')) return identifier;
+    if (!this.#acceptsName(identifier)) throw invalidArnFormat(identifier);
+    return imageArn(this.#options.realm, identifier);
+  }
+
+  async #removeImage(image: Image): Promise<void> {
+    await rm(this.#options.paths.image(image.imageArn), { recursive: true, force: true });
+    await this.#options.builder.forget(image);
+    await this.#repository.removeImage(image.imageArn);
+  }
+
+  async #removeVersion(version: ImageVersion): Promise<void> {
+    await rm(this.#options.paths.version(version).directory, { recursive: true, force: true });
+    await this.#repository.removeVersion(version, this.#options.clock.now());
+  }
+
+  /** What fails here is taken up again by the next {@link recover}. */
+  #inBackground(work: () => Promise<void>): void {
+    const running = work().catch((error: unknown) => {
+      this.#options.logger.error({ err: error }, 'cannot finish a deletion');
+    });
+    this.#deletions.add(running);
+    void running.finally(() => this.#deletions.delete(running));
+  }
+
+  async #exclusively<Result>(work: () => Promise<Result>): Promise<Result> {
+    const result = this.#turn.then(work);
+    this.#turn = result.catch(() => undefined);
+    return await result;
+  }
+}
+
+function claimOf(
+  scope: string,
+  input: ImageInput,
+  more: Readonly<Record<string, string>> = {},
+): TokenClaim | undefined {
+  const { clientToken: token, ...parameters } = input;
+  return token === undefined ? undefined : { scope, token, parameters: { ...parameters, ...more } };
+}
