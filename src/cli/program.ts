@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { version } from '../version.ts';
 import { addBuild } from './commands/build.ts';
 import { addCurl } from './commands/curl.ts';
 import { addDoctor } from './commands/doctor.ts';
@@ -17,7 +17,7 @@ import { examples } from './remote-command.ts';
 export function createProgram(): Command {
   const program = new Command('dormouse')
     .description('Stateful microVMs that sleep when idle.')
-    .version(version(), '-V, --version')
+    .version(version, '-V, --version')
     .exitOverride()
     .showHelpAfterError('(dormouse --help, or dormouse <command> --help)')
     .configureHelp({ showGlobalOptions: true });
@@ -39,9 +39,4 @@ export function createProgram(): Command {
     'dormouse run counter --idle 30s --wait',
     'dormouse curl 3f2a',
   );
-}
-
-function version(): string {
-  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(manifest) as { version: string }).version;
 }
