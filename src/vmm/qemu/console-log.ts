@@ -8,9 +8,11 @@ const maximumFileBytes = 256 * 1024;
 /**
  * Keeps the latest output of the guest's serial console in `console.log` and `console.log.1`. The guest decides
  * how much it writes, so the amount kept is bounded, and nothing is kept while no server is attached.
+ * Resolves when the console is closed and all of it is written; never rejects.
  */
-export function pumpConsole(socket: net.Socket, directory: string): void {
+export async function pumpConsole(socket: net.Socket, directory: string): Promise<void> {
   const file = path.join(directory, 'console.log');
+  const closed = new Promise((resolve) => socket.once('close', resolve));
   let written = 0;
   let last: Promise<void> = Promise.resolve();
   socket.unref();
@@ -30,4 +32,6 @@ export function pumpConsole(socket: net.Socket, directory: string): void {
       .catch(() => undefined)
       .finally(() => socket.resume());
   });
+  await closed;
+  await last;
 }
