@@ -1,0 +1,73 @@
+import { internalFailure, notImplemented, ServiceError } from '../errors.ts';
+import { signatureRefusal } from './auth-errors.ts';
+import { extensionOperations } from './extensions/index.ts';
+import type { Exchange } from './http/exchange.ts';
+import { sendJson, sendServiceError } from './http/respond.ts';
+import { answerJson, findRoute } from './json-service.ts';
+import type { Api } from './operation.ts';
+import { operations } from './operations/index.ts';
+import { createRouter } from './router.ts';
+import { answerS3 } from './s3/answer.ts';
+import { readClaim, type SignatureClaim } from './sigv4/claim.ts';
+import { SignatureError } from './sigv4/signature-error.ts';
+import { answerSts } from './sts/answer.ts';
+
+const router = createRouter([...operations, ...extensionOperations]);
+
+/** Answers one request whatever it is; never rejects. The service is the one the signature names. */
+export async function dispatch(exchange: Exchange, api: Api): Promise<void> {
+  const { request, response } = exchange;
+  try {
+    if (request.path === '/healthz') {
+      sendJson(response, 200, { status: 'ok' });
+      return;
+    }
+    const claim = readClaimOf(exchange);
+    const claimed = { ...exchange, claim };
+    switch (claim.scope.service) {
+      case 's3':
+        return await answerS3(claimed, api);
+      case 'sts':
+        return await answerSts(claimed, api);
+      case 'lambda':
+        return await answerJson(claimed, router, api);
+      case 'logs':
+        throw notImplemented('CloudWatch Logs');
+      default:
+        throw new SignatureError('scope', "Credential should be scoped to correct service: 'lambda'. ");
+    }
+  } catch (error) {
+    refuse(exchange, error, api);
+  }
+}
+
+/** A path nobody answers is reported as such even when the request is not signed. */
+function readClaimOf(exchange: Exchange): SignatureClaim {
+  try {
+    return readClaim(exchange.request);
+  } catch (error) {
+    findRoute(exchange, router);
+    throw error;
+  }
+}
+
+function refuse(exchange: Exchange, error: unknown, api: Api): void {
+  const { response, requestId } = exchange;
+  const refusal = asServiceError(error);
+  if (refusal.code === 'InternalServerException' && !exchange.signal.aborted) {
+    api.options.reportFault(error, requestId);
+  }
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  // A body that was not read to its end would be taken for the next request.
+  if (!exchange.message.complete) response.setHeader('connection', 'close');
+  sendServiceError(response, refusal);
+}
+
+function asServiceError(error: unknown): ServiceError {
+  if (error instanceof ServiceError) return error;
+  if (error instanceof SignatureError) return signatureRefusal(error);
+  return internalFailure(error);
+}

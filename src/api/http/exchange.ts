@@ -1,0 +1,18 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { SignatureClaim } from '../sigv4/claim.ts';
+import type { SignableRequest } from '../sigv4/http-request.ts';
+
+/** One request and the response to it. */
+export interface Exchange {
+  readonly message: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly request: SignableRequest;
+  readonly requestId: string;
+  /** Aborted when the client goes away before it has its answer. */
+  readonly signal: AbortSignal;
+}
+
+/** An exchange whose signature was read but not yet verified. */
+export interface ClaimedExchange extends Exchange {
+  readonly claim: SignatureClaim;
+}

@@ -1,0 +1,67 @@
+import type { ServerResponse } from 'node:http';
+import type { Limits } from '../model/limits.ts';
+import type { PageTokens } from './page-token.ts';
+import type { ApiOptions, ApiServices } from './services.ts';
+import type { Infer, Members, StructureShape } from './shapes/shape.ts';
+import type { Principal } from './sigv4/credentials.ts';
+import { checkInput } from './validation/check.ts';
+import { type RawInput, readInput } from './validation/read.ts';
+
+/** What an operation may use. */
+export interface Api {
+  readonly services: ApiServices;
+  readonly options: ApiOptions;
+  readonly limits: Limits;
+  readonly pageTokens: PageTokens;
+}
+
+export interface Call {
+  readonly api: Api;
+  readonly principal: Principal;
+  readonly requestId: string;
+  /** Aborted when the client goes away. */
+  readonly signal: AbortSignal;
+}
+
+/** An answer that is not one JSON document; writes itself. */
+export class StreamedAnswer {
+  readonly write: (response: ServerResponse) => Promise<void>;
+
+  constructor(write: (response: ServerResponse) => Promise<void>) {
+    this.write = write;
+  }
+}
+
+/** The JSON body, undefined for none, or what writes itself. */
+export type Answer = object | StreamedAnswer | undefined;
+
+export interface Operation {
+  readonly name: string;
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** Path template; `{member}` stands for one segment. */
+  readonly path: string;
+  readonly status: number;
+  readonly members: Members;
+  /** @throws {ServiceError} */
+  run(raw: RawInput, call: Call): Promise<Answer>;
+}
+
+interface Definition<M extends Members> extends Omit<Operation, 'run' | 'members'> {
+  readonly input: StructureShape<M>;
+  handle(input: Infer<StructureShape<M>>, call: Call): Promise<Answer>;
+}
+
+/** Ties an operation's request shape to its code: `handle` sees only input that passed every constraint. */
+export function defineOperation<const M extends Members>(definition: Definition<M>): Operation {
+  const { input, handle, ...rest } = definition;
+  return {
+    ...rest,
+    members: input.members,
+    run(raw, call) {
+      const read = readInput(input.members, raw);
+      const { options, limits } = call.api;
+      checkInput(input.members, read, { profile: options.profile, limits });
+      return handle(read as Infer<StructureShape<M>>, call);
+    },
+  };
+}

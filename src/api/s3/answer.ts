@@ -1,0 +1,86 @@
+import { S3Error, type S3ErrorCode } from '../../s3/s3-error.ts';
+import type { ClaimedExchange } from '../http/exchange.ts';
+import type { Api } from '../operation.ts';
+import { SignatureError, type SignatureFault } from '../sigv4/signature-error.ts';
+import { parseQuery, queryValue } from '../sigv4/uri.ts';
+import { verifySignature } from '../sigv4/verify.ts';
+import { sendS3Error } from './respond.ts';
+import { findS3Operation } from './routes.ts';
+import { type S3Request, splitPath } from './s3-request.ts';
+
+/** Answers a request to the artifact bucket; rejects only with what is nobody's but our fault. */
+export async function answerS3(exchange: ClaimedExchange, api: Api): Promise<void> {
+  exchange.response.setHeader('x-amz-request-id', exchange.requestId);
+  try {
+    const request = await verify(exchange, api);
+    await findS3Operation(request)(request);
+  } catch (error) {
+    // A client that left or broke off has nobody to be told.
+    if (exchange.signal.aborted || exchange.message.errored !== null) {
+      exchange.response.destroy();
+      return;
+    }
+    const refusal = asS3Error(error, exchange, api);
+    if (exchange.response.headersSent) exchange.response.destroy();
+    else sendS3Error(exchange, refusal);
+  }
+}
+
+async function verify(exchange: ClaimedExchange, api: Api): Promise<S3Request> {
+  const { request, claim } = exchange;
+  const queryParameters = parseQuery(request.query);
+  const stated =
+    request.headers.get('x-amz-content-sha256') ?? queryValue(queryParameters, 'X-Amz-Content-Sha256');
+  const payloadHash = stated ?? (claim.expiresInSeconds === undefined ? undefined : 'UNSIGNED-PAYLOAD');
+  if (payloadHash === undefined) {
+    throw new S3Error('InvalidRequest', 'Missing required header for this request: x-amz-content-sha256');
+  }
+  const { signingKey } = await verifySignature(request, claim, payloadHash, {
+    credentials: api.services.credentials,
+    region: api.options.realm.region,
+    now: api.options.clock.now(),
+  });
+  return { ...exchange, api, ...splitPath(request.path), queryParameters, payloadHash, signingKey };
+}
+
+/** S3's names for what can be wrong with a signature. */
+const codes: Readonly<Record<SignatureFault, S3ErrorCode>> = {
+  missing: 'AccessDenied',
+  incomplete: 'AuthorizationHeaderMalformed',
+  'unknown-key': 'InvalidAccessKeyId',
+  'token-invalid': 'InvalidToken',
+  'token-expired': 'ExpiredToken',
+  scope: 'AuthorizationHeaderMalformed',
+  clock: 'RequestTimeTooSkewed',
+  expired: 'AccessDenied',
+  mismatch: 'SignatureDoesNotMatch',
+  payload: 'XAmzContentSHA256Mismatch',
+  'unsigned-headers': 'AccessDenied',
+};
+
+function asS3Error(error: unknown, exchange: ClaimedExchange, api: Api): S3Error {
+  if (error instanceof S3Error) return error;
+  if (error instanceof SignatureError) return signatureRefusal(error, exchange, api);
+  api.options.reportFault(error, exchange.requestId);
+  return new S3Error(
+    'InternalError',
+    'We encountered an internal error. Please try again.',
+    {},
+    { cause: error },
+  );
+}
+
+function signatureRefusal(error: SignatureError, { claim }: ClaimedExchange, api: Api): S3Error {
+  if (error.fault === 'unknown-key') {
+    return new S3Error(
+      'InvalidAccessKeyId',
+      'The AWS Access Key Id you provided does not exist in our records.',
+      {
+        AWSAccessKeyId: claim.accessKeyId,
+      },
+    );
+  }
+  // Clients read the right region from it and try again.
+  const details = error.fault === 'scope' ? { Region: api.options.realm.region } : {};
+  return new S3Error(codes[error.fault], error.message, details);
+}

@@ -1,0 +1,104 @@
+import { randomUUID } from 'node:crypto';
+import http from 'node:http';
+import https from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import { limits } from '../model/limits.ts';
+import { dispatch } from './dispatch.ts';
+import type { Api } from './operation.ts';
+import { createPageTokens } from './page-token.ts';
+import type { ApiOptions, ApiServices } from './services.ts';
+import { signableRequest } from './sigv4/http-request.ts';
+
+export interface ApiServer {
+  /** Starts to accept requests; port 0 picks a free one. */
+  listen(port: number, host: string): Promise<AddressInfo>;
+  /** Lets requests under way finish for a moment, then ends every connection. */
+  close(): Promise<void>;
+}
+
+const headerBytes = 32 * 1024;
+const headerCount = 128;
+const headersTimeoutMs = 10_000;
+const idleConnectionMs = 65_000;
+/** A connection on which nothing moves for so long is given up; bodies may take their time as long as they come. */
+const stalledMs = 120_000;
+const closeGraceMs = 2000;
+
+/**
+ * The control plane: the service's API, the artifact bucket, STS and Dormouse's extensions on one listener.
+ * Serves TLS when `tls` is given.
+ */
+export function createApi(
+  services: ApiServices,
+  options: ApiOptions & { readonly tls?: { readonly cert: string; readonly key: string } | undefined },
+): ApiServer {
+  const api: Api = {
+    services,
+    options,
+    limits: limits[options.profile],
+    pageTokens: createPageTokens(options.pageTokenKey),
+  };
+  const server = createServer(options.tls);
+  server.headersTimeout = headersTimeoutMs;
+  server.requestTimeout = 0;
+  server.keepAliveTimeout = idleConnectionMs;
+  server.timeout = stalledMs;
+  server.maxHeadersCount = headerCount;
+
+  server.on('request', (message, response) => {
+    const requestId = randomUUID();
+    const leaving = new AbortController();
+    response.on('close', () => leaving.abort());
+    response.on('error', () => leaving.abort());
+    message.on('error', () => leaving.abort());
+    response.setHeader('x-amzn-requestid', requestId);
+    void dispatch(
+      { message, response, requestId, request: signableRequest(message), signal: leaving.signal },
+      api,
+    );
+  });
+  server.on('clientError', refuseMalformed);
+
+  return {
+    async listen(port, host) {
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(port, host, () => {
+          server.off('error', reject);
+          resolve();
+        });
+      });
+      const address = server.address();
+      if (address === null || typeof address === 'string') throw new Error('the server has no port');
+      return address;
+    },
+
+    async close() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
+      const timer = setTimeout(() => server.closeAllConnections(), closeGraceMs);
+      await closed;
+      clearTimeout(timer);
+    },
+  };
+}
+
+function createServer(tls: { readonly cert: string; readonly key: string } | undefined): http.Server {
+  const settings = { maxHeaderSize: headerBytes, connectionsCheckingInterval: 2000 };
+  return tls === undefined ? http.createServer(settings) : https.createServer({ ...settings, ...tls });
+}
+
+/** What the HTTP parser refuses, before there is a request. */
+function refuseMalformed(error: NodeJS.ErrnoException, socket: Socket | import('node:stream').Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const status =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? '431 Request Header Fields Too Large'
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? '408 Request Timeout'
+        : '400 Bad Request';
+  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+}

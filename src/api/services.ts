@@ -1,0 +1,47 @@
+import type { ImageService } from '../images/image-service.ts';
+import type { MicrovmService } from '../microvms/microvm-service.ts';
+import type { Realm } from '../model/arn.ts';
+import type { Clock } from '../model/clock.ts';
+import type { Profile } from '../model/limits.ts';
+import type { PortGrant } from '../model/port-grant.ts';
+import type { ObjectStore } from '../s3/object-store.ts';
+import type { LogStore } from '../telemetry/log-store.ts';
+import type { ConnectorService } from './connector-service.ts';
+import type { CredentialSource } from './sigv4/credentials.ts';
+
+/** What stands behind the API. */
+export interface ApiServices {
+  readonly images: ImageService;
+  readonly microvms: MicrovmService;
+  readonly logs: LogStore;
+  readonly objects: ObjectStore;
+  readonly credentials: CredentialSource;
+  /** Makes the value of the `X-aws-proxy-auth` header: for ports, or for a shell. */
+  mintToken(microvmId: string, grants: readonly PortGrant[] | 'shell', minutes: number): Promise<string>;
+  /** Customer connectors; their operations answer 501 without it. */
+  readonly connectors?: ConnectorService | undefined;
+}
+
+/** What `GET /dormouse/v1/server` tells. */
+export interface ServerDescription {
+  readonly version: string;
+  readonly vmm: string;
+  readonly accelerator: string;
+  readonly endpointDomain: string;
+  readonly endpointPort: number;
+  /** PEM of the authority that signs the endpoints' certificates. */
+  readonly caCertificate: string;
+}
+
+export interface ApiOptions {
+  readonly realm: Realm;
+  readonly profile: Profile;
+  readonly clock: Clock;
+  /** 32 secret bytes that seal pagination tokens; kept across restarts so that tokens survive them. */
+  readonly pageTokenKey: Buffer;
+  /** The `endpoint` member of a microVM. */
+  endpointOf(endpointId: string): string;
+  describeServer(): ServerDescription;
+  /** Told of every failure that is ours, which the client sees as an internal error only. */
+  reportFault(fault: unknown, requestId: string): void;
+}
