@@ -29,6 +29,11 @@ export interface ProbeOptions {
   readonly kvmDevice?: string;
 }
 
+/** Where a server, and whoever examines it, remember the outcome. */
+export function acceleratorCacheFile(dataDirectory: string): string {
+  return path.join(dataDirectory, 'accelerator.json');
+}
+
 const remembered = z.object({
   key: z.string(),
   outcome: z.discriminatedUnion('booted', [
