@@ -82,6 +82,7 @@ static void find_mappings(struct guest_memory *guest, pid_t pid, ino_t inode) {
 
 void open_guest_memory(struct guest_memory *guest, pid_t pid, const char *base_file, int writing) {
   *guest = (struct guest_memory){.page_size = (size_t)sysconf(_SC_PAGESIZE), .pagemap = -1};
+  if (guest->page_size > MAX_PAGE_SIZE) fail(EXIT_SYSTEM, "pages of %zu bytes are not supported", guest->page_size);
   int base = open(base_file, O_RDONLY | O_CLOEXEC);
   struct stat info;
   if (base < 0 || fstat(base, &info) < 0) fail(EXIT_SYSTEM, "cannot open %s", base_file);

@@ -12,7 +12,7 @@ struct mapping {
   uint64_t length;
 };
 
-enum { MAX_MAPPINGS = 64 };
+enum { MAX_MAPPINGS = 64, MAX_PAGE_SIZE = 1 << 16 };
 
 /* The RAM of a paused guest: the snapshot's file and the VMM's private view of it. */
 struct guest_memory {

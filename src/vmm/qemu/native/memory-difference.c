@@ -40,7 +40,7 @@ struct record {
 };
 
 static const char magic[8] = "DMSEDIFF";
-enum { FORMAT = 1, BATCH_PAGES = 64, SCAN_PAGES = 4096, OUTPUT_BUFFER = 1 << 20 };
+enum { FORMAT = 1, BATCH_PAGES = 64, SCAN_PAGES = 4096, OUTPUT_BUFFER = 1 << 20, CHUNK = MAX_PAGE_SIZE };
 
 /* pagemap bits, see admin-guide/mm/pagemap in the kernel's documentation. */
 static const uint64_t page_present = 1ull << 63, page_swapped = 1ull << 62, page_of_file = 1ull << 61;
@@ -91,15 +91,16 @@ struct saver {
   struct output out;
   uint64_t data_pages;
   uint64_t zero_pages;
-  unsigned char *batch;
-  const unsigned char *zeros;
+  unsigned char batch[BATCH_PAGES * MAX_PAGE_SIZE];
 };
+
+static const unsigned char zeros[MAX_PAGE_SIZE];
 
 enum classification { SAME, DATA, ZERO };
 
 static enum classification classify(const struct saver *saver, const unsigned char *page, uint64_t offset) {
   if (memcmp(page, saver->guest.base + offset, saver->guest.page_size) == 0) return SAME;
-  return memcmp(page, saver->zeros, saver->guest.page_size) == 0 ? ZERO : DATA;
+  return memcmp(page, zeros, saver->guest.page_size) == 0 ? ZERO : DATA;
 }
 
 static void put_run(struct saver *saver, uint64_t page, uint32_t pages, enum classification kind,
@@ -158,9 +159,6 @@ static void save_mapping(struct saver *saver, const struct mapping *mapping) {
 static void save(pid_t pid, const char *base_file, const char *output) {
   static struct saver saver;
   open_guest_memory(&saver.guest, pid, base_file, 0);
-  saver.batch = malloc(BATCH_PAGES * saver.guest.page_size);
-  saver.zeros = calloc(1, saver.guest.page_size);
-  if (!saver.batch || !saver.zeros) fail(EXIT_SYSTEM, "out of memory");
   saver.out.fd = open(output, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (saver.out.fd < 0) fail(EXIT_SYSTEM, "cannot create %s", output);
 
@@ -193,8 +191,7 @@ static void check_file(const unsigned char *file, uint64_t length, const struct 
   if (crc32c(0, file, length - sizeof stored) != stored) fail(EXIT_CORRUPT, "the difference's checksum is wrong");
 }
 
-static void apply_run(const struct guest_memory *guest, const struct record *record, const unsigned char *bytes,
-                      const unsigned char *zeros) {
+static void apply_run(const struct guest_memory *guest, const struct record *record, const unsigned char *bytes) {
   uint64_t size = guest->page_size, at = record->first_page * size, end = at + record->pages * size;
   for (; at < end; at += size) {
     write_fully_at(guest->memory, bytes ? bytes : zeros, size, guest_address(guest, at, size), "guest memory");
@@ -212,8 +209,7 @@ static void apply(pid_t pid, const char *base_file, const char *input) {
   if (info.st_size <= 0) fail(EXIT_CORRUPT, "the difference is empty");
   uint64_t length = (uint64_t)info.st_size;
   const unsigned char *file = mmap(NULL, length, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
-  unsigned char *zeros = calloc(1, guest.page_size);
-  if (file == MAP_FAILED || !zeros) fail(EXIT_SYSTEM, "cannot read %s", input);
+  if (file == MAP_FAILED) fail(EXIT_SYSTEM, "cannot read %s", input);
   check_file(file, length, &guest);
 
   uint64_t total_pages = guest.bytes / guest.page_size, applied = 0;
@@ -231,17 +227,15 @@ static void apply(pid_t pid, const char *base_file, const char *input) {
     if ((record.kind != RECORD_DATA && record.kind != RECORD_ZERO) || record.first_page >= total_pages ||
         record.pages == 0 || record.pages > total_pages - record.first_page || bytes > length - at)
       fail(EXIT_CORRUPT, "the difference holds an impossible record");
-    apply_run(&guest, &record, bytes ? file + at : NULL, zeros);
+    apply_run(&guest, &record, bytes ? file + at : NULL);
     at += bytes;
     applied += record.pages;
   }
 }
 
-enum { CHUNK = 1 << 16 };
-
 /* Chunks of zeros are left out and the others counted with their place, so holes need not be read. */
 static uint32_t checksum(const char *name) {
-  static unsigned char chunk[CHUNK], zeros[CHUNK];
+  static unsigned char chunk[CHUNK];
   int fd = open(name, O_RDONLY | O_CLOEXEC);
   struct stat info;
   if (fd < 0 || fstat(fd, &info) < 0) fail(EXIT_SYSTEM, "cannot open %s", name);
