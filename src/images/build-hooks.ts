@@ -23,7 +23,7 @@ export async function awaitBuildHook(
 ): Promise<void> {
   const deadline = performance.now() + hook.timeoutSeconds * 1000;
   for (;;) {
-    const left = deadline - performance.now();
+    const left = Math.ceil(deadline - performance.now());
     if (left <= 0) throw timedOut(hook);
     const outcome = await callHook(agent, { hook: hook.hook, port: hook.port, timeoutMs: left, signal });
     if (outcome.type === 'timed-out') throw timedOut(hook);
