@@ -39,7 +39,7 @@ export async function packContext(directory: string): Promise<PackedContext> {
   }
 }
 
-/** Paths of the context's files and links, sorted, relative to it. */
+/** Paths of the context's files, links and empty directories (these end in `/`), sorted, relative to it. */
 export async function contextFiles(directory: string): Promise<readonly string[]> {
   const rules = new IgnoreRules(
     await readFile(path.join(directory, '.dockerignore'), 'utf8').catch(() => ''),
@@ -53,7 +53,9 @@ export async function contextFiles(directory: string): Promise<readonly string[]
 }
 
 async function collectFiles(root: string, below: string, rules: IgnoreRules, names: string[]): Promise<void> {
-  for (const entry of await listDirectory(path.join(root, below))) {
+  const entries = await listDirectory(path.join(root, below));
+  if (entries.length === 0 && below !== '' && !rules.ignores(below)) names.push(`${below}/`);
+  for (const entry of entries) {
     const name = below === '' ? entry.name : `${below}/${entry.name}`;
     const ignored = rules.ignores(name) && name !== 'Dockerfile';
     if (entry.isDirectory()) {
@@ -76,6 +78,7 @@ async function addEntry(archive: ZipFile, directory: string, name: string): Prom
   const file = path.join(directory, name);
   const stats = await lstat(file);
   const attributes = { mtime: stats.mtime, mode: stats.mode };
-  if (stats.isSymbolicLink()) archive.addBuffer(Buffer.from(await readlink(file)), name, attributes);
+  if (stats.isDirectory()) archive.addEmptyDirectory(name, attributes);
+  else if (stats.isSymbolicLink()) archive.addBuffer(Buffer.from(await readlink(file)), name, attributes);
   else archive.addFile(file, name, attributes);
 }

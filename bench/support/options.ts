@@ -1,0 +1,4 @@
+export interface BenchmarkOptions {
+  /** How often each thing is measured. */
+  readonly n: number;
+}
