@@ -1,6 +1,6 @@
-import { LogPump } from '../microvms/log-pump.ts';
 import type { ImageVersion } from '../model/image.ts';
 import type { BuildRecord } from '../store/images.ts';
+import { LogPump } from '../telemetry/log-pump.ts';
 import { buildLogStream, defaultLogGroup, type LogStore } from '../telemetry/log-store.ts';
 
 export type BuildLogKind = Parameters<typeof buildLogStream>[2];

@@ -30,6 +30,7 @@ export class ImagePaths {
       directory,
       artifact: path.join(directory, 'artifact.zip'),
       context: path.join(directory, 'context'),
+      rootDisk: path.join(directory, 'root.ext4'),
       vm: path.join(directory, 'vm'),
       validation: path.join(directory, 'validation'),
     };
@@ -43,7 +44,6 @@ export class ImagePaths {
     const directory = path.join(this.image(version.imageArn), version.imageVersion);
     return {
       directory,
-      rootDisk: path.join(directory, 'root.ext4'),
       snapshot: path.join(directory, 'snapshot'),
     };
   }
@@ -53,6 +53,8 @@ export interface BuildPaths {
   readonly directory: string;
   readonly artifact: string;
   readonly context: string;
+  /** Root file system; a snapshot made of it holds its own. */
+  readonly rootDisk: string;
   /** VM the snapshot is made of, and the throw-away VM that validates it. */
   readonly vm: string;
   readonly validation: string;
@@ -60,8 +62,6 @@ export interface BuildPaths {
 
 export interface VersionPaths {
   readonly directory: string;
-  /** Root file system every VM of the version reads. */
-  readonly rootDisk: string;
   readonly snapshot: string;
 }
 

@@ -9,10 +9,10 @@ import {
   reservedEnvironmentVariable,
   unsupportedMemorySize,
 } from '../errors.ts';
-import { resolveConnectors } from '../microvms/connectors.ts';
 import { managedBaseImageVersions, managedConnectorArn } from '../model/arn.ts';
 import type { Hooks, ImageConfiguration } from '../model/image.ts';
 import type { Limits } from '../model/limits.ts';
+import { resolveConnectors } from '../network/connectors.ts';
 import type { ImageInput } from './image-service.ts';
 
 /** The managed base, in whatever region a template names it. */

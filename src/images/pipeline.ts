@@ -103,7 +103,7 @@ async function build(
   });
 
   const container = await readContainerConfig(engine, imageId, signal);
-  const disk = { file: version.rootDisk, sizeMib: diskMib };
+  const disk = { file: paths.rootDisk, sizeMib: diskMib };
   sizes.codeInstallSizeInBytes = await writeRootDisk(engine, imageId, disk, signal);
   const account = resolveAccount(container.user, await readAccountFiles(engine, disk.file, signal));
   const app = resolveAppSpec({
@@ -120,7 +120,7 @@ async function build(
     buildSnapshot(vmm, {
       app,
       shape: { memoryMib, vcpus: vcpusFor(memoryMib) },
-      rootDisk: version.rootDisk,
+      rootDisk: paths.rootDisk,
       hooks,
       vm: paths.vm,
       snapshot: version.snapshot,

@@ -1,6 +1,4 @@
-import { open, stat } from 'node:fs/promises';
-import path from 'node:path';
-import { syncDirectory } from '../blobs/durable.ts';
+import { stat } from 'node:fs/promises';
 import { diskFull, platformError } from './build-failure.ts';
 import type { ContainerEngine } from './container-engine.ts';
 import type { AccountFiles } from './users.ts';
@@ -31,7 +29,7 @@ mke2fs -q -t ext4 -m 0 -F -L root -O ^resize_inode \
 `;
 
 /**
- * Writes an image's tree into a sparse ext4 file system, durably.
+ * Writes an image's tree into a sparse ext4 file system.
  * @returns the space its content takes, in bytes
  * @throws {BuildFailure} DISK_STORAGE_FULL when the tree does not fit
  */
@@ -51,13 +49,6 @@ export async function writeRootDisk(
     }
     throw platformError(new Error(`cannot write the root file system: ${stderr.trim()}`));
   }
-  const handle = await open(disk.file, 'r+');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await syncDirectory(path.dirname(disk.file));
   return (await stat(disk.file)).blocks * diskBlockBytes;
 }
 

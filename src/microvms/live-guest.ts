@@ -4,12 +4,12 @@ import { syncDirectory } from '../blobs/durable.ts';
 import type { GuestAgent } from '../guest/guest-agent.ts';
 import type { Hooks } from '../model/image.ts';
 import type { Microvm } from '../model/microvm.ts';
+import { LogPump } from '../telemetry/log-pump.ts';
 import { defaultLogGroup, microvmLogStream } from '../telemetry/log-store.ts';
 import type { VmmInstance } from '../vmm/vmm.ts';
 import type { Engine } from './engine.ts';
 import { openSession, renewIdentity } from './guest-session.ts';
 import { runLifecycleHook } from './lifecycle-hooks.ts';
-import { LogPump } from './log-pump.ts';
 
 /** A running VM and the session with its guest. */
 export interface LiveGuest {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { LogEvent } from '../telemetry/log-store.ts';
 import { LogPump } from './log-pump.ts';
+import type { LogEvent } from './log-store.ts';
 
 function pumpInto(append: (events: readonly LogEvent[]) => Promise<void>): LogPump {
   const logs = { append: (_group: string, _stream: string, events: readonly LogEvent[]) => append(events) };

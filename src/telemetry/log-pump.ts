@@ -1,5 +1,5 @@
 import { StringDecoder } from 'node:string_decoder';
-import type { LogEvent, LogStore } from '../telemetry/log-store.ts';
+import type { LogEvent, LogStore } from './log-store.ts';
 
 /** Lines from a guest are cut at this many characters; a guest that never ends a line costs no more. */
 const longestLine = 64 * 1024;
