@@ -1,18 +1,34 @@
 /*
- * Stands for a server that is killed: launches one VM and keeps running until somebody ends it.
+ * Stands for a server that is killed.
  *
- *   node vmm-server.ts '{"options":…,"request":{"directory":…,"snapshot":…}}'
+ *   node vmm-server.ts '{"options":…,"request":{"directory":…,"snapshot":…},"task":"launch"|"cycle"}'
+ *
+ * `launch` launches a VM, prints its process id and keeps running. `cycle` takes over the VM it finds and lets it
+ * sleep and wake for ever, printing the guest's counter each time.
  */
 import { createQemuVmm, type QemuVmmOptions } from '../../src/vmm/qemu/qemu-vmm.ts';
 import type { LaunchRequest } from '../../src/vmm/vmm.ts';
+import { hit } from './probe-guest/probe-guest.ts';
 
-interface Order {
+export interface Order {
   readonly options: QemuVmmOptions;
   readonly request: LaunchRequest;
+  readonly task: 'launch' | 'cycle';
 }
 
-const { options, request } = JSON.parse(process.argv[2] ?? '') as Order;
+const { options, request, task } = JSON.parse(process.argv[2] ?? '') as Order;
 const vmm = await createQemuVmm(options);
-const instance = await vmm.launch(request);
-setInterval(() => undefined, 60_000);
-console.log(instance.pid);
+if (task === 'launch') {
+  console.log((await vmm.launch(request)).pid);
+  setInterval(() => undefined, 60_000);
+} else {
+  let instance = (await vmm.adopt(request.directory)) ?? (await vmm.resume(request));
+  for (;;) {
+    await instance.unpause();
+    const { memory, disk } = await hit(instance);
+    if (memory !== disk) throw new Error(`memory counts ${memory}, disk ${disk}`);
+    console.log(memory);
+    await instance.suspend();
+    instance = await vmm.resume(request);
+  }
+}

@@ -11,6 +11,7 @@ import { createQemuVmm, type QemuVmmOptions } from '../../src/vmm/qemu/qemu-vmm.
 import { verifySnapshot } from '../../src/vmm/qemu/snapshot-files.ts';
 import { buildProbeGuest } from './probe-guest/probe-guest.ts';
 import { vmmContract } from './vmm-contract.ts';
+import type { Order } from './vmm-server.ts';
 
 const scratch = await realpath(await mkdtemp(path.join(os.tmpdir(), 'dormouse-vmm-')));
 after(() => rm(scratch, { recursive: true, force: true }));
@@ -20,18 +21,20 @@ async function which(program: string): Promise<string> {
   return stdout.trim();
 }
 
-async function launchInServerAndKillIt(options: QemuVmmOptions, request: object): Promise<number> {
+/** Runs a server that carries out `order` and kills it `afterMs` after its first line; resolves with its lines. */
+async function serveAndDie(order: Order, afterMs: number): Promise<number[]> {
   const script = fileURLToPath(new URL('./vmm-server.ts', import.meta.url));
-  const server = spawn(process.execPath, [script, JSON.stringify({ options, request })], {
+  const server = spawn(process.execPath, [script, JSON.stringify(order)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const exit = once(server, 'exit');
-  const [line] = (await Promise.race([once(server.stdout, 'data'), exit])) as [unknown];
-  server.kill('SIGKILL');
-  await exit;
-  const pid = Number(String(line));
-  assert.ok(Number.isInteger(pid) && pid > 1, `the server ended: ${line}`);
-  return pid;
+  const exit = once(server, 'exit') as Promise<[number | null, string | null]>;
+  let output = '';
+  server.stdout.on('data', (chunk: Buffer) => {
+    if (output === '') setTimeout(() => server.kill('SIGKILL'), afterMs);
+    output += chunk.toString();
+  });
+  assert.deepEqual(await exit, [null, 'SIGKILL'], 'the server ended by itself');
+  return output.trim().split('\n').map(Number);
 }
 
 // KVM is what the accelerator probe decides about; here the emulator stands for every QEMU.
@@ -53,7 +56,15 @@ vmmContract('qemu (tcg)', async () => {
     }),
     rootDisk,
     directory,
-    launchAndDie: (vm, snapshot) => launchInServerAndKillIt(options, { directory: vm, snapshot }),
+    async launchAndDie(vm, snapshot) {
+      const [pid = 0] = await serveAndDie(
+        { options, request: { directory: vm, snapshot }, task: 'launch' },
+        0,
+      );
+      return pid;
+    },
+    cycleAndDie: (vm, snapshot, afterMs) =>
+      serveAndDie({ options, request: { directory: vm, snapshot }, task: 'cycle' }, afterMs),
     verify: (snapshot) => verifySnapshot(snapshot, assets.memoryDifference),
     differenceFiles: ['difference/memory', 'difference/device-state', 'difference/manifest.json'],
     bulkFile: 'memory',

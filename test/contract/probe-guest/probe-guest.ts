@@ -59,7 +59,10 @@ export interface Answer {
   readonly identity: string;
 }
 
-/** Sends one order over a connection of its own and reads the one-line answer. */
+/**
+ * Sends one order over a connection of its own and reads the one-line answer. One to an earlier connection, lost
+ * with it, may come first.
+ */
 export async function hit(vm: VmmInstance, order: 'h' | 'w' = 'h'): Promise<Answer> {
   const connection = await vm.connectAgent();
   try {
@@ -78,7 +81,16 @@ async function readLine(connection: Duplex): Promise<string> {
     const [chunk] = (await once(connection, 'data', { signal })) as [Buffer];
     text += chunk.toString();
   }
-  return text;
+  return text.trim().split('\n').at(-1) ?? '';
+}
+
+/**
+ * A random number drawn once the guest has had the time to notice its new generation id. The kernel does so in the
+ * background: numbers drawn at once may still be those of every clone.
+ */
+export async function settledRandom(vm: VmmInstance): Promise<string> {
+  for (let draw = 0; draw < 20; draw++) await hit(vm);
+  return (await hit(vm)).random;
 }
 
 /** Tells the guest to power off, which gives no answer. */
