@@ -63,7 +63,7 @@ function refuse(exchange: Exchange, error: unknown, api: Api): void {
   }
   // A body that was not read to its end would be taken for the next request.
   if (!exchange.message.complete) response.setHeader('connection', 'close');
-  sendServiceError(response, refusal);
+  sendServiceError(response, refusal, exchange.request.path.startsWith('/2026-04-04/') ? 'core' : 'microvms');
 }
 
 function asServiceError(error: unknown): ServiceError {

@@ -1,12 +1,20 @@
 import type { ServerResponse } from 'node:http';
 import type { ServiceError, ServiceErrorCode } from '../../errors.ts';
 
-/** Errors whose message the service spells with a capital: those of layers in front of it (spec section 1.1). */
-const capitalMessage: ReadonlySet<ServiceErrorCode> = new Set([
+/** Which service's spelling an error follows; connectors belong to another one (spec section 1.9). */
+export type Dialect = 'microvms' | 'core';
+
+const layersInFront: readonly ServiceErrorCode[] = [
   'AccessDeniedException',
   'SerializationException',
   'RequestEntityTooLargeException',
-]);
+];
+
+/** Errors whose message is spelt with a capital (spec sections 1.1 and 1.9). */
+const capitalMessage: Readonly<Record<Dialect, ReadonlySet<ServiceErrorCode>>> = {
+  microvms: new Set(layersInFront),
+  core: new Set<ServiceErrorCode>([...layersInFront, 'ResourceNotFoundException']),
+};
 
 export function sendJson(response: ServerResponse, status: number, body: object | undefined): void {
   if (body === undefined) {
@@ -19,11 +27,13 @@ export function sendJson(response: ServerResponse, status: number, body: object 
     .end(bytes);
 }
 
-export function sendServiceError(response: ServerResponse, error: ServiceError): void {
+export function sendServiceError(response: ServerResponse, error: ServiceError, dialect: Dialect): void {
   response.setHeader('x-amzn-errortype', error.code);
   if (error.retryAfterSeconds !== undefined) {
     response.setHeader('retry-after', String(Math.ceil(error.retryAfterSeconds)));
   }
-  const message = capitalMessage.has(error.code) ? { Message: error.message } : { message: error.message };
+  const message = capitalMessage[dialect].has(error.code)
+    ? { Message: error.message }
+    : { message: error.message };
   sendJson(response, error.status, { ...error.members, ...message });
 }

@@ -1,0 +1,28 @@
+import { defineOperation } from '../operation.ts';
+import { createConnector } from '../shapes/connectors.ts';
+import { connectorToWire } from '../wire/connector.ts';
+import {
+  connectorsOf,
+  readConfiguration,
+  requireClientToken,
+  requireOperatorRole,
+} from './connector-input.ts';
+
+export const createNetworkConnector = defineOperation({
+  name: 'CreateNetworkConnector',
+  method: 'POST',
+  path: '/2026-04-04/network-connectors',
+  status: 202,
+  input: createConnector,
+  async handle(request, { api }) {
+    const connectors = connectorsOf(api, 'CreateNetworkConnector');
+    const connector = await connectors.create({
+      name: request.Name,
+      clientToken: requireClientToken(request.ClientToken),
+      operatorRole: requireOperatorRole(request.OperatorRole),
+      configuration: readConfiguration(request.Configuration),
+      tags: request.Tags ?? {},
+    });
+    return connectorToWire(connector);
+  },
+});

@@ -1,0 +1,20 @@
+import { defineOperation } from '../operation.ts';
+import { updateConnector } from '../shapes/connectors.ts';
+import { updatedConnectorToWire } from '../wire/connector.ts';
+import { connectorsOf, readConfiguration, requireClientToken } from './connector-input.ts';
+
+export const updateNetworkConnector = defineOperation({
+  name: 'UpdateNetworkConnector',
+  method: 'PUT',
+  path: '/2026-04-04/network-connectors/{Identifier}',
+  status: 202,
+  input: updateConnector,
+  async handle({ Identifier, Configuration, OperatorRole, ClientToken }, { api }) {
+    const connector = await connectorsOf(api, 'UpdateNetworkConnector').update(Identifier, {
+      clientToken: requireClientToken(ClientToken),
+      operatorRole: OperatorRole,
+      configuration: Configuration === undefined ? undefined : readConfiguration(Configuration),
+    });
+    return updatedConnectorToWire(connector);
+  },
+});

@@ -1,0 +1,87 @@
+import { randomUUID } from 'node:crypto';
+import { pageOf } from '../../../src/api/page-token.ts';
+import { microvmNotFound, microvmTerminated } from '../../../src/errors.ts';
+import type { ImageService } from '../../../src/images/image-service.ts';
+import type { MicrovmService } from '../../../src/microvms/microvm-service.ts';
+import { managedConnectorArn, type Realm } from '../../../src/model/arn.ts';
+import type { Microvm, MicrovmState } from '../../../src/model/microvm.ts';
+
+/** MicroVMs in memory: each is RUNNING as soon as it was returned. */
+export function createMemoryMicrovms(realm: Realm, images: ImageService, now: () => number): MicrovmService {
+  const vms = new Map<string, Microvm>();
+  const byToken = new Map<string, Microvm>();
+
+  function vm(id: string): Microvm {
+    const found = vms.get(id);
+    if (found === undefined) throw microvmNotFound(id);
+    return found;
+  }
+
+  function change(id: string, state: MicrovmState): void {
+    if (vm(id).state === 'TERMINATED') throw microvmTerminated(id);
+    vms.set(id, { ...vm(id), state });
+  }
+
+  return {
+    async run(input) {
+      const earlier = byToken.get(input.clientToken ?? '');
+      if (earlier !== undefined) return earlier;
+      const version = await images.runnableVersion(input.imageIdentifier, input.imageVersion);
+      const created: Microvm = {
+        microvmId: `microvm-${randomUUID()}`,
+        endpointId: randomUUID(),
+        state: 'PENDING',
+        stateReason: null,
+        imageArn: version.imageArn,
+        imageVersion: version.imageVersion,
+        executionRoleArn: input.executionRoleArn ?? null,
+        idlePolicy: input.idlePolicy ?? null,
+        logging: input.logging ?? null,
+        maximumDurationInSeconds: input.maximumDurationInSeconds ?? 28_800,
+        ingressNetworkConnectors: input.ingressNetworkConnectors ?? [
+          managedConnectorArn(realm.region, 'HTTP_INGRESS'),
+        ],
+        egressNetworkConnectors: input.egressNetworkConnectors ?? [
+          managedConnectorArn(realm.region, 'INTERNET_EGRESS'),
+        ],
+        memoryMib: 2048,
+        startedAt: now(),
+        suspendedAt: null,
+        terminatedAt: null,
+      };
+      vms.set(created.microvmId, { ...created, state: 'RUNNING' });
+      if (input.clientToken !== undefined) byToken.set(input.clientToken, created);
+      return created;
+    },
+    get: async (id) => vm(id),
+    async list(page, filter) {
+      const chosen = [...vms.values()].filter(
+        (item) =>
+          (filter.imageArn ?? item.imageArn) === item.imageArn &&
+          (filter.imageVersion ?? item.imageVersion) === item.imageVersion,
+      );
+      return pageOf(chosen, (item) => item.microvmId, page);
+    },
+    suspend: async (id) => change(id, 'SUSPENDED'),
+    resume: async (id) => change(id, 'RUNNING'),
+    async terminate(id) {
+      vms.set(id, { ...vm(id), state: 'TERMINATED', stateReason: 'Success.', terminatedAt: now() });
+    },
+    findByEndpoint: async (endpointId) => [...vms.values()].find((item) => item.endpointId === endpointId),
+    connect: async () => {
+      throw new Error('no guests here');
+    },
+    inspect: async (id) => ({
+      microvm: vm(id),
+      vmmPid: 4711,
+      residentBytes: 1,
+      proportionalBytes: 1,
+      cpuSeconds: 0.5,
+      diskBytes: 4096,
+      lastActivityAt: now(),
+    }),
+    hasLive: async () => false,
+    recover: async () => undefined,
+    close: async () => undefined,
+  };
+}

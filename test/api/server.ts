@@ -1,0 +1,96 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { createApi } from '../../src/api/server.ts';
+import type { ApiOptions, ApiServices } from '../../src/api/services.ts';
+import { systemClock } from '../../src/model/clock.ts';
+import type { Profile } from '../../src/model/limits.ts';
+import { defaultBucketName, openDiskObjectStore } from '../../src/s3/disk-object-store.ts';
+import { openDatabase } from '../../src/store/database.ts';
+import { createMemoryImages } from './doubles/images.ts';
+import { createMemoryLogs } from './doubles/logs.ts';
+import { createMemoryMicrovms } from './doubles/microvms.ts';
+
+export const realm = { region: 'us-east-1', accountId: '123456789012' } as const;
+export const credentials = { accessKeyId: 'AKIATESTTESTTEST', secretAccessKey: 'test/secret+key' } as const;
+export const principal = {
+  arn: `arn:aws:iam::${realm.accountId}:root`,
+  accountId: realm.accountId,
+  userId: realm.accountId,
+} as const;
+
+export interface TestServer {
+  readonly url: string;
+  readonly services: ApiServices;
+  /** Failures the server took for its own; a test that expects none checks that it is empty. */
+  readonly faults: readonly unknown[];
+  /** What SDK clients need to talk to it. */
+  readonly client: {
+    readonly endpoint: string;
+    readonly region: string;
+    readonly credentials: typeof credentials;
+  };
+  close(): Promise<void>;
+}
+
+/** The real API and bucket on a free port, with images and microVMs in memory behind them. */
+export async function startServer(
+  profile: Profile = 'relaxed',
+  changes: { readonly services?: Partial<ApiServices>; readonly options?: Partial<ApiOptions> } = {},
+): Promise<TestServer> {
+  const directory = await mkdtemp(path.join(os.tmpdir(), 'dormouse-api-'));
+  const store = await openDatabase(':memory:');
+  const objects = await openDiskObjectStore({
+    store,
+    directory,
+    defaultBucket: defaultBucketName(realm.accountId),
+    now: Date.now,
+  });
+  const images = createMemoryImages(realm, Date.now);
+  const faults: unknown[] = [];
+  const services: ApiServices = {
+    images,
+    microvms: createMemoryMicrovms(realm, images, Date.now),
+    logs: createMemoryLogs(),
+    objects,
+    credentials: {
+      lookup: async (accessKeyId) =>
+        accessKeyId === credentials.accessKeyId
+          ? { secretAccessKey: credentials.secretAccessKey, principal }
+          : undefined,
+    },
+    mintToken: async (microvmId, grants, minutes) => JSON.stringify({ microvmId, grants, minutes }),
+    ...changes.services,
+  };
+  const api = createApi(services, {
+    realm,
+    profile,
+    clock: systemClock,
+    pageTokenKey: randomBytes(32),
+    endpointOf: (endpointId) => `${endpointId}.microvm.localhost:9443`,
+    describeServer: () => ({
+      version: '0.0.0',
+      vmm: 'qemu',
+      accelerator: 'tcg',
+      endpointDomain: 'microvm.localhost',
+      endpointPort: 9443,
+      caCertificate: 'PEM',
+    }),
+    reportFault: (fault) => faults.push(fault),
+    ...changes.options,
+  });
+  const { port } = await api.listen(0, '127.0.0.1');
+  const url = `http://127.0.0.1:${port}`;
+  return {
+    url,
+    services,
+    faults,
+    client: { endpoint: url, region: realm.region, credentials },
+    async close() {
+      await api.close();
+      await store.destroy();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
