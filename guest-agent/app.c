@@ -1,0 +1,124 @@
+#define _GNU_SOURCE
+#include "app.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "buffer.h"
+#include "loop.h"
+#include "port.h"
+#include "process.h"
+#include "wire.h"
+
+/* Output kept while no host listens; the oldest goes first. */
+#define KEPT_BYTES (256 * 1024)
+#define READ_BYTES 16384
+/* length u16, source u8 */
+#define ENTRY_BYTES 3
+
+static void on_stdout(struct watch *watch, uint32_t events);
+static void on_stderr(struct watch *watch, uint32_t events);
+
+static struct watch outputs[2] = {{.fd = -1, .ready = on_stdout}, {.fd = -1, .ready = on_stderr}};
+static struct buffer kept;
+static enum { NOT_STARTED, RUNNING, EXITED } state;
+static pid_t pid;
+static int status;
+
+pid_t app_pid(void) { return state == RUNNING ? pid : 0; }
+
+int app_start(const uint8_t *fields, size_t length)
+{
+    if (state != NOT_STARTED)
+        return EALREADY;
+    struct process_io io;
+    int error = process_start_app(fields, length, &io);
+    if (error)
+        return error;
+    state = RUNNING;
+    pid = io.pid;
+    outputs[0].fd = io.output;
+    outputs[1].fd = io.errors;
+    loop_want(&outputs[0], EPOLLIN);
+    loop_want(&outputs[1], EPOLLIN);
+    return 0;
+}
+
+void app_describe(uint8_t out[APP_STATUS_BYTES])
+{
+    int killed = state == EXITED && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    int code = state != EXITED ? 0 : killed ? 128 + killed : WEXITSTATUS(status);
+    out[0] = (uint8_t)state;
+    put_u32(out + 1, (uint32_t)code);
+    put_u32(out + 5, (uint32_t)killed);
+}
+
+void app_send_logs(void)
+{
+    while (buffer_length(&kept) > 0 && port_has_room()) {
+        const uint8_t *head = buffer_head(&kept);
+        size_t length = get_u16(head);
+        port_send(0, WIRE_LOG, head + 2, 1 + length);
+        buffer_consume(&kept, ENTRY_BYTES + length);
+    }
+}
+
+static void keep(uint8_t source, const uint8_t *bytes, size_t length)
+{
+    while (buffer_length(&kept) + ENTRY_BYTES + length > KEPT_BYTES)
+        buffer_consume(&kept, ENTRY_BYTES + get_u16(buffer_head(&kept)));
+    uint8_t entry[ENTRY_BYTES];
+    put_u16(entry, (uint16_t)length);
+    entry[2] = source;
+    buffer_append(&kept, entry, sizeof entry);
+    buffer_append(&kept, bytes, length);
+    app_send_logs();
+}
+
+/* True while there may be more. */
+static int take(uint8_t source)
+{
+    uint8_t bytes[READ_BYTES];
+    ssize_t count = read(outputs[source].fd, bytes, sizeof bytes);
+    if (count > 0) {
+        keep(source, bytes, (size_t)count);
+        return 1;
+    }
+    if (count < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    loop_forget(&outputs[source]);
+    close(outputs[source].fd);
+    outputs[source].fd = -1;
+    return 0;
+}
+
+static void on_stdout(struct watch *watch, uint32_t events)
+{
+    (void)watch, (void)events;
+    take(0);
+}
+
+static void on_stderr(struct watch *watch, uint32_t events)
+{
+    (void)watch, (void)events;
+    take(1);
+}
+
+int app_child_ended(pid_t ended, int how)
+{
+    if (state != RUNNING || ended != pid)
+        return 0;
+    /* Its last words before the news of its end. */
+    for (uint8_t source = 0; source < 2; source++)
+        while (outputs[source].fd >= 0 && take(source))
+            ;
+    state = EXITED;
+    status = how;
+    uint8_t description[APP_STATUS_BYTES];
+    app_describe(description);
+    port_send(0, WIRE_APP_EXIT, description, sizeof description);
+    return 1;
+}

@@ -1,0 +1,211 @@
+#define _GNU_SOURCE
+#include "control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/random.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "app.h"
+#include "buffer.h"
+#include "port.h"
+#include "process.h"
+#include "stream.h"
+#include "wire.h"
+
+#ifndef AGENT_BUILD
+#error "AGENT_BUILD is set by the Makefile"
+#endif
+
+#define REPLY_HEAD 8
+#define MAX_ENTROPY 512
+#define MAX_PORTS 4096
+#define MAX_APP_FIELDS (2u * 1024u * 1024u)
+
+static struct buffer app_fields;
+
+static void reply(uint32_t id, int error, const void *body, size_t length)
+{
+    uint8_t *place = port_reserve(REPLY_HEAD + length);
+    put_u32(place, id);
+    put_u32(place + 4, (uint32_t)error);
+    if (length)
+        memcpy(place + REPLY_HEAD, body, length);
+    port_commit(0, WIRE_REPLY, REPLY_HEAD + length);
+}
+
+void control_introduce(void)
+{
+    uint8_t *place = port_reserve(APP_STATUS_BYTES + sizeof AGENT_BUILD - 1);
+    app_describe(place);
+    memcpy(place + APP_STATUS_BYTES, AGENT_BUILD, sizeof AGENT_BUILD - 1);
+    port_commit(0, WIRE_INFO, APP_STATUS_BYTES + sizeof AGENT_BUILD - 1);
+}
+
+static int set_clock(const uint8_t *body, size_t length)
+{
+    if (length != 8)
+        return EPROTO;
+    uint64_t nanoseconds = get_u64(body);
+    struct timespec now = {.tv_sec = (time_t)(nanoseconds / 1000000000u), .tv_nsec = (long)(nanoseconds % 1000000000u)};
+    return clock_settime(CLOCK_REALTIME, &now) ? errno : 0;
+}
+
+static int add_entropy(const uint8_t *body, size_t length)
+{
+    if (length == 0 || length > MAX_ENTROPY)
+        return EPROTO;
+    union {
+        struct rand_pool_info info;
+        uint8_t space[sizeof(struct rand_pool_info) + MAX_ENTROPY];
+    } pool;
+    pool.info.entropy_count = (int)length * 8;
+    pool.info.buf_size = (int)length;
+    memcpy(pool.info.buf, body, length);
+    int fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return errno;
+    int error = ioctl(fd, RNDADDENTROPY, &pool.info) || ioctl(fd, RNDRESEEDCRNG) ? errno : 0;
+    close(fd);
+    return error;
+}
+
+static int synchronise_disks(const uint8_t *body, size_t length)
+{
+    sync();
+    if (length != 1 || body[0] == 0)
+        return length == 1 ? 0 : EPROTO;
+    int fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno;
+    int error = write(fd, "3", 1) == 1 ? 0 : errno;
+    close(fd);
+    return error;
+}
+
+static uint64_t field_of(const char *file, const char *name)
+{
+    char line[256];
+    unsigned long long value = 0;
+    FILE *stream = fopen(file, "re");
+    if (!stream)
+        return 0;
+    size_t length = strlen(name);
+    while (fgets(line, sizeof line, stream))
+        if (strncmp(line, name, length) == 0) {
+            value = strtoull(line + length, NULL, 10);
+            break;
+        }
+    fclose(stream);
+    return value;
+}
+
+/* Milliseconds of CPU time, idle and waiting left out. */
+static uint64_t busy_milliseconds(void)
+{
+    unsigned long long user = 0, nice = 0, system = 0;
+    FILE *stream = fopen("/proc/stat", "re");
+    if (!stream)
+        return 0;
+    if (fscanf(stream, "cpu %llu %llu %llu", &user, &nice, &system) != 3)
+        user = nice = system = 0;
+    fclose(stream);
+    return (user + nice + system) * 1000 / (uint64_t)sysconf(_SC_CLK_TCK);
+}
+
+static void send_stats(uint32_t id)
+{
+    struct timespec up = {0};
+    clock_gettime(CLOCK_BOOTTIME, &up);
+    uint8_t body[32];
+    put_u64(body, field_of("/proc/meminfo", "MemTotal:") * 1024);
+    put_u64(body + 8, field_of("/proc/meminfo", "MemAvailable:") * 1024);
+    put_u64(body + 16, busy_milliseconds());
+    put_u64(body + 24, (uint64_t)up.tv_sec * 1000 + (uint64_t)up.tv_nsec / 1000000);
+    reply(id, 0, body, sizeof body);
+}
+
+static size_t listening_in(const char *file, uint8_t *ports, size_t count)
+{
+    enum { LISTEN = 0x0a };
+    char line[512];
+    FILE *stream = fopen(file, "re");
+    if (!stream)
+        return count;
+    while (count < MAX_PORTS && fgets(line, sizeof line, stream)) {
+        unsigned port, state;
+        if (sscanf(line, " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x", &port, &state) == 2 && state == LISTEN)
+            put_u16(ports + 2 * count++, (uint16_t)port);
+    }
+    fclose(stream);
+    return count;
+}
+
+static void send_listening(uint32_t id)
+{
+    static uint8_t ports[2 * MAX_PORTS];
+    size_t count = listening_in("/proc/net/tcp", ports, 0);
+    count = listening_in("/proc/net/tcp6", ports, count);
+    reply(id, 0, ports, 2 * count);
+}
+
+static int add_app_fields(const uint8_t *body, size_t length)
+{
+    if (buffer_length(&app_fields) + length > MAX_APP_FIELDS)
+        return E2BIG;
+    buffer_append(&app_fields, body, length);
+    return 0;
+}
+
+void control_request(const uint8_t *payload, size_t length)
+{
+    if (length < 5)
+        return;
+    uint32_t id = get_u32(payload);
+    const uint8_t *body = payload + 5;
+    size_t size = length - 5;
+    uint8_t status[APP_STATUS_BYTES];
+    switch (payload[4]) {
+    case OP_START_APP:
+        reply(id, app_start(buffer_head(&app_fields), buffer_length(&app_fields)), NULL, 0);
+        buffer_free(&app_fields);
+        return;
+    case OP_APP_FIELDS:
+        reply(id, add_app_fields(body, size), NULL, 0);
+        return;
+    case OP_APP_STATUS:
+        app_describe(status);
+        reply(id, 0, status, sizeof status);
+        return;
+    case OP_SET_CLOCK:
+        reply(id, set_clock(body, size), NULL, 0);
+        return;
+    case OP_ADD_ENTROPY:
+        reply(id, add_entropy(body, size), NULL, 0);
+        return;
+    case OP_SET_HOSTNAME:
+        reply(id, process_set_hostname(body, size), NULL, 0);
+        return;
+    case OP_SYNC:
+        reply(id, synchronise_disks(body, size), NULL, 0);
+        return;
+    case OP_STATS:
+        send_stats(id);
+        return;
+    case OP_LISTENING:
+        send_listening(id);
+        return;
+    case OP_QUIESCE:
+        streams_reset_all();
+        reply(id, 0, NULL, 0);
+        port_end_session();
+        return;
+    default:
+        reply(id, ENOSYS, NULL, 0);
+    }
+}

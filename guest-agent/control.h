@@ -1,0 +1,12 @@
+/* Requests of the host that are no streams. */
+#ifndef DORMOUSE_CONTROL_H
+#define DORMOUSE_CONTROL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* First frame of a session: who this is and how the application does. */
+void control_introduce(void);
+void control_request(const uint8_t *payload, size_t length);
+
+#endif

@@ -1,0 +1,100 @@
+/*
+ * The guest agent: process 1 of every microVM. It makes the machine, runs the image's process in it and serves
+ * the host over one byte channel. docs/agent-protocol.md describes the conversation.
+ *
+ * For tests it also runs as an ordinary program: `guest-agent --listen PATH` serves one host after another on a
+ * Unix socket and starts processes without namespaces.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "app.h"
+#include "guest.h"
+#include "log.h"
+#include "loop.h"
+#include "port.h"
+#include "process.h"
+#include "stream.h"
+
+static int listening = -1;
+
+static void accept_host(void)
+{
+    int fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0)
+        fatal("accept: errno %d", errno);
+    port_attach(fd, accept_host);
+}
+
+static void listen_at(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path)
+        fatal("the path is too long");
+    strcpy(address.sun_path, path);
+    listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (listening < 0 || bind(listening, (struct sockaddr *)&address, sizeof address) || listen(listening, 1))
+        fatal("cannot listen at %s: errno %d", path, errno);
+    process_stay_on_host();
+    accept_host();
+}
+
+static void on_child(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    struct signalfd_siginfo info;
+    while (read(watch->fd, &info, sizeof info) == (ssize_t)sizeof info)
+        ;
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        if (!app_child_ended(pid, status))
+            streams_child_ended(pid, status);
+}
+
+static void watch_children(void)
+{
+    static struct watch children = {.ready = on_child};
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    children.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (children.fd < 0)
+        fatal("signalfd: errno %d", errno);
+    loop_want(&children, EPOLLIN);
+}
+
+int main(int argc, char **argv)
+{
+    const int test = argc == 3 && strcmp(argv[1], "--listen") == 0;
+    if (!test && getpid() != 1) {
+        fprintf(stderr, "usage: %s --listen PATH\n", argv[0]);
+        return 2;
+    }
+    loop_init();
+    watch_children();
+    if (test)
+        listen_at(argv[2]);
+    else
+        port_attach(guest_boot(), NULL);
+    say("ready");
+    for (;;) {
+        loop_turn(-1);
+        port_flush();
+        if (port_has_room())
+            app_send_logs();
+    }
+}
