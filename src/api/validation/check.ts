@@ -7,8 +7,9 @@ export interface Rules {
   readonly limits: Limits;
 }
 
-/** Longest part of a value repeated in a message, and most violations listed in one. */
+/** Longest part of a value repeated in a message. */
 const echoLength = 1024;
+/** No more items of a list are checked once so many violations were found. */
 const violationLimit = 100;
 /** Texts longer than this are too long for every shape that has a pattern. */
 const patternTextLimit = 65_536;
@@ -29,7 +30,7 @@ function violationError(violations: readonly string[]): ServiceError {
     violations.length === 1
       ? '1 validation error detected'
       : `${violations.length} validation errors detected`;
-  return validation(`${count}: ${violations.slice(0, violationLimit).join('; ')}`);
+  return validation(`${count}: ${violations.join('; ')}`);
 }
 
 function checkMembers(members: Members, input: object, path: string, rules: Rules, found: string[]): void {
@@ -91,9 +92,10 @@ function checkList(
     if (broken) report(`Member must satisfy constraint: [${textConstraints(member, rules).join(', ')}]`);
     return;
   }
-  value.forEach((item, index) => {
+  for (const [index, item] of value.entries()) {
+    if (found.length >= violationLimit) return;
     checkValue(member, item, `${at}.${index + 1}.member`, rules, found);
-  });
+  }
 }
 
 function checkMap(
