@@ -72,6 +72,8 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
     allowHalfOpen: true,
   });
   listener.maxConnections = limits.connections;
+  // Also the end of a handshake that takes too long.
+  listener.on('tlsClientError', (_error, socket) => socket.destroy());
   listener.on('secureConnection', (socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));

@@ -42,6 +42,7 @@ export function readH2Head(rawHeaders: HeaderList): H2Head {
 export function exchangeOverH2(stream: ServerHttp2Stream, head: H2Head): Exchange {
   const framing = framingOf(stream, head.headers);
   const leaving = new AbortController();
+  let answered = false;
   let trailersIn: HeaderList = [];
   let trailersOut: HeaderList = [];
   stream.on('error', () => undefined);
@@ -56,7 +57,8 @@ export function exchangeOverH2(stream: ServerHttp2Stream, head: H2Head): Exchang
     if (!stream.readableEnded) stream.close(http2.constants.NGHTTP2_NO_ERROR);
   });
   stream.once('close', () => {
-    if (!stream.writableFinished) leaving.abort(new Error('the client has left'));
+    // Node ends the writable side of a stream the client has reset, so that tells nothing.
+    if (!answered) leaving.abort(new Error('the client has left'));
   });
   return {
     method: head.method,
@@ -75,14 +77,17 @@ export function exchangeOverH2(stream: ServerHttp2Stream, head: H2Head): Exchang
       stream.additionalHeaders({ ':status': status, ...trailerObject(lowerCaseNames(informational)) });
     },
     respond(status, _reason, list, bodyless) {
+      answered = bodyless;
       const lines = [':status', String(status), ...lowerCaseNames(list)];
       stream.respond(lines, bodyless ? { endStream: true } : { waitForTrailers: true });
     },
     finish(trailers) {
+      answered = true;
       trailersOut = lowerCaseNames(trailers);
       stream.end();
     },
     refuse(status, list, body) {
+      answered = true;
       stream.respond([':status', String(status), ...list]);
       if (head.method === 'HEAD') stream.end();
       else stream.end(body);

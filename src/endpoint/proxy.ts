@@ -191,7 +191,13 @@ function responseHead(response: UpstreamResponse, requestId: string): HeaderList
 }
 
 function isBodyless(method: string, response: UpstreamResponse): boolean {
-  return method === 'HEAD' || response.status === 204 || response.status === 304 || response.length === '0';
+  return (
+    response.bodyless ||
+    method === 'HEAD' ||
+    response.status === 204 ||
+    response.status === 304 ||
+    response.length === '0'
+  );
 }
 
 export function refuse(exchange: Exchange, refusal: Refusal, requestId: string): void {

@@ -19,6 +19,7 @@ export function callOverH1(
   release: (connection: Duplex) => void,
 ): UpstreamCall {
   let over = false;
+  let responded = false;
   const fail = (error: Error): void => {
     if (over) return;
     over = true;
@@ -30,8 +31,13 @@ export function callOverH1(
   upstream.on('information', (info) => {
     if (!over) events.inform(info.statusCode, info.rawHeaders);
   });
+  upstream.once('upgrade', () => fail(new Error('a change of protocol nobody asked for')));
+  upstream.once('close', () => {
+    if (!responded) fail(new Error('the connection was closed'));
+  });
   upstream.on('response', (response) => {
     if (over) return;
+    responded = true;
     if (response.rawHeaders.length > limits.headerCount * 2) return fail(new Error('too many headers'));
     response.on('error', fail);
     response.once('end', () => {
@@ -44,6 +50,7 @@ export function callOverH1(
       reason: response.statusMessage ?? '',
       headers: response.rawHeaders,
       length: valuesOf(response.rawHeaders, 'content-length')[0],
+      bodyless: false,
       body: response,
       trailers: () => response.rawTrailers,
     });
@@ -84,6 +91,8 @@ export function startH1Request(
     });
     // Node would drop what is beyond its own limit without a word.
     upstream.maxHeadersCount = 0;
+    // Without an agent Node gives every connection up after one response.
+    upstream.shouldKeepAlive = true;
     return upstream;
   } catch (error) {
     connection.destroy();

@@ -63,7 +63,7 @@ export function callOverH2(
     const status = headers[':status'];
     if (!over && status !== undefined && status < 200) events.inform(status, fieldsOf(raw));
   });
-  stream.once('response', (headers, _flags, raw) => {
+  stream.once('response', (headers, flags, raw) => {
     if (over) return;
     const fields = fieldsOf(raw);
     events.respond({
@@ -71,6 +71,8 @@ export function callOverH2(
       reason: '',
       headers: fields,
       length: valuesOf(fields, 'content-length')[0],
+      // gRPC tells such a response from one with trailers.
+      bodyless: (flags & http2.constants.NGHTTP2_FLAG_END_STREAM) !== 0,
       body: stream,
       trailers: () => trailersIn,
     });

@@ -56,6 +56,7 @@ export function callUpgrade(
       reason: response.statusMessage ?? '',
       headers: response.rawHeaders,
       length: valuesOf(response.rawHeaders, 'content-length')[0],
+      bodyless: false,
       body: response,
       trailers: () => response.rawTrailers,
     });

@@ -21,6 +21,8 @@ export interface UpstreamResponse {
   readonly headers: HeaderList;
   /** Value of content-length, when the application gave one. */
   readonly length: string | undefined;
+  /** The response ended with its head: no body, no trailers. */
+  readonly bodyless: boolean;
   readonly body: Readable;
   /** Complete once `body` has ended. */
   trailers(): HeaderList;

@@ -37,6 +37,8 @@ export interface Fixture {
   readonly errors: unknown[];
   /** Makes a server reachable as a port inside the microVM. */
   expose(guestPort: number, server: net.Server): Promise<void>;
+  /** The same for a server that already listens on a port of this machine. */
+  exposePort(guestPort: number, port: number): void;
 }
 
 export interface FixtureOptions extends Partial<Pick<EndpointOptions, 'limits' | 'profile'>> {
@@ -92,6 +94,7 @@ export async function startEndpoint(t: TestContext, options: FixtureOptions = {}
     token: await tokens.mint(vm.microvmId, [{ allPorts: {} }], 5),
     connections,
     errors,
+    exposePort: (guestPort, local) => void ports.set(guestPort, local),
     async expose(guestPort, server) {
       server.listen(0, '127.0.0.1');
       await once(server, 'listening');

@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
+import http2 from 'node:http2';
+import net from 'node:net';
+import { test } from 'node:test';
+import { ask, askH2, h2Headers, h2Session, rawConnection, startEndpoint } from './fixture.ts';
+
+/** Answers nothing until told to. */
+function patient(): { server: http.Server; release: () => void; arrived: (count: number) => Promise<void> } {
+  const waiting: http.ServerResponse[] = [];
+  const server = http.createServer((_request, response) => {
+    waiting.push(response);
+    server.emit('arrival');
+  });
+  return {
+    server,
+    release: () => {
+      for (const response of waiting.splice(0)) response.end('done');
+    },
+    async arrived(count) {
+      while (waiting.length < count) await once(server, 'arrival');
+    },
+  };
+}
+
+test('more requests at a time than a microVM may have are refused with 429', async (t) => {
+  const fixture = await startEndpoint(t, { profile: 'aws', vm: { memoryMib: 512 } });
+  const app = patient();
+  await fixture.expose(8080, app.server);
+  const first = Array.from({ length: 8 }, () => ask(fixture));
+  await app.arrived(8);
+  const session = await h2Session(t, fixture);
+  for (const answer of [await ask(fixture), await askH2(session, h2Headers(fixture))]) {
+    assert.deepEqual(
+      [answer.status, answer.body, answer.headers['retry-after']],
+      [429, 'Rate limit exceeded', '1'],
+    );
+  }
+  app.release();
+  for (const answer of await Promise.all(first)) assert.equal(answer.status, 200);
+  const later = ask(fixture);
+  await app.arrived(1);
+  app.release();
+  // Also shows that a refused request was not counted.
+  assert.ok([200, 429].includes((await later).status));
+});
+
+test('a token has a limit of its own', async (t) => {
+  const fixture = await startEndpoint(t, {
+    limits: { perToken: { concurrent: 1, requestsPerSecond: Number.POSITIVE_INFINITY } },
+  });
+  const app = patient();
+  await fixture.expose(8080, app.server);
+  const other = await fixture.tokens.mint(fixture.vm.microvmId, [{ allPorts: {} }], 5);
+  const first = ask(fixture);
+  await app.arrived(1);
+  assert.equal((await ask(fixture)).status, 429);
+  const second = ask(fixture, { headers: { 'x-aws-proxy-auth': other } });
+  await app.arrived(2);
+  app.release();
+  assert.deepEqual([(await first).status, (await second).status], [200, 200]);
+});
+
+test('heads beyond the limits are refused', async (t) => {
+  const fixture = await startEndpoint(t, { limits: { headerBytes: 16_384, headerCount: 50 } });
+  await fixture.expose(
+    8080,
+    http.createServer((_request, response) => response.end('ok')),
+  );
+  const lines = (count: number): Record<string, string> =>
+    Object.fromEntries(Array.from({ length: count }, (_, index) => [`x-${index}`, '1']));
+  assert.equal((await ask(fixture, { headers: lines(40) })).status, 200);
+  assert.equal((await ask(fixture, { headers: lines(60) })).status, 431);
+  assert.equal((await ask(fixture, { headers: { 'x-large': 'x'.repeat(20_000) } })).status, 431);
+  const session = await h2Session(t, fixture);
+  await assert.rejects(askH2(session, h2Headers(fixture, lines(60))), /NGHTTP2/);
+  assert.equal((await askH2(session, h2Headers(fixture))).status, 200);
+});
+
+test('a client that sends its head too slowly is cut off', async (t) => {
+  const fixture = await startEndpoint(t, { limits: { headersTimeoutMs: 300 } });
+  const slow = await rawConnection(fixture);
+  slow.write(`GET / HTTP/1.1\r\nHost: ${fixture.host}\r\n`);
+  const dripping = setInterval(() => slow.write('X-Drip: 1\r\n'), 50);
+  t.after(() => clearInterval(dripping));
+  const [bytes] = await once(slow, 'data');
+  assert.match(String(bytes), /^HTTP\/1\.1 408 /);
+  await once(slow, 'end');
+  slow.destroy();
+});
+
+test('a handshake that does not come is given up', async (t) => {
+  const fixture = await startEndpoint(t, { limits: { handshakeTimeoutMs: 200 } });
+  const silent = net.connect(fixture.port, '127.0.0.1');
+  silent.on('error', () => undefined).resume();
+  await once(silent, 'close');
+});
+
+test('silence in the middle of a stream ends it after the idle time', async (t) => {
+  const fixture = await startEndpoint(t, { limits: { idleTimeoutMs: 300 } });
+  await fixture.expose(8080, net.createServer());
+  const session = await h2Session(t, fixture);
+  const stream = session.request(h2Headers(fixture));
+  stream.on('error', () => undefined);
+  const socket = await rawConnection(fixture);
+  socket.write(`GET / HTTP/1.1\r\nHost: ${fixture.host}\r\nX-Aws-Proxy-Auth: ${fixture.token}\r\n\r\n`);
+  socket.resume();
+  await Promise.all([once(stream, 'close'), once(socket, 'end')]);
+  socket.destroy();
+});
+
+test('connections beyond the limit are not accepted', async (t) => {
+  const fixture = await startEndpoint(t, { limits: { connections: 2 } });
+  const open = [await rawConnection(fixture), await rawConnection(fixture)];
+  const third = net.connect(fixture.port, '127.0.0.1');
+  third.on('error', () => undefined).resume();
+  await once(third, 'close');
+  for (const socket of open) socket.destroy();
+});
+
+test('an upload is not held back by the flow-control window', async (t) => {
+  const fixture = await startEndpoint(t);
+  const session = await h2Session(t, fixture);
+  const { initialWindowSize = 0 } = session.remoteSettings;
+  assert.ok(initialWindowSize >= 16 * 1024 * 1024);
+  // What the server sent before its answer to the ping has been read by then.
+  await new Promise((resolve) => session.ping(resolve));
+  assert.ok((session.state.remoteWindowSize ?? 0) >= 16 * 1024 * 1024);
+});
+
+test('a client that resets streams as fast as it can harms nobody else', async (t) => {
+  const fixture = await startEndpoint(t);
+  await fixture.expose(
+    8080,
+    http.createServer((_request, response) => response.end('ok')),
+  );
+  const attacker = await h2Session(t, fixture);
+  const other = await h2Session(t, fixture);
+  for (let round = 0; round < 3000 && !attacker.destroyed; round += 1) {
+    const stream = attacker.request(h2Headers(fixture));
+    stream.on('error', () => undefined);
+    stream.close(http2.constants.NGHTTP2_CANCEL);
+    if (round % 100 === 0) await new Promise(setImmediate);
+  }
+  assert.equal((await askH2(other, h2Headers(fixture))).status, 200);
+  attacker.destroy();
+  assert.equal(fixture.endpoint.status().waiting, 0);
+});

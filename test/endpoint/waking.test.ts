@@ -1,0 +1,183 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
+import net from 'node:net';
+import type { Duplex } from 'node:stream';
+import { test } from 'node:test';
+import { WebSocket, WebSocketServer } from 'ws';
+import { MicrovmUnreachableError, type UnreachableCode } from '../../src/microvms/microvm-service.ts';
+import { ask, askH2, h2Headers, h2Session, lookupLoopback, startEndpoint } from './fixture.ts';
+
+function app(): http.Server {
+  const server = http.createServer((_request, response) => response.end('awake'));
+  const sockets = new WebSocketServer({ server });
+  server.once('close', () => sockets.close());
+  return server;
+}
+
+test('whoever comes at a sleeping microVM is served once it is awake', async (t) => {
+  const awake = Promise.withResolvers<void>();
+  const arrived = Promise.withResolvers<void>();
+  let waiting = 0;
+  const fixture = await startEndpoint(t, {
+    async connect(_port, _signal, dial) {
+      waiting += 1;
+      if (waiting === 12) arrived.resolve();
+      await awake.promise;
+      return await dial();
+    },
+  });
+  await fixture.expose(8080, app());
+  const session = await h2Session(t, fixture);
+  const answers = [
+    ...Array.from({ length: 5 }, () => ask(fixture)),
+    ...Array.from({ length: 5 }, () => askH2(session, h2Headers(fixture))),
+    ask(fixture, { method: 'POST', body: 'x'.repeat(100_000) }),
+  ];
+  const socket = new WebSocket(`wss://${fixture.host}:${fixture.port}/`, {
+    ca: fixture.ca,
+    lookup: lookupLoopback,
+    headers: { 'x-aws-proxy-auth': fixture.token, host: fixture.host },
+  });
+  const opened = once(socket, 'open');
+  await arrived.promise;
+  assert.equal(fixture.endpoint.status().waiting, 12);
+  awake.resolve();
+  for (const answer of await Promise.all(answers))
+    assert.deepEqual([answer.status, answer.body], [200, 'awake']);
+  await opened;
+  socket.terminate();
+  assert.equal(fixture.endpoint.status().waiting, 0);
+});
+
+test('the reason why a microVM cannot be reached is the code of the 502', async (t) => {
+  const codes: readonly UnreachableCode[] = [
+    'APP_CONNECT_FAILED',
+    'MICROVM_CONNECT_FAILED',
+    'MICROVM_SUSPENDED',
+    'BAD_GATEWAY',
+    'NOT_FOUND',
+  ];
+  for (const code of codes) {
+    const fixture = await startEndpoint(t, {
+      connect: () => Promise.reject(new MicrovmUnreachableError(code, 'secret detail')),
+    });
+    const answer = await ask(fixture);
+    assert.deepEqual([answer.status, answer.body, answer.headers['x-aws-proxy-error']], [502, '', code]);
+    assert.deepEqual(fixture.errors, []);
+  }
+});
+
+test('an unexpected failure is a 500 without details, and the operator hears of it', async (t) => {
+  const failure = new Error('secret detail');
+  const fixture = await startEndpoint(t, { connect: () => Promise.reject(failure) });
+  const answer = await ask(fixture);
+  assert.deepEqual([answer.status, answer.body], [500, 'Internal error']);
+  assert.deepEqual(fixture.errors, [failure]);
+});
+
+const tooLong = [
+  ['relaxed', 503, 'The MicroVM is waking up', 'MICROVM_WAKING'],
+  ['aws', 502, '', 'MICROVM_CONNECT_FAILED'],
+] as const;
+for (const [profile, status, body, code] of tooLong) {
+  test(`waiting is bounded in time and number (${profile})`, async (t) => {
+    const fixture = await startEndpoint(t, {
+      profile,
+      limits: { wakeTimeoutMs: 300, waitersPerMicrovm: 2 },
+      // Ignores the signal, too: the endpoint's own bound has to hold.
+      connect: () => new Promise(() => undefined),
+    });
+    const answers = await Promise.all([ask(fixture), ask(fixture), ask(fixture), ask(fixture)]);
+    for (const answer of answers) {
+      assert.deepEqual(
+        [answer.status, answer.body, answer.headers['x-aws-proxy-error']],
+        [status, body, code],
+      );
+      assert.equal(answer.headers['retry-after'], profile === 'relaxed' ? '1' : undefined);
+    }
+    assert.equal(fixture.endpoint.status().waiting, 0);
+  });
+}
+
+test('a client that leaves while it waits leaves no trace', async (t) => {
+  const arrived = Promise.withResolvers<AbortSignal>();
+  const late = Promise.withResolvers<Duplex>();
+  let dialled: Duplex | undefined;
+  const fixture = await startEndpoint(t, {
+    async connect(_port, signal, dial) {
+      arrived.resolve(signal);
+      const connection = await late.promise.catch(dial);
+      dialled = connection;
+      return connection;
+    },
+  });
+  await fixture.expose(8080, app());
+  const session = await h2Session(t, fixture);
+  const stream = session.request(h2Headers(fixture));
+  stream.on('error', () => undefined);
+  const signal = await arrived.promise;
+  stream.close(8);
+  if (!signal.aborted) await once(signal, 'abort');
+  await new Promise(setImmediate);
+  assert.equal(fixture.endpoint.status().waiting, 0);
+  // The microVM service was too late to notice: its connection is closed, not used.
+  late.reject(new Error('now'));
+  while (dialled === undefined) await new Promise(setImmediate);
+  await new Promise(setImmediate);
+  assert.ok(dialled.destroyed);
+});
+
+test('a kept connection that was closed meanwhile costs a repeatable request nothing', async (t) => {
+  const fixture = await startEndpoint(t);
+  let handled = 0;
+  const server = http.createServer((_request, response) => {
+    handled += 1;
+    response.end('ok');
+  });
+  await fixture.expose(8080, server);
+  await ask(fixture);
+  await ask(fixture);
+  assert.equal(fixture.connections.length, 1, 'the connection is kept');
+  // The guest's end closes at the moment the next request is sent.
+  server.closeAllConnections();
+  const answer = await ask(fixture);
+  assert.deepEqual([answer.status, handled], [200, 3]);
+  assert.equal(fixture.connections.length, 2);
+});
+
+test('a kept connection that closes under a repeatable request is replaced by a new one', async (t) => {
+  const fixture = await startEndpoint(t);
+  const heads: string[] = [];
+  await fixture.expose(
+    8080,
+    net.createServer((socket) => {
+      let served = false;
+      socket.on('data', (chunk) => {
+        heads.push(chunk.toString('latin1').split(' ', 2).join(' '));
+        if (served) return socket.destroy();
+        served = true;
+        socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+      });
+    }),
+  );
+  assert.equal((await ask(fixture, { path: '/1' })).status, 200);
+  assert.equal((await ask(fixture, { path: '/2' })).status, 200);
+  assert.deepEqual(heads, ['GET /1', 'GET /2', 'GET /2']);
+});
+
+test('a request that may have been handled is not sent again', async (t) => {
+  const fixture = await startEndpoint(t);
+  let handled = 0;
+  await fixture.expose(
+    8080,
+    http.createServer((request, response) => {
+      handled += 1;
+      if (handled === 1) response.end('ok');
+      else request.socket.destroy();
+    }),
+  );
+  await ask(fixture);
+  assert.equal((await ask(fixture, { method: 'POST', body: 'pay' })).status, 502);
+  assert.equal(handled, 2);
+});
