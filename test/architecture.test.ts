@@ -30,6 +30,7 @@ const exceptions: Readonly<Record<string, readonly string[]>> = {
 /** What the command line may know of the server's inside: how to start it, and what is public of it. */
 const openToCommandLine = [
   'src/api/sigv4/sign.ts',
+  'src/assets.ts',
   'src/config.ts',
   'src/doctor/',
   'src/main.ts',
