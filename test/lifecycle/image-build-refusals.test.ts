@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { access, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import type { Vmm } from '../../src/vmm/vmm.ts';
+import { ImageRoom } from '../support/image-room.ts';
+
+/** Every build here ends before it needs a VM. */
+const noVmm: Vmm = {
+  origin: {
+    vmm: 'qemu',
+    vmmVersion: '0',
+    accelerator: 'tcg',
+    architecture: 'x86_64',
+    machineType: '',
+    cpuModel: '',
+    kernelDigest: '',
+    initrdDigest: '',
+  },
+  boot: () => assert.fail('a VM was booted'),
+  launch: () => assert.fail('a VM was launched'),
+  resume: () => assert.fail('a VM was resumed'),
+  isSuspended: async () => false,
+  adopt: async () => undefined,
+};
+
+const base = 'FROM dormouse/python:3.11\n';
+
+describe('builds that fail before a VM is needed', { timeout: 120_000 }, () => {
+  let room: ImageRoom;
+
+  before(async () => {
+    room = await ImageRoom.open(noVmm);
+  });
+  after(() => room.remove());
+
+  const cases: readonly { name: string; dockerfile: string | undefined; reason: RegExp; log: RegExp }[] = [
+    {
+      name: 'failing-run',
+      dockerfile: `${base}RUN echo about to fail >&2; exit 3\n`,
+      reason: /^The container image build failed\.$/,
+      log: /^about to fail$/m,
+    },
+    {
+      name: 'unknown-instruction',
+      dockerfile: `${base}RUNN true\n`,
+      reason: /^The container image build failed\.$/,
+      log: /Unknown instruction/,
+    },
+    {
+      name: 'unreachable-registry',
+      dockerfile: 'FROM registry.invalid/some/thing:1\n',
+      reason:
+        /^The container image build failed\. The base image registry\.invalid\/some\/thing:1 .*cannot be reached/,
+      log: /registry\.invalid/,
+    },
+    {
+      name: 'no-command',
+      dockerfile: 'FROM scratch\nCOPY Dockerfile /\n',
+      reason: /neither an ENTRYPOINT nor a CMD/,
+      log: /Built container image/,
+    },
+    {
+      name: 'unknown-user',
+      dockerfile: `${base}USER nobody-we-know\nCMD ["true"]\n`,
+      reason: /no user "nobody-we-know"/,
+      log: /Built container image/,
+    },
+    {
+      name: 'no-dockerfile',
+      dockerfile: undefined,
+      reason: /^ARCHIVE_DOCKERFILE_NOT_FOUND: /,
+      log: /^ARCHIVE_DOCKERFILE_NOT_FOUND: /m,
+    },
+  ];
+  for (const { name, dockerfile, reason, log } of cases) {
+    it(name, async () => {
+      await room.create(name, dockerfile === undefined ? { README: '' } : { Dockerfile: dockerfile });
+      const version = await room.built(name);
+      assert.deepEqual([version.state, version.status], ['FAILED', 'INACTIVE']);
+      assert.match(version.stateReason ?? '', reason);
+      assert.match((await room.log(name, 'docker')).join('\n'), log);
+      assert.equal((await room.images.get(name)).state, 'CREATE_FAILED');
+      assert.deepEqual(await room.leftovers(), []);
+    });
+  }
+
+  it('an artifact that is not there', async () => {
+    const image = await room.create('missing', Buffer.alloc(0), {
+      codeArtifact: { uri: 's3://artifacts/nothing' },
+    });
+    const version = await room.built('missing');
+    assert.equal(version.stateReason, 'S3_NO_SUCH_KEY: The specified key does not exist.');
+    await assert.rejects(access(room.images.snapshotDirectory({ ...version, imageArn: image.imageArn })));
+  });
+
+  it('cannot look through a link of the image at files of the host', async () => {
+    const users = path.join(room.directory, 'users');
+    await writeFile(users, 'hostuser:x:1234:1234::/:/bin/sh\n');
+    const link = `RUN rm /etc/passwd && ln -s ${users} /etc/passwd\n`;
+    await room.create('link', { Dockerfile: `${base}${link}CMD ["true"]\nUSER hostuser\n` });
+    assert.match((await room.built('link')).stateReason ?? '', /no user "hostuser"/);
+  });
+
+  it('stops a build when the server goes down, and starts it again with the next', async () => {
+    const dockerfile = `${base}RUN echo started; sleep 600\nCMD ["true"]\n`;
+    await room.create('interrupted', { Dockerfile: dockerfile });
+    const started = async (): Promise<void> => {
+      while (!(await room.log('interrupted', 'docker')).includes('started')) {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    };
+    await started();
+    await room.close();
+    assert.deepEqual(await room.leftovers(), []);
+    room = await ImageRoom.open(noVmm, room.directory);
+    assert.equal((await room.images.get('interrupted')).state, 'CREATING');
+    while ((await room.log('interrupted', 'docker')).filter((line) => line === 'started').length < 2) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    assert.notDeepEqual(await room.leftovers(), []);
+  });
+});
