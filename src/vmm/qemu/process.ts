@@ -184,7 +184,8 @@ const shape = z.object({ memoryMib: z.number().int().positive(), vcpus: z.number
 
 const processRecord = z.object({
   formatVersion: z.literal(1),
-  identity: processIdentity,
+  /** Absent from before the process is started until its identity is known. */
+  identity: processIdentity.optional(),
   source: z.discriminatedUnion('kind', [
     z.object({ kind: z.literal('boot'), rootDisk: z.string(), shape }),
     z.object({ kind: z.literal('snapshot'), directory: z.string(), id: z.string() }),

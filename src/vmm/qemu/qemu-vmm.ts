@@ -79,11 +79,11 @@ class QemuVmm implements Vmm {
 
   async launch({ directory, snapshot, paused = false }: LaunchRequest): Promise<VmmInstance> {
     const { binary } = this.#options;
-    const [manifest] = await Promise.all([
-      this.#openSnapshot(snapshot),
-      endLeftovers(binary, directory),
-      copyOverlay(snapshotPath(snapshot, 'overlay'), directory),
-    ]);
+    const prepare = async (): Promise<void> => {
+      await endLeftovers(binary, directory);
+      await copyOverlay(snapshotPath(snapshot, 'overlay'), directory);
+    };
+    const [manifest] = await Promise.all([this.#openSnapshot(snapshot), prepare()]);
     return await this.#restore(directory, snapshot, manifest, 'snapshot', paused, ({ qmp }) =>
       loadState(qmp, snapshotPath(snapshot, 'deviceState'), true),
     );

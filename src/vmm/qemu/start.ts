@@ -49,6 +49,7 @@ export async function startVmm(
   source: ProcessRecord['source'],
 ): Promise<ControlledVmm> {
   await removeSockets(directory);
+  await writeProcessRecord(directory, { formatVersion: 1, source });
   const vmm = await spawnVmm(binary, args, directory);
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(new VmmError('QEMU does not start')), startTimeoutMs);
@@ -66,8 +67,8 @@ export async function startVmm(
   } catch (error) {
     await vmm.kill();
     const { reason } = await vmm.exited;
-    // A QEMU that ends while starting says why in its log; the connection only says that it ended.
-    throw new VmmError(reason, { cause: error });
+    // A QEMU that ends while starting says why in its log; the connection may only say that it ended.
+    throw new VmmError(`QEMU did not start: ${reason}`, { cause: error });
   } finally {
     clearTimeout(timer);
   }
@@ -76,11 +77,13 @@ export async function startVmm(
 /** Ends whatever VMM still runs in `directory`, also one whose server died before recording it. */
 export async function endLeftovers(binary: string, directory: string): Promise<void> {
   const record = await readProcessRecord(directory);
-  if (record !== undefined) {
-    await killProcess(record.identity);
-    await rm(path.join(directory, vmFiles.process), { force: true });
-    return;
-  }
+  if (record === undefined) return;
+  if (record.identity === undefined) await killProcessesAt(binary, directory);
+  else await killProcess(record.identity);
+  await rm(path.join(directory, vmFiles.process), { force: true });
+}
+
+async function killProcessesAt(binary: string, directory: string): Promise<void> {
   const [executable, home, entries] = await Promise.all([
     realpath(binary),
     realpath(directory),
@@ -102,7 +105,7 @@ export async function reconnectVmm(
   directory: string,
 ): Promise<(ControlledVmm & { source: ProcessRecord['source'] }) | undefined> {
   const record = await readProcessRecord(directory);
-  if (record === undefined || !(await isAlive(record.identity))) return undefined;
+  if (record?.identity === undefined || !(await isAlive(record.identity))) return undefined;
   let qmp: QmpClient | undefined;
   try {
     const socket = await connectUnix(path.join(directory, vmFiles.control));

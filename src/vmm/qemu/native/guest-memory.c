@@ -99,12 +99,13 @@ void open_guest_memory(struct guest_memory *guest, pid_t pid, const char *base_f
   guest->base = mapped;
 }
 
-uint64_t guest_address(const struct guest_memory *guest, uint64_t offset, uint64_t length) {
+uint64_t guest_address(const struct guest_memory *guest, uint64_t offset, uint64_t *length) {
   for (int i = 0; i < guest->mapping_count; i++) {
     const struct mapping *mapping = &guest->mappings[i];
-    if (offset >= mapping->offset && offset - mapping->offset <= mapping->length - 1 &&
-        length <= mapping->length - (offset - mapping->offset))
-      return mapping->address + (offset - mapping->offset);
+    if (offset < mapping->offset || offset - mapping->offset >= mapping->length) continue;
+    uint64_t left = mapping->length - (offset - mapping->offset);
+    if (*length > left) *length = left;
+    return mapping->address + (offset - mapping->offset);
   }
   errno = 0;
   fail(EXIT_SYSTEM, "no mapping holds %#" PRIx64, offset);

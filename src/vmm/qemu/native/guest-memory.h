@@ -28,8 +28,8 @@ struct guest_memory {
 /* Finds where PID has the file mapped and checks that the whole of it is, exactly once. */
 void open_guest_memory(struct guest_memory *guest, pid_t pid, const char *base_file, int writing);
 
-/* Address in the VMM of a page of the memory file. */
-uint64_t guest_address(const struct guest_memory *guest, uint64_t offset, uint64_t length);
+/* Address in the VMM of a part of the memory file; shortens `length` to what one mapping holds. */
+uint64_t guest_address(const struct guest_memory *guest, uint64_t offset, uint64_t *length);
 
 void read_fully(int fd, void *buffer, size_t length, uint64_t offset, const char *what);
 void write_fully_at(int fd, const void *buffer, size_t length, uint64_t offset, const char *what);

@@ -192,10 +192,13 @@ static void check_file(const unsigned char *file, uint64_t length, const struct 
 }
 
 static void apply_run(const struct guest_memory *guest, const struct record *record, const unsigned char *bytes) {
-  uint64_t size = guest->page_size, at = record->first_page * size, end = at + record->pages * size;
-  for (; at < end; at += size) {
-    write_fully_at(guest->memory, bytes ? bytes : zeros, size, guest_address(guest, at, size), "guest memory");
-    if (bytes) bytes += size;
+  uint64_t at = record->first_page * guest->page_size, end = at + record->pages * guest->page_size;
+  while (at < end) {
+    uint64_t length = bytes || end - at < sizeof zeros ? end - at : sizeof zeros;
+    uint64_t address = guest_address(guest, at, &length);
+    write_fully_at(guest->memory, bytes ? bytes : zeros, length, address, "guest memory");
+    if (bytes) bytes += length;
+    at += length;
   }
 }
 

@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, realpath, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { VmmError } from '../vmm.ts';
+import { isAlive, readProcessRecord, spawnVmm, type VmmProcess, writeProcessRecord } from './process.ts';
+import { endLeftovers, reconnectVmm, startVmm } from './start.ts';
+
+const binary = await realpath('/bin/sleep');
+const source = { kind: 'snapshot', directory: '/snapshot', id: 'one' } as const;
+
+async function running(t: TestContext): Promise<{ directory: string; vmm: VmmProcess }> {
+  const directory = await mkdtemp(path.join(os.tmpdir(), 'dormouse-start-'));
+  const vmm = await spawnVmm(binary, ['1000'], directory);
+  t.after(async () => {
+    await vmm.kill();
+    await rm(directory, { recursive: true, force: true });
+  });
+  return { directory, vmm };
+}
+
+test('a recorded VMM is ended', async (t) => {
+  const { directory, vmm } = await running(t);
+  await writeProcessRecord(directory, { formatVersion: 1, identity: vmm.identity, source });
+  await endLeftovers(binary, directory);
+  await vmm.exited;
+  assert.equal(await readProcessRecord(directory), undefined);
+});
+
+test('a VMM started right before its server died is found by its directory', async (t) => {
+  const { directory, vmm } = await running(t);
+  const other = await running(t);
+  await writeProcessRecord(directory, { formatVersion: 1, source });
+  await endLeftovers(binary, directory);
+  await vmm.exited;
+  assert.equal(await isAlive(other.vmm.identity), true);
+});
+
+test('a process that took over a recorded id is left alone', async (t) => {
+  const { directory, vmm } = await running(t);
+  const identity = { ...vmm.identity, startTime: '1' };
+  await writeProcessRecord(directory, { formatVersion: 1, identity, source });
+  assert.equal(await reconnectVmm(directory), undefined);
+  await endLeftovers(binary, directory);
+  assert.equal(await isAlive(vmm.identity), true);
+});
+
+test('a VMM that nobody can talk to is not adopted', async (t) => {
+  const { directory, vmm } = await running(t);
+  await writeProcessRecord(directory, { formatVersion: 1, identity: vmm.identity, source });
+  assert.equal(await reconnectVmm(directory), undefined);
+});
+
+test('a VMM that ends while it starts is an error with its last words', async (t) => {
+  const { directory } = await running(t);
+  await assert.rejects(
+    startVmm(binary, ['not-a-duration'], directory, source),
+    (error: unknown) => error instanceof VmmError && /exited with code 1/.test(error.message),
+  );
+});
