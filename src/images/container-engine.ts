@@ -1,4 +1,5 @@
-import { mkdir, rm, stat } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileDurably } from '../blobs/durable.ts';
 import { type CommandOptions, type CommandResult, runCommand } from './command.ts';
@@ -59,15 +60,17 @@ export class ContainerEngine {
     for (const directory of ['home', 'run', 'tmp']) {
       await mkdir(this.#at(directory), { recursive: true, mode: 0o700 });
     }
-    const baseStorage = (await isDirectory(this.#options.baseStorage)) ? [this.#options.baseStorage] : [];
+    const layers = await readFile(
+      path.join(this.#options.baseStorage, 'overlay-layers', 'layers.json'),
+    ).catch(() => undefined);
     await writeFileDurably(
       this.#at('storage.conf'),
       `[storage]
 driver = "overlay"
-graphroot = ${JSON.stringify(this.#at('storage'))}
+graphroot = ${JSON.stringify(await this.#storageOn(layers ?? ''))}
 runroot = ${JSON.stringify(this.#at('run'))}
 [storage.options]
-additionalimagestores = ${JSON.stringify(baseStorage)}
+additionalimagestores = ${JSON.stringify(layers === undefined ? [] : [this.#options.baseStorage])}
 `,
     );
     await writeFileDurably(
@@ -103,11 +106,29 @@ additionalimagestores = ${JSON.stringify(baseStorage)}
    * image refers to. Only while no build is running.
    */
   async tidy(signal: AbortSignal): Promise<void> {
-    if (!(await isDirectory(this.#at('storage')))) return;
     await this.buildah(['rm', '--all'], { signal });
     await this.buildah(['rmi', '--prune', '--force'], { signal });
-    await rm(this.#at('tmp'), { recursive: true, force: true });
+    await this.#remove(this.#at('tmp'), signal);
     await mkdir(this.#at('tmp'), { recursive: true, mode: 0o700 });
+  }
+
+  /**
+   * Directory of the store that goes with these base layers. Cached layers stand on them and are worthless, and
+   * an error to the engine, once the base images have been made anew: stores on others are removed.
+   */
+  async #storageOn(baseLayers: Uint8Array | string): Promise<string> {
+    const name = `storage-${createHash('sha256').update(baseLayers).digest('hex').slice(0, 16)}`;
+    for (const entry of await readdir(this.#options.directory)) {
+      if (entry.startsWith('storage-') && entry !== name) {
+        await this.#remove(this.#at(entry), new AbortController().signal);
+      }
+    }
+    return this.#at(name);
+  }
+
+  /** Some of the files belong to users of the engine's user namespace, and only there can they be removed. */
+  async #remove(directory: string, signal: AbortSignal): Promise<void> {
+    await this.run(['rm', '-rf', '--one-file-system', '--', directory], { signal });
   }
 
   #at(name: string): string {
@@ -120,11 +141,4 @@ additionalimagestores = ${JSON.stringify(baseStorage)}
     const userNamespace = this.#options.userId === 0 ? [] : [...dieWithParent, 'buildah', 'unshare', '--'];
     return [...userNamespace, ...dieWithParent, ...namespaces];
   }
-}
-
-async function isDirectory(directory: string): Promise<boolean> {
-  return await stat(directory).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
 }

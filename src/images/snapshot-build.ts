@@ -3,6 +3,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import type { AppSpec, GuestAgent } from '../guest/guest-agent.ts';
 import { defaultHookTimeouts, type Hooks } from '../model/image.ts';
 import type { MachineShape, SnapshotManifest, Vmm } from '../vmm/vmm.ts';
+import { applicationExited } from './build-failure.ts';
 import { awaitBuildHook, failOnExit } from './build-hooks.ts';
 import type { BuildLog } from './build-log.ts';
 import { bootGuest, type GuestMachine, greet } from './guest-boot.ts';
@@ -53,6 +54,8 @@ export async function buildSnapshot(vmm: Vmm, build: SnapshotBuild): Promise<Sna
       await awaitBuildHook(agent, { hook: 'ready', port, timeoutSeconds }, until);
     });
     await agent.sync({ dropCaches: true });
+    const status = await agent.appStatus();
+    if (status.state === 'exited') throw applicationExited(status.code);
     await agent.quiesce();
     return await instance.snapshot(build.snapshot);
   } finally {
