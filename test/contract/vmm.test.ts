@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, realpath, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { findExecutable, hostArchitecture, qemuProgram } from '../../src/vmm/probe/host.ts';
 import { createQemuVmm, type QemuVmmOptions } from '../../src/vmm/qemu/qemu-vmm.ts';
 import { verifySnapshot } from '../../src/vmm/qemu/snapshot-files.ts';
 import { buildProbeGuest } from './probe-guest/probe-guest.ts';
@@ -15,11 +15,6 @@ import type { Order } from './vmm-server.ts';
 
 const scratch = await realpath(await mkdtemp(path.join(os.tmpdir(), 'dormouse-vmm-')));
 after(() => rm(scratch, { recursive: true, force: true }));
-
-async function which(program: string): Promise<string> {
-  const { stdout } = await promisify(execFile)('sh', ['-c', `command -v ${program}`]);
-  return stdout.trim();
-}
 
 /** Runs a server that carries out `order` and kills it `afterMs` after its first line; resolves with its lines. */
 async function serveAndDie(order: Order, afterMs: number): Promise<number[]> {
@@ -45,8 +40,9 @@ vmmContract('qemu (tcg)', async () => {
   const directory = path.join(scratch, 'd'.repeat(60), 'e'.repeat(60));
   await mkdir(directory, { recursive: true });
   const { assets, rootDisk } = await buildProbeGuest(scratch);
-  const architecture = process.arch === 'arm64' ? 'arm64' : 'x86_64';
-  const binary = await which(`qemu-system-${architecture === 'arm64' ? 'aarch64' : architecture}`);
+  const architecture = hostArchitecture();
+  const binary = await findExecutable(qemuProgram(architecture));
+  assert.ok(binary, 'QEMU is not installed');
   const options: QemuVmmOptions = { assets, accelerator: 'tcg', binary, architecture };
   return {
     vmm: await createQemuVmm(options),
