@@ -1,0 +1,352 @@
+import type { Duplex } from 'node:stream';
+import { decodeAppStatus, decodePorts, decodeStats, errnoName } from './answers.ts';
+import { FrameDecoder } from './frame-decoder.ts';
+import { greet } from './greeting.ts';
+import {
+  type AppSpec,
+  type AppStatus,
+  type ExecSession,
+  type ExecSpec,
+  type GuestAgent,
+  GuestConnectError,
+  type GuestIdentity,
+  GuestProtocolError,
+  type GuestStats,
+  type LogListener,
+} from './guest-agent.ts';
+import { GuestProcess } from './guest-process.ts';
+import { GuestStream, type StreamChannel } from './guest-stream.ts';
+import { encodeApp, encodeExec } from './process-fields.ts';
+import { encodeFrame, frame, maximumPayload, operation, streamKind, streamWindow, u32 } from './wire.ts';
+
+const requestTimeoutMs = 60_000;
+/** A description longer than a frame goes in parts of this size. */
+const partBytes = 16 * 1024;
+
+export interface OpenOptions {
+  readonly helloTimeoutMs: number;
+}
+
+/**
+ * Opens a session with a guest's agent over a fresh connection to its channel.
+ * @throws {GuestProtocolError} the guest did not answer in time, or not as an agent
+ */
+export async function openGuestAgent(transport: Duplex, options: OpenOptions): Promise<GuestAgent> {
+  // Until the session listens itself; an error is followed by a close.
+  transport.on('error', () => undefined);
+  const rest = await greet(transport, options.helloTimeoutMs);
+  const session = new GuestSession(transport);
+  await session.begin(rest, options.helloTimeoutMs);
+  return session;
+}
+
+interface Pending<Value> {
+  resolve(value: Value): void;
+  reject(error: Error): void;
+}
+
+class GuestSession implements GuestAgent, StreamChannel {
+  build = '';
+  readonly closed: Promise<void>;
+  readonly #transport: Duplex;
+  readonly #decoder = new FrameDecoder((stream, type, payload) => this.#onFrame(stream, type, payload));
+  readonly #settleClosed: () => void;
+  readonly #requests = new Map<number, Pending<Buffer>>();
+  readonly #opening = new Map<number, { stream: GuestStream; outcome: Pending<void> }>();
+  readonly #streams = new Map<number, GuestStream>();
+  readonly #exit = Promise.withResolvers<Extract<AppStatus, { state: 'exited' }>>();
+  readonly #introduced = Promise.withResolvers<void>();
+  readonly #unread: Parameters<LogListener>[] = [];
+  #logListener: LogListener | undefined;
+  #nextRequest = 1;
+  /** Streams the host opens have odd numbers; the even ones are the guest's. */
+  #nextStream = 1;
+  #draining: (() => void)[] = [];
+  #over = false;
+
+  constructor(transport: Duplex) {
+    this.#transport = transport;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.closed = promise;
+    this.#settleClosed = resolve;
+    this.#exit.promise.catch(() => undefined);
+    this.#introduced.promise.catch(() => undefined);
+  }
+
+  /** Reads the guest's introduction. */
+  async begin(rest: Buffer, timeoutMs: number): Promise<void> {
+    const transport = this.#transport;
+    transport.on('data', (chunk: Buffer) => this.#onData(chunk));
+    transport.on('drain', () => this.#onDrain());
+    transport.on('close', () => this.#end(new GuestProtocolError('the channel to the guest closed')));
+    transport.on('end', () => this.#end(new GuestProtocolError('the guest closed its channel')));
+    const timer = setTimeout(
+      () => this.#end(new GuestProtocolError('the guest agent did not introduce itself')),
+      timeoutMs,
+    );
+    this.#onData(rest);
+    if (!this.#over) transport.resume();
+    try {
+      await this.#introduced.promise;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async startApp(spec: AppSpec): Promise<void> {
+    const fields = encodeApp(spec);
+    for (let at = 0; at < fields.length; at += partBytes) {
+      await this.#request(operation.appFields, fields.subarray(at, at + partBytes));
+    }
+    await this.#request(operation.startApp);
+  }
+
+  async appStatus(): Promise<AppStatus> {
+    return decodeAppStatus(await this.#request(operation.appStatus));
+  }
+
+  appExit(): Promise<Extract<AppStatus, { state: 'exited' }>> {
+    return this.#exit.promise;
+  }
+
+  onLog(listener: LogListener): void {
+    this.#logListener = listener;
+    for (const entry of this.#unread.splice(0)) listener(...entry);
+  }
+
+  async connect(port: number, signal?: AbortSignal, onTraffic?: () => void): Promise<Duplex> {
+    const body = Buffer.alloc(2);
+    body.writeUInt16LE(port);
+    const stream = new GuestStream({ id: this.#claimStream(), channel: this, onTraffic });
+    try {
+      await this.#open(stream, streamKind.tcp, body, signal);
+      return stream;
+    } catch (error) {
+      throw error instanceof OpenRefused ? new GuestConnectError(port, error.errno) : error;
+    }
+  }
+
+  async exec(spec: ExecSpec): Promise<ExecSession> {
+    const fields = encodeExec(spec);
+    if (fields.length + 5 > maximumPayload) throw new GuestProtocolError('the command is too long');
+    const process = new GuestProcess({ id: this.#claimStream(), channel: this, onTraffic: undefined });
+    try {
+      await this.#open(process, streamKind.exec, fields, undefined);
+      return process;
+    } catch (error) {
+      if (!(error instanceof OpenRefused)) throw error;
+      throw Object.assign(new Error(`cannot run ${spec.argv[0]}: ${error.errno}`), { code: error.errno });
+    }
+  }
+
+  async assumeIdentity(identity: GuestIdentity): Promise<void> {
+    const name = identity.hostname;
+    await this.#request(operation.addEntropy, identity.entropy);
+    if (name !== undefined) await this.#request(operation.setHostname, Buffer.from(name));
+    const now = Buffer.alloc(8);
+    now.writeBigUInt64LE(BigInt(Math.round(identity.wallClockMs() * 1000)) * 1000n);
+    await this.#request(operation.setClock, now);
+  }
+
+  async stats(): Promise<GuestStats> {
+    return decodeStats(await this.#request(operation.stats));
+  }
+
+  async listeningPorts(): Promise<readonly number[]> {
+    return decodePorts(await this.#request(operation.listening));
+  }
+
+  async sync(options: { readonly dropCaches: boolean }): Promise<void> {
+    await this.#request(operation.sync, Buffer.of(options.dropCaches ? 1 : 0));
+  }
+
+  async quiesce(): Promise<void> {
+    await this.#request(operation.quiesce);
+    this.#end(new GuestProtocolError('the session was ended'));
+  }
+
+  close(): void {
+    this.#end(new GuestProtocolError('the session was closed'));
+  }
+
+  send(stream: number, type: number, payload?: Uint8Array): boolean {
+    return this.#over || this.#transport.write(encodeFrame(stream, type, payload));
+  }
+
+  drained(callback: () => void): void {
+    this.#draining.push(callback);
+  }
+
+  forget(stream: number): void {
+    this.#streams.delete(stream);
+  }
+
+  #claimStream(): number {
+    const id = this.#nextStream;
+    this.#nextStream = id + 2 > 0xffff_ffff ? 1 : id + 2;
+    return id;
+  }
+
+  async #open(
+    stream: GuestStream,
+    kind: number,
+    body: Buffer,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    signal?.throwIfAborted();
+    if (this.#over) throw new GuestProtocolError('the session is over');
+    stream.on('error', () => undefined);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#opening.set(stream.id, { stream, outcome: { resolve, reject } });
+    const onAbort = (): void => {
+      this.#opening.delete(stream.id);
+      this.#streams.set(stream.id, stream);
+      stream.destroy();
+      reject(signal?.reason instanceof Error ? signal.reason : new Error('aborted'));
+    };
+    signal?.addEventListener('abort', onAbort, { once: true });
+    this.send(stream.id, frame.open, Buffer.concat([Buffer.of(kind), u32(streamWindow), body]));
+    try {
+      await promise;
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  async #request(code: number, body: Uint8Array = new Uint8Array(0)): Promise<Buffer> {
+    if (this.#over) throw new GuestProtocolError('the session is over');
+    const id = this.#nextRequest;
+    this.#nextRequest = id === 0xffff_ffff ? 1 : id + 1;
+    const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+    this.#requests.set(id, { resolve, reject });
+    const timer = setTimeout(
+      () => this.#end(new GuestProtocolError('the guest agent does not answer')),
+      requestTimeoutMs,
+    );
+    this.send(0, frame.request, Buffer.concat([u32(id), Buffer.of(code), body]));
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      this.#requests.delete(id);
+    }
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#over) return;
+    try {
+      this.#decoder.push(chunk);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#end(new GuestProtocolError(`the guest broke the protocol: ${reason}`, { cause: error }));
+    }
+  }
+
+  #onFrame(id: number, type: number, payload: Buffer): void {
+    if (this.#over) return;
+    const opening = this.#opening.get(id);
+    if (id === 0) this.#onSessionFrame(type, payload);
+    else if (opening !== undefined) this.#onOpeningFrame(id, type, payload, opening);
+    // A stream the host has given up may still be spoken of.
+    else this.#streams.get(id)?.receive(type, payload);
+  }
+
+  #onOpeningFrame(
+    id: number,
+    type: number,
+    payload: Buffer,
+    { stream, outcome }: { stream: GuestStream; outcome: Pending<void> },
+  ): void {
+    this.#opening.delete(id);
+    if (type === frame.opened) {
+      this.#streams.set(id, stream);
+      stream.opened(payload);
+      outcome.resolve();
+    } else if (type === frame.failed && payload.length === 4) {
+      outcome.reject(new OpenRefused(errnoName(payload.readUInt32LE(0))));
+    } else {
+      throw new GuestProtocolError('a stream began in the middle');
+    }
+  }
+
+  #onSessionFrame(type: number, payload: Buffer): void {
+    switch (type) {
+      case frame.reply:
+        this.#onReply(payload);
+        return;
+      case frame.info:
+        this.build = payload.subarray(9, 9 + 64).toString('latin1');
+        this.#noteExit(decodeAppStatus(payload.subarray(0, 9)));
+        this.#introduced.resolve();
+        return;
+      case frame.appExit:
+        this.#noteExit(decodeAppStatus(payload));
+        return;
+      case frame.log:
+        this.#onLog(payload);
+        return;
+      default:
+        throw new GuestProtocolError(`a frame of type ${type} for the session`);
+    }
+  }
+
+  #onReply(payload: Buffer): void {
+    if (payload.length < 8) throw new GuestProtocolError('a short reply');
+    const waiting = this.#requests.get(payload.readUInt32LE(0));
+    const error = payload.readUInt32LE(4);
+    if (error === 0) waiting?.resolve(Buffer.from(payload.subarray(8)));
+    else waiting?.reject(requestFailed(errnoName(error)));
+  }
+
+  #onLog(payload: Buffer): void {
+    const entry: Parameters<LogListener> = [
+      payload[0] === 1 ? 'stderr' : 'stdout',
+      Buffer.from(payload.subarray(1)),
+    ];
+    if (this.#logListener !== undefined) {
+      this.#logListener(...entry);
+      return;
+    }
+    this.#unread.push(entry);
+    if (this.#unread.length > unreadLimit) this.#unread.shift();
+  }
+
+  #noteExit(status: AppStatus): void {
+    if (status.state === 'exited') this.#exit.resolve(status);
+  }
+
+  #onDrain(): void {
+    for (const callback of this.#draining.splice(0)) callback();
+  }
+
+  #end(error: GuestProtocolError): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#transport.destroy();
+    this.#introduced.reject(error);
+    this.#exit.reject(error);
+    for (const request of this.#requests.values()) request.reject(error);
+    for (const { outcome } of this.#opening.values()) outcome.reject(error);
+    for (const stream of this.#streams.values()) stream.sever(error);
+    this.#opening.clear();
+    this.#streams.clear();
+    this.#onDrain();
+    this.#settleClosed();
+  }
+}
+
+/** Output of the application kept until somebody listens, in pieces of at most a frame. */
+const unreadLimit = 64;
+
+class OpenRefused extends Error {
+  readonly errno: string;
+
+  constructor(errno: string) {
+    super(errno);
+    this.errno = errno;
+  }
+}
+
+function requestFailed(errno: string): Error {
+  return Object.assign(new Error(`the guest agent could not do it: ${errno}`), { code: errno });
+}

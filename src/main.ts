@@ -1,0 +1,199 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { createApi } from './api/server.ts';
+import { locateAssets } from './assets.ts';
+import { writeFileDurably } from './blobs/durable.ts';
+import type { Config } from './config.ts';
+import { openLocalCertificates } from './endpoint/certificates.ts';
+import { createEndpoint } from './endpoint/endpoint.ts';
+import { openTokens } from './endpoint/tokens.ts';
+import { rootAccessKey } from './identity/root-credentials.ts';
+import { createImageService } from './images/service.ts';
+import { lockDataDirectory } from './instance-lock.ts';
+import { createMicrovmService } from './microvms/service.ts';
+import { systemClock } from './model/clock.ts';
+import { createBucketArtifactSource } from './s3/bucket-artifact-source.ts';
+import { defaultBucketName, openDiskObjectStore } from './s3/disk-object-store.ts';
+import { openDatabase } from './store/database.ts';
+import { secretSetting } from './store/secret-setting.ts';
+import { FileLogStore } from './telemetry/file-log-store.ts';
+import { createLogger } from './telemetry/logger.ts';
+import { version } from './version.ts';
+import { chooseVmm } from './vmm/choose-vmm.ts';
+
+/** What a script has to know of a running server; also written to `server.json` in the data directory. */
+export interface ReadyInformation {
+  readonly apiEndpoint: string;
+  readonly s3Endpoint: string;
+  readonly endpointPort: number;
+  readonly endpointDomain: string;
+  readonly region: string;
+  readonly accountId: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly caCertificatePath: string;
+  readonly vmm: string;
+  readonly accelerator: string;
+  readonly dataDirectory: string;
+}
+
+export interface RunningServer {
+  readonly ready: ReadyInformation;
+  /** Why the accelerator is what it is, for people. */
+  readonly acceleratorReason: string;
+  /** Stops serving. VMs go on without the server and are found again by the next one. */
+  close(): Promise<void>;
+}
+
+const httpsPort = 443;
+
+/**
+ * Builds the whole server and starts it: the only place where services are made and joined.
+ * @throws {DataDirectoryInUseError} another server works on the data directory
+ * @throws {VmmError} no VMM can be run on this machine
+ */
+export async function startServer(config: Config): Promise<RunningServer> {
+  const undo: (() => Promise<void>)[] = [];
+  const close = async (): Promise<void> => {
+    for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step();
+  };
+  try {
+    return { ...(await start(config, undo)), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omit<RunningServer, 'close'>> {
+  const at = (...parts: string[]): string => path.join(config.dataDirectory, ...parts);
+  const logger = createLogger(config.logLevel);
+  await mkdir(config.dataDirectory, { recursive: true, mode: 0o700 });
+  undo.push(await lockDataDirectory(config.dataDirectory));
+  await mkdir(at('microvms'), { recursive: true, mode: 0o700 });
+
+  const assets = locateAssets(config.assetsDirectory);
+  const { vmm, accelerator, reason } = await chooseVmm(config.accelerator, assets);
+  const store = await openDatabase(at('dormouse.sqlite'));
+  undo.push(() => store.destroy());
+  const rootKey = await rootAccessKey(store);
+  const logs = new FileLogStore(at('logs'));
+  undo.push(() => logs.close());
+
+  const realm = { region: config.region, accountId: config.accountId };
+  const objects = await openDiskObjectStore({
+    store,
+    directory: at('s3'),
+    defaultBucket: defaultBucketName(config.accountId),
+    now: () => systemClock.now(),
+  });
+  await objects.recover();
+
+  const images = createImageService({
+    store,
+    vmm,
+    artifacts: createBucketArtifactSource(objects),
+    logs,
+    profile: config.profile,
+    realm,
+    assets,
+    directory: at('images'),
+    clock: systemClock,
+    logger,
+    hasLiveMicrovms: (imageArn, imageVersion) => microvms.hasLive(imageArn, imageVersion),
+  });
+  const microvms = createMicrovmService({
+    store,
+    vmm,
+    images,
+    logs,
+    clock: systemClock,
+    logger,
+    directory: at('microvms'),
+    profile: config.profile,
+    region: config.region,
+  });
+  await images.recover();
+  undo.push(() => images.close());
+  await microvms.recover();
+  undo.push(() => microvms.close());
+
+  const certificates = await openLocalCertificates({
+    directory: at('tls'),
+    domain: config.endpointDomain,
+    clock: systemClock,
+  });
+  const tokens = await openTokens({ directory: at('tokens'), clock: systemClock });
+  const endpoint = createEndpoint({
+    backend: microvms,
+    tokens,
+    certificates,
+    domain: config.endpointDomain,
+    profile: config.profile,
+    onError: (error) => logger.error({ err: error }, 'the endpoint failed'),
+  });
+  const endpointPort = await endpoint.listen(config.endpointPort, config.endpointHost);
+  undo.push(() => endpoint.close());
+
+  const caCertificate = await readFile(certificates.caCertificatePath, 'utf8');
+  const suffix = endpointPort === httpsPort ? '' : `:${endpointPort}`;
+  const api = createApi(
+    {
+      images,
+      microvms,
+      logs,
+      objects,
+      mintToken: (microvmId, grants, minutes) => tokens.mint(microvmId, grants, minutes),
+      credentials: {
+        lookup: async (accessKeyId) =>
+          accessKeyId === rootKey.accessKeyId
+            ? {
+                secretAccessKey: rootKey.secretAccessKey,
+                principal: {
+                  arn: `arn:aws:iam::${config.accountId}:root`,
+                  accountId: config.accountId,
+                  userId: config.accountId,
+                },
+              }
+            : undefined,
+      },
+    },
+    {
+      realm,
+      profile: config.profile,
+      clock: systemClock,
+      pageTokenKey: await secretSetting(store, 'page-token-key', () => randomBytes(32)),
+      endpointOf: (endpointId) => `${endpointId}.${config.endpointDomain}${suffix}`,
+      describeServer: () => ({
+        version,
+        vmm: vmm.origin.vmm,
+        accelerator,
+        endpointDomain: config.endpointDomain,
+        endpointPort,
+        caCertificate,
+      }),
+      reportFault: (fault, requestId) => logger.error({ err: fault, requestId }, 'a request failed'),
+    },
+  );
+  const { port } = await api.listen(config.port, config.host);
+  undo.push(() => api.close());
+
+  const apiEndpoint = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`;
+  const ready: ReadyInformation = {
+    apiEndpoint,
+    s3Endpoint: apiEndpoint,
+    endpointPort,
+    endpointDomain: config.endpointDomain,
+    region: config.region,
+    accountId: config.accountId,
+    ...rootKey,
+    caCertificatePath: certificates.caCertificatePath,
+    vmm: vmm.origin.vmm,
+    accelerator,
+    dataDirectory: config.dataDirectory,
+  };
+  await writeFileDurably(at('server.json'), `${JSON.stringify(ready, null, 2)}\n`);
+  undo.push(() => rm(at('server.json'), { force: true }));
+  return { ready, acceleratorReason: reason };
+}
