@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { syncDirectory } from '../blobs/durable.ts';
 import { type Checksum, type ChecksumAlgorithm, createChecksum } from './checksum.ts';
 import { S3Error } from './s3-error.ts';
 
@@ -92,15 +93,6 @@ async function writeFully(handle: FileHandle, chunk: Uint8Array): Promise<void> 
   while (rest.length > 0) {
     const { bytesWritten } = await handle.write(rest);
     rest = rest.subarray(bytesWritten);
-  }
-}
-
-export async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }
 

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { type FileHandle, link, open, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { syncDirectory, writeBlob } from './blob-files.ts';
+import { syncDirectory } from '../blobs/durable.ts';
+import { writeBlob } from './blob-files.ts';
 import { requireBucket } from './bucket-store.ts';
 import type { ObjectFiles } from './layout.ts';
 import { listObjects } from './object-listing.ts';

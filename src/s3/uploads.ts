@@ -2,7 +2,8 @@ import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { ensureDirectory, syncDirectory, writeBlob } from './blob-files.ts';
+import { syncDirectory, writeFileDurably } from '../blobs/durable.ts';
+import { ensureDirectory, writeBlob } from './blob-files.ts';
 import { requireBucket } from './bucket-store.ts';
 import { type ChecksumAlgorithm, createChecksum } from './checksum.ts';
 import { type ObjectFiles, uploadDirectory } from './layout.ts';
@@ -159,14 +160,7 @@ async function putPart(
     modifiedAt: files.now(),
   };
   const replaced = await readPart(directory, descriptionName(partNumber));
-  const description = await writeBlob(
-    files.temporary,
-    (async function* () {
-      yield Buffer.from(JSON.stringify(part));
-    })(),
-    { algorithms: [], withSha256: false, maximumBytes: Number.POSITIVE_INFINITY },
-  );
-  await description.commit(directory, descriptionName(partNumber));
+  await writeFileDurably(path.join(directory, descriptionName(partNumber)), JSON.stringify(part));
   if (replaced !== undefined) await rm(path.join(directory, replaced.file), { force: true });
   return part;
 }
