@@ -9,6 +9,7 @@ const benchmarks: Readonly<Record<string, () => Promise<{ readonly run: Benchmar
   resume: () => import('./resume.ts'),
   suspend: () => import('./suspend.ts'),
   build: () => import('./build.ts'),
+  endpoint: () => import('./endpoint.ts'),
 };
 
 const usage = `usage: npm run bench -- ${Object.keys(benchmarks).join('|')} [--n N]`;

@@ -8,6 +8,7 @@ export function exchangeOverH1(request: IncomingMessage, response: ServerRespons
   const headers: HeaderList = request.rawHeaders;
   const framing = framingOf(headers);
   const leaving = new AbortController();
+  let pendingHead: NodeJS.Immediate | undefined;
   response.once('close', () => {
     if (!response.writableFinished) leaving.abort(new Error('the client has left'));
   });
@@ -36,9 +37,15 @@ export function exchangeOverH1(request: IncomingMessage, response: ServerRespons
       if (/^[\t\x20-\x7e]+$/.test(reason)) response.writeHead(status, reason, [...list]);
       else response.writeHead(status, [...list]);
       if (bodyless) response.end();
-      else response.flushHeaders();
+      // Mostly the body is there already: head and body then leave in one packet.
+      else pendingHead = setImmediate(() => response.flushHeaders());
+    },
+    write(chunk) {
+      clearImmediate(pendingHead);
+      return response.write(chunk);
     },
     finish(trailers) {
+      clearImmediate(pendingHead);
       if (trailers.length > 0) response.addTrailers(pairsOf(trailers));
       response.end();
     },
@@ -49,6 +56,7 @@ export function exchangeOverH1(request: IncomingMessage, response: ServerRespons
       response.end(body);
     },
     abort() {
+      clearImmediate(pendingHead);
       response.destroy();
     },
     responded: () => response.headersSent,

@@ -81,6 +81,7 @@ export function exchangeOverH2(stream: ServerHttp2Stream, head: H2Head): Exchang
       const lines = [':status', String(status), ...lowerCaseNames(list)];
       stream.respond(lines, bodyless ? { endStream: true } : { waitForTrailers: true });
     },
+    write: (chunk) => stream.write(chunk),
     finish(trailers) {
       answered = true;
       trailersOut = lowerCaseNames(trailers);

@@ -17,7 +17,7 @@ export interface Exchange {
   readonly framing: BodyFraming;
   readonly body: Readable;
   readonly expectsContinue: boolean;
-  /** Where the response's body goes. */
+  /** Where the response's body goes; written to by {@link write}. */
   readonly sink: Writable;
   /** Trailers of the request; complete once `body` has ended. */
   requestTrailers(): HeaderList;
@@ -29,6 +29,8 @@ export interface Exchange {
    * @throws when the head cannot be sent in this version of HTTP
    */
   respond(status: number, reason: string, headers: HeaderList, bodyless: boolean): void;
+  /** Sends a part of the response's body; false asks to wait for `drain` of the sink. */
+  write(chunk: Uint8Array): boolean;
   /** Ends the response after its body. */
   finish(trailers: HeaderList): void;
   /** Answers in the application's place; what is left of the request's body is not wanted. */

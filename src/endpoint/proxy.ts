@@ -177,7 +177,10 @@ export function responseEvents(
         body.resume();
         return;
       }
-      body.pipe(exchange.sink, { end: false });
+      body.on('data', (chunk: Uint8Array) => {
+        if (!exchange.write(chunk)) body.pause();
+      });
+      exchange.sink.on('drain', () => body.resume());
       body.once('end', () => exchange.finish(forwardableTrailers(response.trailers())));
     },
     fail,

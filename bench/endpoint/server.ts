@@ -1,0 +1,163 @@
+/**
+ * One party of the endpoint benchmark, in a process of its own so that its CPU time can be told apart:
+ * `server.ts upstream`, `server.ts passthrough SETTINGS` or `server.ts endpoint SETTINGS`. Prints one JSON line
+ * once it listens.
+ */
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import http from 'node:http';
+import https from 'node:https';
+import net, { type AddressInfo } from 'node:net';
+import { WebSocketServer } from 'ws';
+import { openLocalCertificates } from '../../src/endpoint/certificates.ts';
+import { createEndpoint } from '../../src/endpoint/endpoint.ts';
+import { openTokens } from '../../src/endpoint/tokens.ts';
+import { systemClock } from '../../src/model/clock.ts';
+import type { Microvm } from '../../src/model/microvm.ts';
+
+export interface ServerSettings {
+  readonly upstreamPort: number;
+  /** Holds the certificates. */
+  readonly directory: string;
+  readonly domain: string;
+}
+
+/** What a server prints; the last three only by the endpoint. */
+export interface ServerReady {
+  readonly port: number;
+  readonly host?: string;
+  readonly token?: string;
+}
+
+const small = Buffer.from(`${'x'.repeat(126)}\u0003\n`);
+const block = Buffer.alloc(256 * 1024, 'dormouse');
+
+function startUpstream(): Promise<ServerReady> {
+  const server = http.createServer((request, response) => {
+    if (request.method === 'POST') {
+      request.resume().on('end', () => response.end(small));
+      return;
+    }
+    if (request.url === '/') {
+      response.writeHead(200, { 'content-type': 'text/plain', 'content-length': small.length }).end(small);
+      return;
+    }
+    sendBytes(response, Number(request.url?.slice(1)));
+  });
+  const sockets = new WebSocketServer({ server });
+  sockets.on('connection', (socket) => {
+    socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));
+  });
+  return listen(server);
+}
+
+function sendBytes(response: http.ServerResponse, bytes: number): void {
+  response.writeHead(200, { 'content-length': bytes });
+  let left = bytes;
+  const more = (): void => {
+    while (left > 0) {
+      const chunk = left < block.length ? block.subarray(0, left) : block;
+      left -= chunk.length;
+      if (!response.write(chunk) && left > 0) {
+        response.once('drain', more);
+        return;
+      }
+    }
+    response.end();
+  };
+  more();
+}
+
+/** The least a TLS proxy in Node can do: one request in, one request out. */
+async function startPassthrough(settings: ServerSettings): Promise<ServerReady> {
+  const certificates = await openLocalCertificates({ ...settings, clock: systemClock });
+  const { certificate, privateKey } = certificates.current();
+  const agent = new http.Agent({ keepAlive: true });
+  const target = { host: '127.0.0.1', port: settings.upstreamPort, agent };
+  const server = https.createServer({ cert: certificate, key: privateKey }, (request, response) => {
+    const upstream = http.request(
+      { ...target, method: request.method ?? 'GET', path: request.url ?? '/', headers: request.headers },
+      (answer) => {
+        response.writeHead(answer.statusCode ?? 502, answer.headers);
+        answer.pipe(response);
+      },
+    );
+    request.pipe(upstream);
+  });
+  server.on('upgrade', (request, socket, head) => {
+    const upstream = http.request({ ...target, path: request.url ?? '/', headers: request.headers });
+    upstream.on('upgrade', (answer, inner) => {
+      const lines = answer.rawHeaders.flatMap((value, index) =>
+        index % 2 === 0 ? [`${value}: `] : [value, '\r\n'],
+      );
+      socket.write(`HTTP/1.1 101 Switching Protocols\r\n${lines.join('')}\r\n`);
+      inner.write(head);
+      socket.pipe(inner).pipe(socket);
+    });
+    upstream.end();
+  });
+  return await listen(server);
+}
+
+async function startEndpoint(settings: ServerSettings): Promise<ServerReady> {
+  const clock = systemClock;
+  const certificates = await openLocalCertificates({ ...settings, clock });
+  const tokens = await openTokens({ directory: settings.directory, clock });
+  const vm = microvm();
+  const endpoint = createEndpoint({
+    backend: {
+      findByEndpoint: async (id) => (id === vm.endpointId ? vm : undefined),
+      async connect() {
+        const socket = net.connect({ port: settings.upstreamPort, host: '127.0.0.1', noDelay: true });
+        await once(socket, 'connect');
+        return socket;
+      },
+    },
+    tokens,
+    certificates,
+    domain: settings.domain,
+    profile: 'relaxed',
+  });
+  return {
+    port: await endpoint.listen(0, '127.0.0.1'),
+    host: `${vm.endpointId}.${settings.domain}`,
+    token: await tokens.mint(vm.microvmId, [{ port: 8080 }], 60),
+  };
+}
+
+function microvm(): Microvm {
+  return {
+    microvmId: `microvm-${randomUUID()}`,
+    endpointId: randomUUID(),
+    state: 'RUNNING',
+    stateReason: null,
+    imageArn: 'arn:aws:lambda:us-east-1:000000000000:microvm-image:bench',
+    imageVersion: '1.0',
+    executionRoleArn: null,
+    idlePolicy: null,
+    logging: null,
+    maximumDurationInSeconds: 28_800,
+    ingressNetworkConnectors: [],
+    egressNetworkConnectors: [],
+    memoryMib: 512,
+    startedAt: 0,
+    suspendedAt: null,
+    terminatedAt: null,
+  };
+}
+
+async function listen(server: http.Server | https.Server): Promise<ServerReady> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return { port: (server.address() as AddressInfo).port };
+}
+
+async function main(role: string | undefined, settings: string | undefined): Promise<void> {
+  const ready =
+    role === 'upstream'
+      ? await startUpstream()
+      : await (role === 'endpoint' ? startEndpoint : startPassthrough)(JSON.parse(settings ?? '{}'));
+  console.log(JSON.stringify(ready));
+}
+
+if (import.meta.main) await main(process.argv[2], process.argv[3]);
