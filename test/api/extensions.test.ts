@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { signRequest } from '../../src/api/sigv4/sign.ts';
+import { managedBaseImageArn } from '../../src/model/arn.ts';
+import { raw } from './raw.ts';
+import { credentials, realm, startServer, type TestServer } from './server.ts';
+
+let server: TestServer;
+
+before(async () => {
+  server = await startServer('relaxed');
+});
+
+after(async () => {
+  await server.close();
+  assert.deepEqual(server.faults, []);
+});
+
+test('tells that it is up to anyone, what it is to those who sign', async () => {
+  assert.deepEqual(await (await fetch(`${server.url}/healthz`)).json(), { status: 'ok' });
+  assert.equal((await fetch(`${server.url}/dormouse/v1/server`)).status, 403);
+  assert.deepEqual((await raw(server, 'GET', '/dormouse/v1/server')).json, {
+    ...realm,
+    profile: 'relaxed',
+    version: '0.0.0',
+    vmm: 'qemu',
+    accelerator: 'tcg',
+    endpointDomain: 'microvm.localhost',
+    endpointPort: 9443,
+    caCertificate: 'PEM',
+  });
+});
+
+test('inspects a microVM', async () => {
+  await raw(server, 'POST', '/2025-09-09/microvm-images', {
+    name: 'demo',
+    baseImageArn: managedBaseImageArn(realm.region),
+    buildRoleArn: `arn:aws:iam::${realm.accountId}:role/build`,
+    codeArtifact: { uri: 's3://bucket/demo.zip' },
+  });
+  const run = await raw(server, 'POST', '/2025-09-09/microvms', { imageIdentifier: 'demo' });
+  const { microvmId } = run.json as { microvmId: string };
+  const { json } = await raw(server, 'GET', `/dormouse/v1/microvms/${microvmId}`);
+  const details = json as Record<string, unknown>;
+  assert.equal(details.state, 'RUNNING');
+  assert.equal(details.vmmPid, 4711);
+  assert.equal(details.memoryInMiB, 2048);
+  assert.equal(details.suspendedAt, null);
+  assert.ok(Math.abs(Number(details.lastActivityAt) - Date.now() / 1000) < 60);
+  assert.equal((await raw(server, 'GET', '/dormouse/v1/microvms/other')).status, 404);
+});
+
+test('reads logs', async () => {
+  const { logs } = server.services;
+  const events = ['one', 'two', 'three'].map((message, index) => ({ timestamp: 1000 + index, message }));
+  await logs.append('/g', 'read', events);
+  const query = 'group=%2Fg&stream=read';
+  const read = async (more: string) => {
+    const { text } = await raw(server, 'GET', `/dormouse/v1/logs?${query}${more}`);
+    return text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line).message]));
+  };
+  assert.deepEqual(await read(''), ['one', 'two', 'three']);
+  assert.deepEqual(await read('&after=1&limit=1'), ['two']);
+  assert.deepEqual((await raw(server, 'GET', '/dormouse/v1/log-streams?group=%2Fg')).json, {
+    streams: ['read'],
+  });
+  assert.equal((await raw(server, 'GET', '/dormouse/v1/logs?group=g')).status, 400);
+});
+
+test('follows a log until the reader leaves', async () => {
+  const { logs } = server.services;
+  await logs.append('/g', 'follow', [{ timestamp: 1, message: 'before' }]);
+  const url = new URL(`${server.url}/dormouse/v1/logs?group=%2Fg&stream=follow&follow=1`);
+  const headers = signRequest(
+    { method: 'GET', url },
+    { credentials, region: realm.region, service: 'lambda' },
+  );
+  const leave = new AbortController();
+  const response = await fetch(url, { headers, signal: leave.signal });
+  assert(response.body !== null);
+  const messages: string[] = [];
+  let text = '';
+  try {
+    for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
+      text += chunk;
+      const lines = text.split('\n');
+      text = lines.pop() ?? '';
+      for (const line of lines) messages.push(JSON.parse(line).message);
+      if (messages.length === 1) await logs.append('/g', 'follow', [{ timestamp: 2, message: 'after' }]);
+      if (messages.length === 2) leave.abort();
+    }
+  } catch (error) {
+    assert.equal((error as Error).name, 'AbortError');
+  }
+  assert.deepEqual(messages, ['before', 'after']);
+});
+
+test('answers GetCallerIdentity', async () => {
+  const body = 'Action=GetCallerIdentity&Version=2011-06-15';
+  const known = await raw(server, 'POST', '/', body, 'sts');
+  assert.equal(known.status, 200);
+  assert.match(known.text, new RegExp(`<Arn>arn:aws:iam::${realm.accountId}:root</Arn>`));
+  assert.match(known.text, new RegExp(`<Account>${realm.accountId}</Account>`));
+  const unknown = await raw(server, 'POST', '/', 'Action=Other', 'sts');
+  assert.deepEqual([unknown.status, /<Code>InvalidAction<\/Code>/.test(unknown.text)], [400, true]);
+  const url = new URL(server.url);
+  const headers = signRequest(
+    { method: 'POST', url, body },
+    { credentials: { ...credentials, accessKeyId: 'AKIAOTHER' }, region: realm.region, service: 'sts' },
+  );
+  const refused = await fetch(url, { method: 'POST', headers, body });
+  assert.equal(refused.status, 403);
+  assert.match(await refused.text(), /<Code>InvalidClientTokenId<\/Code>/);
+});
