@@ -1,17 +1,5 @@
 import assert from 'node:assert/strict';
-import {
-  chmod,
-  cp,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  readlink,
-  rm,
-  stat,
-  truncate,
-  writeFile,
-} from 'node:fs/promises';
+import { chmod, cp, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import {
@@ -21,6 +9,7 @@ import {
   type Vmm,
   type VmmInstance,
 } from '../../src/vmm/vmm.ts';
+import { flipByte, processesIn } from './on-the-host.ts';
 import { hit, powerOff, settledRandom } from './probe-guest/probe-guest.ts';
 
 /** One way to run VMs, as the contract suite needs it. */
@@ -45,26 +34,6 @@ export interface Subject {
   /** The snapshot's large file that is not read at each launch, and a small one that is. */
   readonly bulkFile: string;
   readonly stateFile: string;
-}
-
-async function flipByte(file: string): Promise<void> {
-  await chmod(file, 0o600);
-  const handle = await open(file, 'r+');
-  try {
-    const position = Math.floor((await handle.stat()).size / 2);
-    const byte = Buffer.alloc(1);
-    await handle.read(byte, 0, 1, position);
-    await handle.write(Buffer.from([(byte[0] ?? 0) ^ 0x40]), 0, 1, position);
-  } finally {
-    await handle.close();
-  }
-}
-
-/** Process ids whose working directory is at or below `directory`. */
-async function processesIn(directory: string): Promise<string[]> {
-  const entries = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const homes = await Promise.all(entries.map((pid) => readlink(`/proc/${pid}/cwd`).catch(() => '')));
-  return entries.filter((_, index) => homes[index]?.startsWith(directory));
 }
 
 /** @param prepare makes the subject; called once, before the suite */

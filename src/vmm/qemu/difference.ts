@@ -3,6 +3,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { syncDirectory, writeFileDurably } from '../../blobs/durable.ts';
 import { type DifferenceStats, SnapshotCorruptError, SnapshotIncompatibleError } from '../vmm.ts';
+import { allDone } from './all-done.ts';
 import { vmFiles } from './arguments.ts';
 import { saveMemoryDifference } from './helper.ts';
 import { sha256File } from './machine.ts';
@@ -59,7 +60,7 @@ export async function storeDifference(directory: string, source: DifferenceSourc
   try {
     await rm(building, { recursive: true, force: true });
     await mkdir(building, { mode: 0o700 });
-    await Promise.all([
+    await allDone([
       saveMemoryDifference(source.helper, source.pid, source.baseMemory, memory),
       source.saveDeviceState(`${next}/${names.deviceState}`).then(() => syncFile(deviceState)),
       syncFile(disk),

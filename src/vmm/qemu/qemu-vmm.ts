@@ -14,6 +14,7 @@ import {
   type Vmm,
   type VmmInstance,
 } from '../vmm.ts';
+import { allDone } from './all-done.ts';
 import { qemuArguments, vmFiles } from './arguments.ts';
 import {
   differenceDeviceState,
@@ -83,7 +84,7 @@ class QemuVmm implements Vmm {
       await endLeftovers(binary, directory);
       await copyOverlay(snapshotPath(snapshot, 'overlay'), directory);
     };
-    const [manifest] = await Promise.all([this.#openSnapshot(snapshot), prepare()]);
+    const [manifest] = await allDone([this.#openSnapshot(snapshot), prepare()]);
     return await this.#restore(directory, snapshot, manifest, 'snapshot', paused, ({ qmp }) =>
       loadState(qmp, snapshotPath(snapshot, 'deviceState'), true),
     );
@@ -92,7 +93,7 @@ class QemuVmm implements Vmm {
   async resume({ directory, snapshot, paused = false }: LaunchRequest): Promise<VmmInstance> {
     const { binary, assets } = this.#options;
     const manifest = await this.#openSnapshot(snapshot);
-    await Promise.all([openDifference(directory, manifest.id), endLeftovers(binary, directory)]);
+    await allDone([openDifference(directory, manifest.id), endLeftovers(binary, directory)]);
     return await this.#restore(
       directory,
       snapshot,

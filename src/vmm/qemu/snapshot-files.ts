@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { z } from 'zod';
 import { syncDirectory, writeFileDurably } from '../../blobs/durable.ts';
 import { SnapshotCorruptError, type SnapshotManifest } from '../vmm.ts';
+import { allDone } from './all-done.ts';
 import { checksumFiles } from './helper.ts';
 import { sha256File } from './machine.ts';
 
@@ -111,7 +112,7 @@ export async function storeSnapshot(
   const at = (file: keyof typeof snapshotFiles): string => snapshotPath(partial, file);
   try {
     await mkdir(partial, { mode: 0o700 });
-    await Promise.all([
+    await allDone([
       moveFile(sources.memory, at('memory')),
       moveFile(sources.deviceState, at('deviceState')),
       moveFile(sources.disk, at('disk')),
@@ -128,7 +129,7 @@ export async function storeSnapshot(
       deviceStateBytes: files.deviceState.bytes,
       files,
     };
-    await Promise.all(
+    await allDone(
       [...bulkFiles, 'deviceState' as const].map(async (file) => {
         await syncFile(at(file));
         await chmod(at(file), 0o400);

@@ -1,6 +1,7 @@
 import { readdir, readlink, realpath, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { VmmError } from '../vmm.ts';
+import { allDone } from './all-done.ts';
 import { vmFiles } from './arguments.ts';
 import { pumpConsole } from './console-log.ts';
 import {
@@ -55,7 +56,7 @@ export async function startVmm(
   const timer = setTimeout(() => abort.abort(new VmmError('QEMU does not start')), startTimeoutMs);
   vmm.exited.then(({ reason }) => abort.abort(new VmmError(reason)));
   try {
-    const [qmp] = await Promise.all([
+    const [qmp] = await allDone([
       connectUnixWhenReady(path.join(directory, vmFiles.control), abort.signal).then((socket) =>
         QmpClient.open(socket),
       ),
