@@ -38,13 +38,18 @@ void port_attach(int fd, void (*on_closed)(void))
 bool port_synchronised(void) { return synchronised; }
 bool port_has_room(void) { return synchronised && buffer_length(&outgoing) < OUTGOING_LIMIT; }
 
-static void lose_session(void)
+static void end_streams(void)
 {
     if (synchronised)
         streams_reset_all();
     synchronised = ending = false;
-    buffer_clear(&incoming);
     buffer_clear(&outgoing);
+}
+
+static void lose_session(void)
+{
+    end_streams();
+    buffer_clear(&incoming);
 }
 
 uint8_t *port_reserve(size_t length) { return buffer_room(&outgoing, WIRE_HEADER_BYTES + length) + WIRE_HEADER_BYTES; }
@@ -109,7 +114,7 @@ static bool handle_frames(void)
     while (synchronised && !ending && buffer_length(&incoming) >= WIRE_HEADER_BYTES) {
         const uint8_t *head = buffer_head(&incoming);
         size_t length = get_u16(head + 4);
-        if (length > WIRE_MAX_PAYLOAD)
+        if (length > WIRE_MAX_PAYLOAD || head[7] != 0)
             return false;
         if (buffer_length(&incoming) < WIRE_HEADER_BYTES + length)
             break;
@@ -148,11 +153,13 @@ static void synchronise(void)
 
 static void take(void)
 {
-    if (!synchronised)
-        synchronise();
-    if (!handle_frames()) {
-        say("the host broke the protocol");
-        lose_session();
+    for (;;) {
+        if (!synchronised)
+            synchronise();
+        if (handle_frames())
+            return;
+        /* A greeting is no frame either: a new host may be there without the old one's hang-up having been seen. */
+        end_streams();
     }
 }
 

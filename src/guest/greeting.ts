@@ -1,7 +1,24 @@
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { GuestProtocolError } from './guest-agent.ts';
-import { guestMagic, helloBytes, hostMagic, magicBytes, nonceBytes, protocolVersion, u32 } from './wire.ts';
+import {
+  guestMagic,
+  headerBytes,
+  helloBytes,
+  hostMagic,
+  magicBytes,
+  maximumPayload,
+  nonceBytes,
+  protocolVersion,
+  u32,
+} from './wire.ts';
+
+const tries = 3;
+/**
+ * Sent before a repeated greeting. A guest that has not noticed the end of an earlier session takes a greeting
+ * for the rest of that session's frame; this completes the longest one, and is no valid header itself.
+ */
+const filler = Buffer.alloc(headerBytes + maximumPayload, 0xff);
 
 /** What a guest may still have to say of an earlier session before it answers. */
 const longestRemains = 16 * 1024 * 1024;
@@ -13,8 +30,8 @@ const longestRemains = 16 * 1024 * 1024;
  * @throws {GuestProtocolError} no answer in time, or the channel closed
  */
 export async function greet(transport: Duplex, timeoutMs: number): Promise<Buffer> {
-  const nonce = randomBytes(nonceBytes);
-  const answer = Buffer.concat([guestMagic, u32(protocolVersion), nonce]);
+  // Each greeting has its own: only the answer to the last one begins the session.
+  let nonce = randomBytes(nonceBytes);
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const refuse = (reason: string) => (): void => reject(new GuestProtocolError(reason));
   const timer = setTimeout(refuse('the guest agent did not answer in time'), timeoutMs);
@@ -22,7 +39,7 @@ export async function greet(transport: Duplex, timeoutMs: number): Promise<Buffe
   let skipped = 0;
   const onData = (chunk: Buffer): void => {
     received = Buffer.concat([received, chunk]);
-    const at = received.indexOf(answer);
+    const at = received.indexOf(Buffer.concat([guestMagic, u32(protocolVersion), nonce]));
     if (at >= 0) {
       resolve(received.subarray(at + helloBytes));
       return;
@@ -38,10 +55,15 @@ export async function greet(transport: Duplex, timeoutMs: number): Promise<Buffe
   transport.once('close', onClose);
   transport.once('end', onClose);
   transport.write(Buffer.concat([hostMagic, u32(protocolVersion), nonce]));
+  const repeat = setInterval(() => {
+    nonce = randomBytes(nonceBytes);
+    transport.write(Buffer.concat([filler, hostMagic, u32(protocolVersion), nonce]));
+  }, timeoutMs / tries);
   try {
     return await promise;
   } finally {
     clearTimeout(timer);
+    clearInterval(repeat);
     transport.pause();
     transport.off('data', onData);
     transport.off('close', onClose);

@@ -1,0 +1,58 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const source = fileURLToPath(new URL('../../guest-agent', import.meta.url));
+
+/** The real agent, built with sanitizers, as an ordinary program on a Unix socket. */
+export class AgentProcess {
+  readonly #directory: string;
+  readonly #child: ChildProcess;
+  #errors = '';
+
+  private constructor(directory: string, child: ChildProcess) {
+    this.#directory = directory;
+    this.#child = child;
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#errors += text;
+    });
+  }
+
+  static async start(): Promise<AgentProcess> {
+    const directory = await mkdtemp(path.join(tmpdir(), 'dormouse-agent-'));
+    const program = path.join(directory, 'agent');
+    await promisify(execFile)('make', ['-C', source, `OUT=${program}`, 'SANITIZE=1']);
+    const child = spawn(program, ['--listen', path.join(directory, 'port')], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    return new AgentProcess(directory, child);
+  }
+
+  /** A new connection to its channel; the agent serves one at a time. */
+  async channel(): Promise<Socket> {
+    for (;;) {
+      const socket = connect(path.join(this.#directory, 'port'));
+      try {
+        await once(socket, 'connect');
+        return socket;
+      } catch (error) {
+        if (this.#child.exitCode !== null) throw new Error(this.#errors, { cause: error });
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    }
+  }
+
+  /** Ends it; throws what a sanitizer had to say. */
+  async stop(): Promise<void> {
+    const ended = this.#child.exitCode === null ? once(this.#child, 'exit') : undefined;
+    this.#child.kill();
+    await ended;
+    await rm(this.#directory, { recursive: true, force: true });
+    if (/Sanitizer|runtime error/.test(this.#errors)) throw new Error(this.#errors);
+  }
+}

@@ -1,0 +1,212 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { buffer, text } from 'node:stream/consumers';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { type GuestAgent, GuestConnectError } from '../../src/guest/guest-agent.ts';
+import { openGuestAgent } from '../../src/guest/session.ts';
+import { encodeFrame, frame, headerBytes, hostMagic, maximumPayload, u32 } from '../../src/guest/wire.ts';
+import { AgentProcess } from './agent-process.ts';
+
+const megabyte = 1024 * 1024;
+const user = { env: { PATH: '/usr/bin:/bin' }, workdir: '/', uid: 0, gid: 0 } as const;
+
+async function listen(onConnection: (socket: Socket) => void): Promise<Server & { port: number }> {
+  const server = createServer({ allowHalfOpen: true }, onConnection);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return Object.assign(server, { port: (server.address() as AddressInfo).port });
+}
+
+describe('guest agent, the real program', { timeout: 120_000 }, () => {
+  let program: AgentProcess;
+  let echo: Server & { port: number };
+  let agent: GuestAgent;
+
+  before(async () => {
+    program = await AgentProcess.start();
+    echo = await listen((socket) => socket.on('error', () => undefined).pipe(socket));
+  });
+  after(async () => {
+    agent?.close();
+    echo.close();
+    await program.stop();
+  });
+  beforeEach(async () => {
+    agent?.close();
+    agent = await openGuestAgent(await program.channel(), { helloTimeoutMs: 5_000 });
+  });
+
+  it('names its build and knows no application yet', async () => {
+    assert.match(agent.build, /^[0-9a-f]{16}$/);
+    assert.deepEqual(await agent.appStatus(), { state: 'not-started' });
+  });
+
+  it('carries much data both ways to a reader that pauses', async () => {
+    const sent = randomBytes(4 * megabyte);
+    const stream = await agent.connect(echo.port);
+    stream.end(sent);
+    const received: Buffer[] = [];
+    for await (const chunk of stream) {
+      received.push(chunk as Buffer);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.ok(Buffer.concat(received).equals(sent));
+  });
+
+  it('wakes a stream that filled up while nobody read', async () => {
+    const source = await listen((socket) => socket.end(Buffer.alloc(2 * megabyte, 7)));
+    const stream = await agent.connect(source.port);
+    const other = await agent.connect(echo.port);
+    other.end('still served');
+    assert.equal(await text(other), 'still served');
+    assert.equal((await buffer(stream)).length, 2 * megabyte);
+    source.close();
+  });
+
+  it('passes on a half-close and goes on delivering', async () => {
+    const server = await listen((socket) => {
+      socket.resume().on('end', () => socket.end('after your end'));
+    });
+    const stream = await agent.connect(server.port);
+    stream.end('request');
+    assert.equal(await text(stream), 'after your end');
+    server.close();
+  });
+
+  it('names the errno of a refused port', async () => {
+    const server = await listen(() => undefined);
+    const { port } = server;
+    server.close();
+    await once(server, 'close');
+    await assert.rejects(
+      agent.connect(port),
+      (error) => error instanceof GuestConnectError && error.errno === 'ECONNREFUSED',
+    );
+  });
+
+  it('serves 200 streams at once', async () => {
+    const answers = Array.from({ length: 200 }, async (_, index) => {
+      const stream = await agent.connect(echo.port);
+      stream.end(`stream ${index}`);
+      return text(stream);
+    });
+    assert.deepEqual(
+      await Promise.all(answers),
+      answers.map((_, index) => `stream ${index}`),
+    );
+  });
+
+  it('runs a command with separate outputs, exit code and end of input', async () => {
+    const session = await agent.exec({ ...user, argv: ['sh', '-c', 'cat; echo oops >&2; exit 7'] });
+    session.stdio.end('typed');
+    assert.deepEqual(await Promise.all([text(session.stdio), text(session.stderr), session.exit]), [
+      'typed',
+      'oops\n',
+      { code: 7, signal: 0 },
+    ]);
+  });
+
+  it('delivers all output of a command that ended long before', async () => {
+    const session = await agent.exec({ ...user, argv: ['head', '-c', '3000000', '/dev/zero'] });
+    const [output, exit] = await Promise.all([buffer(session.stdio), session.exit]);
+    assert.equal(output.length, 3_000_000);
+    assert.deepEqual(exit, { code: 0, signal: 0 });
+  });
+
+  it('reports the signal that ended a command', async () => {
+    const session = await agent.exec({ ...user, argv: ['sleep', '100'] });
+    session.stdio.resume();
+    session.signal(15);
+    assert.deepEqual(await session.exit, { code: 143, signal: 15 });
+  });
+
+  it('refuses a command that does not exist', async () => {
+    await assert.rejects(agent.exec({ ...user, argv: ['no-such-program'] }), { code: 'ENOENT' });
+  });
+
+  it('gives a terminal its size and changes it', async () => {
+    const session = await agent.exec({
+      ...user,
+      argv: ['sh', '-c', 'stty size; read line; stty size'],
+      pty: { columns: 91, rows: 17 },
+    });
+    let shown = '';
+    for await (const chunk of session.stdio) {
+      shown += String(chunk);
+      if (!shown.endsWith('17 91\r\n')) continue;
+      session.resize(120, 40);
+      session.stdio.write('\n');
+    }
+    assert.match(shown, /17 91[\s\S]*40 120/);
+    assert.deepEqual(await session.exit, { code: 0, signal: 0 });
+  });
+
+  it('ends its streams when it quiesces, and answers the next session', async () => {
+    const stream = await agent.connect(echo.port);
+    const closed = new Promise<void>((resolve) => stream.on('error', () => undefined).on('close', resolve));
+    await agent.quiesce();
+    await closed;
+    agent = await openGuestAgent(await program.channel(), { helloTimeoutMs: 5_000 });
+    assert.equal((await agent.appStatus()).state, 'not-started');
+  });
+
+  it('starts a new session on a channel where the old one stopped at any byte of a frame', async () => {
+    agent.close();
+    const request = encodeFrame(0, frame.request, Buffer.concat([u32(1), Buffer.of(2), Buffer.alloc(40)]));
+    for (let cut = 0; cut <= request.length; cut++) {
+      const channel = await program.channel();
+      // No hang-up in between: after a snapshot the guest may not see one.
+      const hello = Buffer.concat([hostMagic, u32(1), randomBytes(16)]);
+      channel.write(Buffer.concat([hello, request.subarray(0, cut)]));
+      const next = await openGuestAgent(channel, { helloTimeoutMs: 600 });
+      assert.equal((await next.appStatus()).state, 'not-started', `cut at ${cut}`);
+      next.close();
+    }
+  });
+
+  it('starts a new session in the middle of the longest frame', async () => {
+    agent.close();
+    const channel = await program.channel();
+    const longest = encodeFrame(1, frame.data, Buffer.alloc(maximumPayload));
+    const hello = Buffer.concat([hostMagic, u32(1), randomBytes(16)]);
+    channel.write(Buffer.concat([hello, longest.subarray(0, headerBytes)]));
+    agent = await openGuestAgent(channel, { helloTimeoutMs: 3_000 });
+    assert.equal((await agent.appStatus()).state, 'not-started');
+  });
+
+  it('survives arbitrary frames from the host', async () => {
+    agent.close();
+    for (let round = 0; round < 60; round++) {
+      const channel = await program.channel();
+      const hello = Buffer.concat([hostMagic, u32(1), randomBytes(16)]);
+      const noise = Array.from({ length: 50 }, () => {
+        const [stream = 0, type = 0, size = 0] = randomBytes(3);
+        // The clock and the entropy of the machine that runs the test are not the test's to change.
+        const payload = stream % 4 === 0 ? Buffer.alloc(size) : randomBytes(size);
+        return encodeFrame(stream % 4, type % 22, payload);
+      });
+      channel.on('error', () => undefined).resume();
+      channel.write(Buffer.concat([hello, ...noise, randomBytes(100)]));
+      channel.end();
+      await once(channel, 'close');
+    }
+    agent = await openGuestAgent(await program.channel(), { helloTimeoutMs: 5_000 });
+    assert.equal((await agent.appStatus()).state, 'not-started');
+  });
+
+  it('runs the application, keeps what it said before anybody listened, and reports its end', async () => {
+    await agent.startApp({
+      ...user,
+      argv: ['sh', '-c', 'echo hello; exit 3'],
+      supplementaryGids: [],
+      hostname: 'localhost',
+      capabilities: 'default',
+    });
+    assert.deepEqual(await agent.appExit(), { state: 'exited', code: 3, signal: 0 });
+    const said: string[] = [];
+    agent.onLog((source, chunk) => said.push(`${source}: ${Buffer.from(chunk)}`));
+    assert.deepEqual(said, ['stdout: hello\n']);
+  });
+});
