@@ -1,6 +1,7 @@
 import { internalFailure, notImplemented, ServiceError } from '../errors.ts';
 import { signatureRefusal } from './auth-errors.ts';
 import { extensionOperations } from './extensions/index.ts';
+import { discardBody } from './http/body.ts';
 import type { Exchange } from './http/exchange.ts';
 import { sendJson, sendServiceError } from './http/respond.ts';
 import { answerJson, findRoute } from './json-service.ts';
@@ -37,7 +38,7 @@ export async function dispatch(exchange: Exchange, api: Api): Promise<void> {
         throw new SignatureError('scope', "Credential should be scoped to correct service: 'lambda'. ");
     }
   } catch (error) {
-    refuse(exchange, error, api);
+    await refuse(exchange, error, api);
   }
 }
 
@@ -51,7 +52,7 @@ function readClaimOf(exchange: Exchange): SignatureClaim {
   }
 }
 
-function refuse(exchange: Exchange, error: unknown, api: Api): void {
+async function refuse(exchange: Exchange, error: unknown, api: Api): Promise<void> {
   const { response, requestId } = exchange;
   const refusal = asServiceError(error);
   if (refusal.code === 'InternalServerException' && !exchange.signal.aborted) {
@@ -61,6 +62,7 @@ function refuse(exchange: Exchange, error: unknown, api: Api): void {
     response.destroy();
     return;
   }
+  await discardBody(exchange.message);
   // A body that was not read to its end would be taken for the next request.
   if (!exchange.message.complete) response.setHeader('connection', 'close');
   sendServiceError(response, refusal, exchange.request.path.startsWith('/2026-04-04/') ? 'core' : 'microvms');

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import http from 'node:http';
 import https from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { limits } from '../model/limits.ts';
 import { dispatch } from './dispatch.ts';
 import type { Api } from './operation.ts';
@@ -45,10 +46,15 @@ export function createApi(
   server.timeout = stalledMs;
   server.maxHeadersCount = headerCount;
 
+  const answering = new WeakSet<Duplex>();
   server.on('request', (message, response) => {
+    answering.add(message.socket);
     const requestId = randomUUID();
     const leaving = new AbortController();
-    response.on('close', () => leaving.abort());
+    response.on('close', () => {
+      answering.delete(message.socket);
+      leaving.abort();
+    });
     response.on('error', () => leaving.abort());
     message.on('error', () => leaving.abort());
     response.setHeader('x-amzn-requestid', requestId);
@@ -57,7 +63,11 @@ export function createApi(
       api,
     );
   });
-  server.on('clientError', refuseMalformed);
+  server.on('clientError', (error, socket) => {
+    // Anything written now would land in the middle of an answer.
+    if (answering.has(socket)) socket.destroy();
+    else refuseMalformed(error, socket);
+  });
 
   return {
     async listen(port, host) {
@@ -89,7 +99,7 @@ function createServer(tls: { readonly cert: string; readonly key: string } | und
 }
 
 /** What the HTTP parser refuses, before there is a request. */
-function refuseMalformed(error: NodeJS.ErrnoException, socket: Socket | import('node:stream').Duplex): void {
+function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;

@@ -4,6 +4,8 @@ import { ServiceError } from '../../errors.ts';
 /** Largest JSON or form body; the largest valid request is far smaller. */
 export const bodyLimit = 1024 * 1024;
 const bodyTimeoutMs = 20_000;
+const discardLimit = 8 * 1024 * 1024;
+const discardTimeoutMs = 5000;
 
 /**
  * Reads a whole request body.
@@ -15,11 +17,10 @@ export async function readBody(message: IncomingMessage): Promise<Buffer> {
   let size = 0;
   const timer = setTimeout(() => message.destroy(new Error('body timeout')), bodyTimeoutMs);
   try {
-    for await (const chunk of message) {
-      const bytes = chunk as Buffer;
-      size += bytes.length;
+    for await (const chunk of readable(message)) {
+      size += chunk.length;
       if (size > bodyLimit) throw tooLarge();
-      chunks.push(bytes);
+      chunks.push(chunk);
     }
   } catch (error) {
     if (error instanceof ServiceError) throw error;
@@ -28,6 +29,32 @@ export async function readBody(message: IncomingMessage): Promise<Buffer> {
     clearTimeout(timer);
   }
   return Buffer.concat(chunks);
+}
+
+/** The body as chunks; unlike the message itself it can be left half read, and then still be answered. */
+export function readable(message: IncomingMessage): AsyncIterable<Buffer> {
+  return message.iterator({ destroyOnReturn: false });
+}
+
+/**
+ * Reads on past what was refused, within limits: a connection closed on bytes that nobody read is reset, and
+ * takes the answer with it.
+ */
+export async function discardBody(message: IncomingMessage): Promise<void> {
+  if (message.complete || message.destroyed) return;
+  let size = 0;
+  const started = performance.now();
+  const timer = setTimeout(() => message.destroy(), discardTimeoutMs);
+  try {
+    for await (const chunk of readable(message)) {
+      size += chunk.length;
+      if (size > discardLimit || performance.now() - started > discardTimeoutMs) return;
+    }
+  } catch {
+    // The client is gone; there is nobody to answer.
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** @throws {ServiceError} SerializationException for what is not JSON (wording unrecorded) */

@@ -1,4 +1,5 @@
 import { S3Error, type S3ErrorCode } from '../../s3/s3-error.ts';
+import { discardBody } from '../http/body.ts';
 import type { ClaimedExchange } from '../http/exchange.ts';
 import type { Api } from '../operation.ts';
 import { SignatureError, type SignatureFault } from '../sigv4/signature-error.ts';
@@ -21,8 +22,12 @@ export async function answerS3(exchange: ClaimedExchange, api: Api): Promise<voi
       return;
     }
     const refusal = asS3Error(error, exchange, api);
-    if (exchange.response.headersSent) exchange.response.destroy();
-    else sendS3Error(exchange, refusal);
+    if (exchange.response.headersSent) {
+      exchange.response.destroy();
+      return;
+    }
+    await discardBody(exchange.message);
+    sendS3Error(exchange, refusal);
   }
 }
 

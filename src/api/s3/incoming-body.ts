@@ -2,6 +2,7 @@ import type { BlobDigests } from '../../s3/blob-files.ts';
 import { type ChecksumAlgorithm, checksumAlgorithms, isChecksumAlgorithm } from '../../s3/checksum.ts';
 import type { IncomingBody } from '../../s3/object-store.ts';
 import { badDigest, S3Error } from '../../s3/s3-error.ts';
+import { readable } from '../http/body.ts';
 import { sameSecret } from '../sigv4/verify.ts';
 import { decodeAwsChunked } from './aws-chunked.ts';
 import { header, type S3Request } from './s3-request.ts';
@@ -49,14 +50,14 @@ function bodyStream(request: S3Request, trailers: Map<string, string>): AsyncIte
   const { payloadHash, message, claim, signingKey } = request;
   switch (payloadHash) {
     case 'UNSIGNED-PAYLOAD':
-      return message;
+      return readable(message);
     case 'STREAMING-UNSIGNED-PAYLOAD-TRAILER':
-      return decodeAwsChunked(message, undefined, trailers);
+      return decodeAwsChunked(readable(message), undefined, trailers);
     case 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD':
     case 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER':
-      return decodeAwsChunked(message, { claim, key: signingKey }, trailers);
+      return decodeAwsChunked(readable(message), { claim, key: signingKey }, trailers);
     default:
-      if (hexHash.test(payloadHash)) return message;
+      if (hexHash.test(payloadHash)) return readable(message);
       throw new S3Error(
         'InvalidArgument',
         'x-amz-content-sha256 must be UNSIGNED-PAYLOAD, a STREAMING- marker or a valid sha256 value.',

@@ -1,5 +1,5 @@
 import { authenticate } from '../authenticate.ts';
-import { readBody } from '../http/body.ts';
+import { discardBody, readBody } from '../http/body.ts';
 import type { ClaimedExchange } from '../http/exchange.ts';
 import type { Api } from '../operation.ts';
 import { SignatureError } from '../sigv4/signature-error.ts';
@@ -32,6 +32,7 @@ export async function answerSts(exchange: ClaimedExchange, api: Api): Promise<vo
     send(exchange, 200, element('GetCallerIdentityResponse', [result, metadata], { xmlns: namespace }));
   } catch (error) {
     if (!(error instanceof SignatureError)) throw error;
+    await discardBody(message);
     if (!message.complete) response.setHeader('connection', 'close');
     send(exchange, 403, errorDocument(stsCode(error), error.message, requestId));
   }
