@@ -67,13 +67,15 @@ async function post(connection: Duplex, call: HookCall, signal: AbortSignal): Pr
   });
   outgoing.on('error', reject);
   outgoing.on('response', (response) => {
+    // Read to its end: an application cut off between its header and its body would see its connection reset.
+    const done = (): void => resolve(response.statusCode ?? 0);
     let received = 0;
     response.on('data', (chunk: Buffer) => {
       received += chunk.length;
       if (received > longestAnswer) response.destroy();
     });
-    response.on('error', () => undefined);
-    resolve(response.statusCode ?? 0);
+    response.on('error', done);
+    response.on('close', done);
   });
   outgoing.end(call.body);
   return await promise;

@@ -53,6 +53,18 @@ describe('awaitBuildHook', () => {
     );
   });
 
+  it('lets the application finish its answer', async (context) => {
+    const ended = Promise.withResolvers<boolean>();
+    const port = await serve(context, (_request, response) => {
+      response.on('close', () => ended.resolve(response.writableFinished));
+      response.writeHead(200, { 'content-length': 4 });
+      response.write('on');
+      setTimeout(() => response.end('ce'), 100);
+    });
+    await call(port, 'ready', 5);
+    assert.equal(await ended.promise, true);
+  });
+
   it('tries again after 503', async (context) => {
     let calls = 0;
     const port = await serve(context, (_request, response) => {

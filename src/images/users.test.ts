@@ -21,16 +21,16 @@ gone:x:notanumber:app
 
 describe('resolveAccount', () => {
   const cases: readonly [string, number, number, readonly number[], string][] = [
-    ['', 0, 0, [], '/root'],
-    ['root', 0, 0, [], '/root'],
-    ['app', 1000, 1001, [55, 8], '/home/app'],
-    ['1000', 1000, 1001, [55, 8], '/home/app'],
-    ['app:docker', 1000, 55, [], '/home/app'],
-    ['app:4', 1000, 4, [], '/home/app'],
-    ['4242', 4242, 0, [], '/'],
-    ['4242:17', 4242, 17, [], '/'],
-    ['12', 77, 78, [], '/twelve'],
-    [':docker', 0, 55, [], '/root'],
+    ['', 0, 0, [0], '/root'],
+    ['root', 0, 0, [0], '/root'],
+    ['app', 1000, 1001, [1001, 55, 8], '/home/app'],
+    ['1000', 1000, 1001, [1001, 55, 8], '/home/app'],
+    ['app:docker', 1000, 55, [55], '/home/app'],
+    ['app:4', 1000, 4, [4], '/home/app'],
+    ['4242', 4242, 0, [0], '/'],
+    ['4242:17', 4242, 17, [17], '/'],
+    ['12', 77, 78, [78], '/twelve'],
+    [':docker', 0, 55, [55], '/root'],
   ];
   for (const [user, uid, gid, supplementaryGids, home] of cases) {
     it(`USER ${JSON.stringify(user)}`, () => {
@@ -40,7 +40,7 @@ describe('resolveAccount', () => {
 
   it('needs no account files for numbers', () => {
     const none = { passwd: '', group: '' };
-    assert.deepEqual(resolveAccount('5:6', none), { uid: 5, gid: 6, supplementaryGids: [], home: '/' });
+    assert.deepEqual(resolveAccount('5:6', none), { uid: 5, gid: 6, supplementaryGids: [6], home: '/' });
   });
 
   for (const user of ['nobody', 'app:nogroup', 'huge', '-1', '99999999999', '4294967295']) {

@@ -19,7 +19,8 @@ const mostGroups = 65_536;
 
 /**
  * Finds the account a USER instruction names, as container runtimes do: names or numbers, with the groups of
- * the account unless a group is given.
+ * the account unless a group is given. The primary group is always among the supplementary ones: without it a
+ * process could shed it and escape rules that deny the group.
  * @param user `user`, `user:group`; empty means root
  * @throws {BuildFailure} no such user or group
  */
@@ -38,7 +39,7 @@ export function resolveAccount(user: string, files: AccountFiles): Account {
   if (groupPart !== undefined && groupPart !== '') {
     const gid = parseId(groups.find(([name]) => name === groupPart)?.[2]) ?? parseId(groupPart);
     if (gid === undefined) throw containerBuildFailed(`The image has no group ${JSON.stringify(groupPart)}.`);
-    return { uid, gid, supplementaryGids: [], home };
+    return { uid, gid, supplementaryGids: [gid], home };
   }
   const gid = parseId(entry?.[3]) ?? 0;
   const name = entry?.[0];
@@ -47,11 +48,14 @@ export function resolveAccount(user: string, files: AccountFiles): Account {
       ? []
       : groups.flatMap(([, , id, members]) => {
           const found = parseId(id);
-          return found !== undefined && found !== gid && members?.split(',').includes(name) === true
-            ? [found]
-            : [];
+          return found !== undefined && members?.split(',').includes(name) === true ? [found] : [];
         });
-  return { uid, gid, supplementaryGids: [...new Set(supplementaryGids)].slice(0, mostGroups), home };
+  return {
+    uid,
+    gid,
+    supplementaryGids: [...new Set([gid, ...supplementaryGids])].slice(0, mostGroups),
+    home,
+  };
 }
 
 function parse(file: string): string[][] {
