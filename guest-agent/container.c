@@ -39,6 +39,26 @@ static const char *const links[][2] = {
     {"pts/ptmx", "dev/ptmx"}, {"/proc/self/fd", "dev/fd"}, {"/proc/self/fd/0", "dev/stdin"}, {"/proc/self/fd/1", "dev/stdout"}, {"/proc/self/fd/2", "dev/stderr"},
 };
 
+static bool read_only(const char *path)
+{
+    return !mount(path, path, NULL, MS_BIND | MS_REC, NULL) &&
+           !mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | SAFE, NULL);
+}
+
+/* What root could use without any capability to reach out of its namespaces, such as naming a core dump helper. */
+static int restrict_proc(void)
+{
+    static const char *const fixed[] = {"proc/sys", "proc/sysrq-trigger", "proc/irq", "proc/bus", "proc/fs"};
+    static const char *const hidden[] = {"proc/kcore", "proc/keys", "proc/timer_list"};
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+        if (!read_only(fixed[i]) && errno != ENOENT)
+            return errno;
+    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
+        if (mount("dev/null", hidden[i], NULL, MS_BIND, NULL) && errno != ENOENT)
+            return errno;
+    return 0;
+}
+
 static int mount_all(bool privileged)
 {
     for (size_t i = 0; i < sizeof mounts / sizeof *mounts; i++) {
@@ -59,12 +79,12 @@ static int mount_all(bool privileged)
     for (size_t i = 0; i < sizeof links / sizeof *links; i++)
         if (symlink(links[i][0], links[i][1]))
             return errno;
-    return 0;
+    return privileged ? 0 : restrict_proc();
 }
 
 static void write_file(const char *path, const char *text)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
     if (fd < 0)
         return;
     if (write(fd, text, strlen(text)) < 0)

@@ -159,6 +159,7 @@ int guest_boot(void)
     answer_probe();
     mount_or_die("sysfs", "/sys");
     mount_or_die("devtmpfs", "/dev");
+    mount_or_die("devpts", "/dev/pts");
     protect_from_oom();
     load_modules();
     bring_up_loopback();

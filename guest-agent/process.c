@@ -144,6 +144,16 @@ static int become(const struct description *d)
     return chdir(d->workdir) ? errno : 0;
 }
 
+/* Only the agent is exempt from the OOM killer, and children inherit that. */
+static void be_killable(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    (void)!write(fd, "0", 1);
+    close(fd);
+}
+
 static void restore_signals(void)
 {
     sigset_t none;
@@ -158,6 +168,8 @@ static _Noreturn void become_process(struct description *d, bool is_app, const i
 {
     int error = 0;
     restore_signals();
+    if (!on_host)
+        be_killable();
     setsid();
     if (d->pty)
         ioctl(stdio[0], TIOCSCTTY, 0);
