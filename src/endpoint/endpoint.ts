@@ -10,6 +10,7 @@ import { exchangeOverH1 } from './exchange-h1.ts';
 import { exchangeOverH2, readH2Head } from './exchange-h2.ts';
 import { type EndpointLimits, endpointLimits } from './options.ts';
 import { serveExchange } from './proxy.ts';
+import type { Exec } from './shell.ts';
 import type { Tokens } from './tokens.ts';
 import { Traffic } from './traffic.ts';
 import { serveUpgrade, type UpgradeContext } from './upgrade.ts';
@@ -17,7 +18,10 @@ import { upgradeOverH1, upgradeOverH2 } from './upgrade-client.ts';
 import { createUpstreams } from './upstreams.ts';
 
 export interface EndpointOptions {
-  readonly backend: Pick<MicrovmService, 'findByEndpoint' | 'connect'>;
+  readonly backend: Pick<MicrovmService, 'findByEndpoint' | 'connect'> & {
+    /** Without it shell tokens open nothing. */
+    readonly exec?: Exec;
+  };
   readonly tokens: Pick<Tokens, 'verify'>;
   readonly certificates: Certificates;
   /** Domain below which every microVM has its host name. */
@@ -58,6 +62,7 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
     traffic,
     upstreams: createUpstreams(dialer, limits),
     dialer,
+    exec: options.backend.exec?.bind(options.backend),
     limits,
     onError,
   };
@@ -69,7 +74,6 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
     minVersion: 'TLSv1.2',
     handshakeTimeout: limits.handshakeTimeoutMs,
     noDelay: true,
-    allowHalfOpen: true,
   });
   listener.maxConnections = limits.connections;
   // Also the end of a handshake that takes too long.
@@ -152,8 +156,6 @@ function createH1Server(context: UpgradeContext): http.Server {
 /** Serves the streams of one HTTP/2 connection. */
 function serveH2(socket: TLSSocket, context: UpgradeContext): void {
   const { limits } = context;
-  // HTTP/2 ends streams, never half a connection.
-  socket.allowHalfOpen = false;
   const session = http2.performServerHandshake(socket, {
     maxHeaderListPairs: limits.headerCount,
     maxSessionMemory: 64,

@@ -15,8 +15,16 @@ export interface UpgradeClient {
   readonly exchange: Exchange;
   /** Whether the WebSocket opening handshake is complete and of the one version there is (RFC 6455). */
   readonly isWebSocket: boolean;
+  /** Calls back once the connection or stream is gone, whatever it was used for. */
+  whenClosed(callback: () => void): void;
   /** Agrees to the upgrade and gives the stream that carries the new protocol. */
   accept(headers: HeaderList): Duplex;
+  /** Leaves the whole handshake to someone else. Only over HTTP/1.1. */
+  readonly handOver?: () => {
+    readonly request: IncomingMessage;
+    readonly socket: Duplex;
+    readonly head: Buffer;
+  };
 }
 
 export function upgradeOverH1(request: IncomingMessage, socket: Duplex, head: Buffer): UpgradeClient {
@@ -26,6 +34,7 @@ export function upgradeOverH1(request: IncomingMessage, socket: Duplex, head: Bu
   // Node hands over the connection as a stream of whatever kind; a response needs no more than that.
   response.assignSocket(socket as Parameters<typeof response.assignSocket>[0]);
   response.once('finish', () => socket.end());
+  const detach = (): void => response.detachSocket(socket as Parameters<typeof response.detachSocket>[0]);
   const protocols = membersOf(headers, 'upgrade');
   return {
     protocol: protocols.length === 1 ? protocols[0]?.toLowerCase() : undefined,
@@ -35,8 +44,15 @@ export function upgradeOverH1(request: IncomingMessage, socket: Duplex, head: Bu
       request.httpVersion === '1.1' &&
       valuesOf(headers, 'sec-websocket-version').join() === '13' &&
       /^[A-Za-z0-9+/]{22}==$/.test(valuesOf(headers, 'sec-websocket-key').join()),
+    whenClosed: (callback) => void socket.once('close', callback),
+    handOver() {
+      detach();
+      return { request, socket, head };
+    },
     accept(answer) {
-      response.detachSocket(socket as Parameters<typeof response.detachSocket>[0]);
+      detach();
+      // From here on the end of one direction means nothing for the other.
+      socket.allowHalfOpen = true;
       const lines = pairsOf(answer).map(([name, value]) => `${name}: ${value}\r\n`);
       socket.write(`HTTP/1.1 101 Switching Protocols\r\n${lines.join('')}\r\n`, 'latin1');
       if (head.length > 0) socket.unshift(head);
@@ -51,6 +67,7 @@ export function upgradeOverH2(stream: ServerHttp2Stream, head: H2Head): UpgradeC
     // The method of the request that an HTTP/1.1 client would have sent.
     exchange: { ...exchangeOverH2(stream, head), method: 'GET', framing: 'none' },
     isWebSocket: valuesOf(head.headers, 'sec-websocket-version').join() === '13',
+    whenClosed: (callback) => void stream.once('close', callback),
     accept(answer) {
       const kept = pairsOf(answer).filter(([name]) => !ofHttp1Only.has(name.toLowerCase()));
       stream.respond([':status', '200', ...lowerCaseNames(kept.flat())]);

@@ -1,9 +1,10 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { type Admission, checkPort, choosePort, parsePort, singleValue } from './admission.ts';
+import { type Admission, checkPort, choosePort, hasIngress, parsePort, singleValue } from './admission.ts';
 import type { Dialer } from './dialer.ts';
 import { forwardable, type HeaderList, pairsOf, requestIdHeader, valuesOf } from './headers.ts';
 import { answerFailure, checkHead, enter, type ProxyContext, responseEvents } from './proxy.ts';
 import { badGateway, RefusedError, refusals } from './refusals.ts';
+import { type Exec, serveShell, shellPaths } from './shell.ts';
 import { splice } from './splice.ts';
 import { readSubprotocols, type Subprotocols, subprotocolMarker } from './subprotocols.ts';
 import { type UpgradeClient, webSocketAccept } from './upgrade-client.ts';
@@ -11,6 +12,7 @@ import { callUpgrade } from './upstream-upgrade.ts';
 
 export interface UpgradeContext extends ProxyContext {
   readonly dialer: Dialer;
+  readonly exec: Exec | undefined;
 }
 
 /** Upgrade token and path of a raw TCP tunnel to a port of the microVM; an extension. */
@@ -30,7 +32,7 @@ export async function serveUpgrade(client: UpgradeClient, context: UpgradeContex
       singleValue(exchange.headers, 'x-aws-proxy-auth') ?? (offered.marker ? offered.token : undefined),
     );
     if (exchange.framing !== 'none') throw new RefusedError(refusals.malformedUpgrade);
-    const whenOver = (leave: () => void): void => void exchange.sink.once('close', leave);
+    const whenOver = client.whenClosed;
     if (client.protocol === tunnelProtocol) {
       const port = tunnelPort(exchange.path, admission);
       enter(context, admission, whenOver);
@@ -40,7 +42,14 @@ export async function serveUpgrade(client: UpgradeClient, context: UpgradeContex
     if (client.protocol !== 'websocket' || !client.isWebSocket) {
       throw new RefusedError(refusals.malformedUpgrade);
     }
-    if (admission.claims.grant === 'shell') throw new RefusedError(badGateway('BAD_GATEWAY'));
+    if (admission.claims.grant === 'shell') {
+      if (!hasIngress(admission.vm, 'SHELL_INGRESS')) throw new RefusedError(refusals.portDenied);
+      const path = exchange.path.split('?', 1)[0] ?? '';
+      if (!shellPaths.has(path)) throw new RefusedError(badGateway('NOT_FOUND'));
+      enter(context, admission, whenOver);
+      await serveShell(client, admission.vm.microvmId, context.exec, requestId);
+      return;
+    }
     const port = choosePort(admission, exchange.headers, offered.port);
     enter(context, admission, whenOver);
     await serveWebSocket(client, offered, { microvmId: admission.vm.microvmId, port }, requestId, context);

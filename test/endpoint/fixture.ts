@@ -12,6 +12,7 @@ import type { TestContext } from 'node:test';
 import tls from 'node:tls';
 import { openLocalCertificates } from '../../src/endpoint/certificates.ts';
 import { createEndpoint, type Endpoint, type EndpointOptions } from '../../src/endpoint/endpoint.ts';
+import type { Exec } from '../../src/endpoint/shell.ts';
 import { openTokens, type Tokens } from '../../src/endpoint/tokens.ts';
 import { MicrovmUnreachableError } from '../../src/microvms/microvm-service.ts';
 import { systemClock } from '../../src/model/clock.ts';
@@ -45,6 +46,7 @@ export interface FixtureOptions extends Partial<Pick<EndpointOptions, 'limits' |
   /** Replaces the way into the microVM; `dial` is the usual one. */
   readonly connect?: (port: number, signal: AbortSignal, dial: () => Promise<Duplex>) => Promise<Duplex>;
   readonly vm?: Partial<Microvm>;
+  readonly exec?: Exec;
 }
 
 export async function startEndpoint(t: TestContext, options: FixtureOptions = {}): Promise<Fixture> {
@@ -67,6 +69,7 @@ export async function startEndpoint(t: TestContext, options: FixtureOptions = {}
 
   const endpoint = createEndpoint({
     backend: {
+      ...(options.exec === undefined ? {} : { exec: options.exec }),
       findByEndpoint: async (id) => (id === vm.endpointId ? vm : undefined),
       connect: (_id, port, signal) =>
         options.connect === undefined ? dial(port) : options.connect(port, signal, () => dial(port)),

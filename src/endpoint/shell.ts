@@ -1,0 +1,115 @@
+import { randomUUID } from 'node:crypto';
+import { type WebSocket, WebSocketServer } from 'ws';
+import type { ExecSession, ExecSpec } from '../guest/guest-agent.ts';
+import { requestIdHeader } from './headers.ts';
+import { badGateway, RefusedError, refusals } from './refusals.ts';
+import { subprotocolMarker } from './subprotocols.ts';
+import type { UpgradeClient } from './upgrade-client.ts';
+
+/** Starts a process in a microVM, waking it when it sleeps. */
+export type Exec = (microvmId: string, spec: ExecSpec, signal: AbortSignal) => Promise<ExecSession>;
+
+/** Paths on which a shell token opens a shell (spec section 6). */
+export const shellPaths: ReadonlySet<string> = new Set(['/shell', '/']);
+
+/** A root shell in the application's container, on a PTY (spec section 6). */
+const shell: ExecSpec = {
+  argv: ['/bin/sh', '-c', 'if command -v bash >/dev/null 2>&1; then exec bash -i; else exec sh -i; fi'],
+  env: {
+    TERM: 'xterm',
+    HOME: '/root',
+    USER: 'root',
+    PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+    PS1: 'λ $ ',
+  },
+  workdir: '/',
+  uid: 0,
+  gid: 0,
+  pty: { columns: 80, rows: 24 },
+};
+
+const longestMessage = 1024 * 1024;
+/** Output waiting for a slow client; beyond it the shell is made to wait. */
+const mostBuffered = 1024 * 1024;
+
+const server = new WebSocketServer({
+  noServer: true,
+  maxPayload: longestMessage,
+  perMessageDeflate: false,
+  handleProtocols: (offered) => (offered.has(subprotocolMarker) ? subprotocolMarker : false),
+});
+
+/**
+ * Opens a shell for a client that may have one.
+ * @throws {RefusedError} the microVM cannot be reached, or the client came over HTTP/2
+ */
+export async function serveShell(
+  client: UpgradeClient,
+  microvmId: string,
+  exec: Exec | undefined,
+  requestId: string,
+): Promise<void> {
+  if (exec === undefined) throw new RefusedError(badGateway('BAD_GATEWAY'));
+  if (client.handOver === undefined) throw new RefusedError(refusals.malformedUpgrade);
+  const session = await exec(microvmId, shell, client.exchange.left);
+  if (client.exchange.left.aborted) return session.close();
+  const { request, socket, head } = client.handOver();
+  socket.once('close', () => session.close());
+  request.headers[requestIdHeader] = requestId;
+  server.handleUpgrade(request, socket, head, (connection) => join(connection, session));
+}
+
+server.on('headers', (headers, request) => {
+  headers.push(`${requestIdHeader}: ${String(request.headers[requestIdHeader])}`);
+});
+
+function join(connection: WebSocket, session: ExecSession): void {
+  const { stdio } = session;
+  connection.on('error', () => connection.terminate());
+  connection.on('close', () => session.close());
+  stdio.on('error', () => connection.close(1011));
+  connection.send(JSON.stringify({ type: 'session_init', session_id: randomUUID() }));
+
+  stdio.on('data', (chunk: Uint8Array) => {
+    connection.send(chunk, () => {
+      if (connection.bufferedAmount < mostBuffered) stdio.resume();
+    });
+    if (connection.bufferedAmount >= mostBuffered) stdio.pause();
+  });
+  stdio.on('drain', () => connection.resume());
+  connection.on('message', (data, isBinary) => {
+    const bytes = Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data as Buffer);
+    const size = isBinary ? undefined : resizeOf(bytes.toString('utf8'));
+    if (size !== undefined) session.resize(size.columns, size.rows);
+    else if (stdio.writable && !stdio.write(bytes)) connection.pause();
+  });
+  session.exit.then(
+    () => whenRead(session, () => connection.close(1000, 'shell exited')),
+    () => connection.close(1011),
+  );
+}
+
+/** Runs `done` once the output before the end of the process has been read. */
+function whenRead(session: ExecSession, done: () => void): void {
+  if (session.stdio.readableEnded || session.stdio.destroyed) done();
+  else session.stdio.once('close', done).once('end', done);
+}
+
+/** The size a control message asks for; any other text is typed (spec section 6). */
+function resizeOf(text: string): { readonly columns: number; readonly rows: number } | undefined {
+  try {
+    const message: unknown = JSON.parse(text);
+    if (typeof message !== 'object' || message === null) return undefined;
+    if (!('type' in message && message.type === 'resize' && 'cols' in message && 'rows' in message)) {
+      return undefined;
+    }
+    const { cols, rows } = message;
+    return isSize(cols) && isSize(rows) ? { columns: cols, rows } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isSize(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 65_535;
+}
