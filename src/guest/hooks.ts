@@ -5,6 +5,7 @@ import { type GuestAgent, GuestConnectError } from './guest-agent.ts';
 const hookRoot = '/aws/lambda-microvms/runtime/v1/';
 /** A hook's answer is its status; a body beyond this is not read. */
 const longestAnswer = 64 * 1024;
+const lingerMs = 1_000;
 
 export type HookPath = 'ready' | 'validate' | 'run' | 'resume' | 'suspend' | 'terminate';
 
@@ -34,14 +35,15 @@ export async function callHook(guest: Pick<GuestAgent, 'connect'>, call: HookCal
   let connection: Duplex | undefined;
   try {
     connection = await guest.connect(call.port, signal);
-    return { type: 'answered', status: await post(connection, call, signal) };
+    const status = await post(connection, call, signal);
+    hangUp(connection);
+    return { type: 'answered', status };
   } catch (error) {
+    connection?.destroy();
     if (timeout.aborted && call.signal?.aborted !== true) return { type: 'timed-out' };
     call.signal?.throwIfAborted();
     if (error instanceof GuestConnectError || isConnectionLoss(error)) return { type: 'refused' };
     throw error;
-  } finally {
-    connection?.destroy();
   }
 }
 
@@ -79,6 +81,15 @@ async function post(connection: Duplex, call: HookCall, signal: AbortSignal): Pr
   });
   outgoing.end(call.body);
   return await promise;
+}
+
+/** Leaves it to the application to close its side: one still at its answer would see a reset otherwise. */
+function hangUp(connection: Duplex): void {
+  const timer = setTimeout(() => connection.destroy(), lingerMs).unref();
+  connection.on('error', () => undefined);
+  connection.once('close', () => clearTimeout(timer));
+  connection.end();
+  connection.resume();
 }
 
 /** Hands one ready-made stream to one request. */
