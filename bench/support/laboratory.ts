@@ -6,7 +6,7 @@ import { type LaunchedMicrovm, MicrovmClient } from '../../scripts/support/micro
 import { ServerProcess } from '../../scripts/support/server-process.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const pollMs = 5;
+const pollMs = 10;
 
 /** What the host knows of a microVM (`dormouse inspect`). */
 export interface HostFigures {
@@ -16,7 +16,7 @@ export interface HostFigures {
   readonly diskBytes: number;
 }
 
-/** A server of its own with the counter image, and a client that asks for states every 5 ms. */
+/** A server of its own with the counter image, and a client that asks for states every 10 ms. */
 export class Laboratory {
   readonly client: MicrovmClient;
   readonly accelerator: string;

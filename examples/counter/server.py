@@ -161,9 +161,16 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    # A client may go away at any time; that is no error of ours.
     def handle(self):
         try:
             super().handle()
+        except ConnectionError:
+            self.close_connection = True
+
+    def finish(self):
+        try:
+            super().finish()
         except ConnectionError:
             pass
 
