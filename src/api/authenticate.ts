@@ -23,7 +23,7 @@ export async function authenticate(
     );
   }
   return verifySignature(request, claim, hash, {
-    credentials: api.services.credentials,
+    credentials: api.credentials,
     region: api.options.realm.region,
     now: api.options.clock.now(),
   });

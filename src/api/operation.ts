@@ -3,7 +3,8 @@ import type { Limits } from '../model/limits.ts';
 import type { PageTokens } from './page-token.ts';
 import type { ApiOptions, ApiServices } from './services.ts';
 import type { Infer, Members, StructureShape } from './shapes/shape.ts';
-import type { Principal } from './sigv4/credentials.ts';
+import type { CredentialSource, Principal } from './sigv4/credentials.ts';
+import type { Sessions } from './sts/sessions.ts';
 import { checkInput } from './validation/check.ts';
 import { type RawInput, readInput } from './validation/read.ts';
 
@@ -13,6 +14,10 @@ export interface Api {
   readonly options: ApiOptions;
   readonly limits: Limits;
   readonly pageTokens: PageTokens;
+  /** Temporary credentials. */
+  readonly sessions: Sessions;
+  /** Long-lived and temporary ones. */
+  readonly credentials: CredentialSource;
 }
 
 export interface Call {

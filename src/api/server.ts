@@ -9,6 +9,7 @@ import type { Api } from './operation.ts';
 import { createPageTokens } from './page-token.ts';
 import type { ApiOptions, ApiServices } from './services.ts';
 import { signableRequest } from './sigv4/http-request.ts';
+import { createSessions } from './sts/sessions.ts';
 
 export interface ApiServer {
   /** Starts to accept requests; port 0 picks a free one. */
@@ -33,11 +34,14 @@ export function createApi(
   services: ApiServices,
   options: ApiOptions & { readonly tls?: { readonly cert: string; readonly key: string } | undefined },
 ): ApiServer {
+  const sessions = createSessions(options.pageTokenKey);
   const api: Api = {
     services,
     options,
     limits: limits[options.profile],
     pageTokens: createPageTokens(options.pageTokenKey),
+    sessions,
+    credentials: sessions.extend(services.credentials),
   };
   const server = createServer(options.tls);
   server.headersTimeout = headersTimeoutMs;

@@ -37,7 +37,7 @@ export interface ApiOptions {
   readonly realm: Realm;
   readonly profile: Profile;
   readonly clock: Clock;
-  /** 32 secret bytes that seal pagination tokens; kept across restarts so that tokens survive them. */
+  /** 32 secret bytes that seal pagination and session tokens; kept across restarts so that tokens survive them. */
   readonly pageTokenKey: Buffer;
   /** The `endpoint` member of a microVM. */
   endpointOf(endpointId: string): string;

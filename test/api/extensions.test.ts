@@ -94,21 +94,3 @@ test('follows a log until the reader leaves', async () => {
   }
   assert.deepEqual(messages, ['before', 'after']);
 });
-
-test('answers GetCallerIdentity', async () => {
-  const body = 'Action=GetCallerIdentity&Version=2011-06-15';
-  const known = await raw(server, 'POST', '/', body, 'sts');
-  assert.equal(known.status, 200);
-  assert.match(known.text, new RegExp(`<Arn>arn:aws:iam::${realm.accountId}:root</Arn>`));
-  assert.match(known.text, new RegExp(`<Account>${realm.accountId}</Account>`));
-  const unknown = await raw(server, 'POST', '/', 'Action=Other', 'sts');
-  assert.deepEqual([unknown.status, /<Code>InvalidAction<\/Code>/.test(unknown.text)], [400, true]);
-  const url = new URL(server.url);
-  const headers = signRequest(
-    { method: 'POST', url, body },
-    { credentials: { ...credentials, accessKeyId: 'AKIAOTHER' }, region: realm.region, service: 'sts' },
-  );
-  const refused = await fetch(url, { method: 'POST', headers, body });
-  assert.equal(refused.status, 403);
-  assert.match(await refused.text(), /<Code>InvalidClientTokenId<\/Code>/);
-});

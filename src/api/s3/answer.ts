@@ -41,7 +41,7 @@ async function verify(exchange: ClaimedExchange, api: Api): Promise<S3Request> {
     throw new S3Error('InvalidRequest', 'Missing required header for this request: x-amz-content-sha256');
   }
   const { signingKey } = await verifySignature(request, claim, payloadHash, {
-    credentials: api.services.credentials,
+    credentials: api.credentials,
     region: api.options.realm.region,
     now: api.options.clock.now(),
   });

@@ -1,0 +1,106 @@
+import { ServiceError } from '../../errors.ts';
+import { roleArn } from '../shapes/common.ts';
+import {
+  type Infer,
+  inQuery,
+  integer,
+  type Members,
+  optional,
+  required,
+  type StructureShape,
+  structure,
+  text,
+} from '../shapes/shape.ts';
+import type { Principal } from '../sigv4/credentials.ts';
+import { element, type XmlNode } from '../xml/write.ts';
+import type { SessionCredentials, Sessions } from './sessions.ts';
+
+export interface StsCall {
+  readonly principal: Principal;
+  /** Whether the caller itself uses temporary credentials. */
+  readonly temporary: boolean;
+  readonly sessions: Sessions;
+  /** Epoch milliseconds. */
+  readonly now: number;
+}
+
+export interface StsAction {
+  readonly name: string;
+  readonly members: Members;
+  /** Children of the result element. */
+  run(input: object, call: StsCall): XmlNode[];
+}
+
+function defineAction<const M extends Members>(definition: {
+  readonly name: string;
+  readonly input: StructureShape<M>;
+  handle(input: Infer<StructureShape<M>>, call: StsCall): XmlNode[];
+}): StsAction {
+  const { name, input, handle } = definition;
+  return {
+    name,
+    members: input.members,
+    run: (checked, call) => handle(checked as Infer<StructureShape<M>>, call),
+  };
+}
+
+const getCallerIdentity = defineAction({
+  name: 'GetCallerIdentity',
+  input: structure({}),
+  handle: (_input, { principal }) => [
+    element('Arn', principal.arn),
+    element('UserId', principal.userId),
+    element('Account', principal.accountId),
+  ],
+});
+
+const getSessionToken = defineAction({
+  name: 'GetSessionToken',
+  input: structure({ DurationSeconds: inQuery(optional(integer({ min: 900, max: 129_600 }))) }),
+  handle({ DurationSeconds = 43_200 }, call) {
+    if (call.temporary) {
+      throw new ServiceError('AccessDeniedException', 'Cannot call GetSessionToken with session credentials');
+    }
+    return [credentialsElement(call.sessions.issue(call.principal, call.now + DurationSeconds * 1000))];
+  },
+});
+
+/** Any role of the account can be assumed: roles are names here, what they may do is not restricted. */
+const assumeRole = defineAction({
+  name: 'AssumeRole',
+  input: structure({
+    RoleArn: inQuery(required(roleArn)),
+    RoleSessionName: inQuery(required(text({ min: 2, max: 64, pattern: '[\\w+=,.@-]*' }))),
+    DurationSeconds: inQuery(optional(integer({ min: 900, max: 43_200 }))),
+  }),
+  handle({ RoleArn, RoleSessionName, DurationSeconds = 3600 }, call) {
+    const { principal } = call;
+    if (RoleArn.split(':')[4] !== principal.accountId) {
+      throw new ServiceError(
+        'AccessDeniedException',
+        `User: ${principal.arn} is not authorized to perform: sts:AssumeRole on resource: ${RoleArn}`,
+      );
+    }
+    const role = RoleArn.slice(RoleArn.lastIndexOf('/') + 1);
+    const assumed: Principal = {
+      arn: `arn:aws:sts::${principal.accountId}:assumed-role/${role}/${RoleSessionName}`,
+      accountId: principal.accountId,
+      userId: `${role}:${RoleSessionName}`,
+    };
+    return [
+      element('AssumedRoleUser', [element('AssumedRoleId', assumed.userId), element('Arn', assumed.arn)]),
+      credentialsElement(call.sessions.issue(assumed, call.now + DurationSeconds * 1000)),
+    ];
+  },
+});
+
+export const stsActions: readonly StsAction[] = [getCallerIdentity, getSessionToken, assumeRole];
+
+function credentialsElement(credentials: SessionCredentials): XmlNode {
+  return element('Credentials', [
+    element('AccessKeyId', credentials.accessKeyId),
+    element('SecretAccessKey', credentials.secretAccessKey),
+    element('SessionToken', credentials.sessionToken),
+    element('Expiration', new Date(credentials.expiresAt).toISOString()),
+  ]);
+}
