@@ -45,13 +45,11 @@ export class ConnectionPool {
     const full = list.length >= this.#options.perKey || this.#count >= this.#options.total;
     const usable = connection.readable && connection.writable && connection.readableLength === 0;
     if (full || !usable) {
-      connection.on('error', ignore);
       connection.destroy();
       return;
     }
     const drop = (): void => {
       this.#remove(key, entry);
-      connection.on('error', ignore);
       connection.destroy();
     };
     const entry: Idle = { connection, since: performance.now(), drop };
@@ -85,6 +83,3 @@ export class ConnectionPool {
 }
 
 const watched = ['data', 'end', 'close', 'error'] as const;
-
-/** A connection being given up may still fail once more. */
-function ignore(): void {}

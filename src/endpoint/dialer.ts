@@ -54,7 +54,9 @@ export function createDialer(options: {
           },
           () => undefined,
         );
-        return await Promise.race([opening, given.promise]);
+        const connection = await Promise.race([opening, given.promise]);
+        // Whoever uses the connection learns of its end; an error in between must not end the process.
+        return connection.on('error', () => undefined);
       } catch (error) {
         if (controller.signal.aborted) throw controller.signal.reason;
         if (error instanceof MicrovmUnreachableError) {

@@ -159,6 +159,8 @@ function serveH2(socket: TLSSocket, context: UpgradeContext): void {
   const session = http2.performServerHandshake(socket, {
     maxHeaderListPairs: limits.headerCount,
     maxSessionMemory: 64,
+    // HTTP/1.1 applications send what they like twice; it is not ours to judge.
+    strictSingleValueFields: false,
     settings: {
       enableConnectProtocol: true,
       initialWindowSize: limits.streamWindowBytes,

@@ -1,4 +1,4 @@
-import http2, { type ServerHttp2Stream } from 'node:http2';
+import http2, { type Http2Stream, type ServerHttp2Stream } from 'node:http2';
 import { TLSSocket } from 'node:tls';
 import type { BodyFraming, Exchange } from './exchange.ts';
 import { type HeaderList, lowerCaseNames, valuesOf } from './headers.ts';
@@ -49,13 +49,15 @@ export function exchangeOverH2(stream: ServerHttp2Stream, head: H2Head): Exchang
   stream.once('trailers', (_headers, _flags, rawTrailers) => {
     trailersIn = Array.isArray(rawTrailers) ? rawTrailers : [];
   });
+  // An answer may be complete before the request is: the rest of the request is not wanted.
+  const endRequest = (): void => {
+    if (framing !== 'none' && !stream.readableEnded) stream.close(http2.constants.NGHTTP2_NO_ERROR);
+  };
   stream.once('wantTrailers', () => {
-    stream.sendTrailers(trailerObject(trailersOut));
+    sendTrailers(stream, trailersOut);
+    endRequest();
   });
-  stream.once('finish', () => {
-    // An answer may be complete before the request is: the rest of the request is not wanted.
-    if (!stream.readableEnded) stream.close(http2.constants.NGHTTP2_NO_ERROR);
-  });
+  if (framing === 'none') stream.resume();
   stream.once('close', () => {
     // Node ends the writable side of a stream the client has reset, so that tells nothing.
     if (!answered) leaving.abort(new Error('the client has left'));
@@ -80,6 +82,7 @@ export function exchangeOverH2(stream: ServerHttp2Stream, head: H2Head): Exchang
       answered = bodyless;
       const lines = [':status', String(status), ...lowerCaseNames(list)];
       stream.respond(lines, bodyless ? { endStream: true } : { waitForTrailers: true });
+      if (bodyless) endRequest();
     },
     write: (chunk) => stream.write(chunk),
     finish(trailers) {
@@ -92,6 +95,7 @@ export function exchangeOverH2(stream: ServerHttp2Stream, head: H2Head): Exchang
       stream.respond([':status', String(status), ...list]);
       if (head.method === 'HEAD') stream.end();
       else stream.end(body);
+      endRequest();
     },
     abort() {
       stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
@@ -112,8 +116,17 @@ function framingOf(stream: ServerHttp2Stream, headers: HeaderList): BodyFraming 
   return stream.endAfterHeaders ? 'none' : 'streamed';
 }
 
+/** Sends trailers, or breaks the stream off when HTTP/2 has no words for them. */
+export function sendTrailers(stream: Http2Stream, trailers: HeaderList): void {
+  try {
+    stream.sendTrailers(trailerObject(trailers));
+  } catch {
+    stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
+  }
+}
+
 /** Repeated names become lists, as Node takes them where it takes no flat list. */
-export function trailerObject(headers: HeaderList): Record<string, string | string[]> {
+function trailerObject(headers: HeaderList): Record<string, string | string[]> {
   const object: Record<string, string | string[]> = Object.create(null);
   for (let index = 0; index + 1 < headers.length; index += 2) {
     const name = headers[index] ?? '';

@@ -119,7 +119,12 @@ async function forward(
   if (request.framing === 'none') return;
   exchange.body.pipe(sink, { end: false });
   exchange.body.once('end', () => {
-    if (!sink.destroyed) finish(forwardableTrailers(exchange.requestTrailers()));
+    if (sink.destroyed) return;
+    try {
+      finish(forwardableTrailers(exchange.requestTrailers()));
+    } catch (error) {
+      events.fail(new RefusedError(refusals.malformedRequest, { cause: error }));
+    }
   });
   // The application may answer before it has read everything; what is left must not hold the connection.
   sink.once('close', () => exchange.body.unpipe(sink).resume());
@@ -158,21 +163,29 @@ export function responseEvents(
     const shown = refused ? error : new RefusedError(badGateway('BAD_GATEWAY'), { cause: error });
     answerFailure(exchange, shown, requestId, { onError: () => undefined });
   };
+  /** What one version of HTTP says, another may have no words for. */
+  const attempt = (step: () => void): boolean => {
+    try {
+      step();
+      return true;
+    } catch (error) {
+      fail(error);
+      return false;
+    }
+  };
   return {
     inform(status, headers) {
       informed += 1;
       if (informed > context.limits.informationalResponses) return fail(new Error('too many 1xx responses'));
       if (status === 100 && !exchange.expectsContinue) return;
-      exchange.inform(status, forwardable(headers));
+      attempt(() => exchange.inform(status, forwardable(headers)));
     },
     respond(response) {
       const { body } = response;
       const bodyless = isBodyless(exchange.method, response);
-      try {
-        exchange.respond(response.status, response.reason, responseHead(response, requestId), bodyless);
-      } catch (error) {
-        return fail(error);
-      }
+      if (response.status < 200 || response.status > 599) return fail(new Error('impossible status'));
+      const head = responseHead(response, requestId);
+      if (!attempt(() => exchange.respond(response.status, response.reason, head, bodyless))) return;
       if (bodyless) {
         body.resume();
         return;
@@ -181,7 +194,7 @@ export function responseEvents(
         if (!exchange.write(chunk)) body.pause();
       });
       exchange.sink.on('drain', () => body.resume());
-      body.once('end', () => exchange.finish(forwardableTrailers(response.trailers())));
+      body.once('end', () => attempt(() => exchange.finish(forwardableTrailers(response.trailers()))));
     },
     fail,
   };

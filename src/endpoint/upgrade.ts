@@ -101,7 +101,12 @@ async function serveWebSocket(
           return events.fail(new Error('the application did not complete the WebSocket handshake'));
         }
         exchange.left.removeEventListener('abort', abort);
-        splice(client.accept(webSocketAnswer(headers, offered, requestId)), application);
+        try {
+          splice(client.accept(webSocketAnswer(headers, offered, requestId)), application);
+        } catch (error) {
+          application.destroy();
+          events.fail(new RefusedError(badGateway('BAD_GATEWAY'), { cause: error }));
+        }
       },
     },
     context.limits,

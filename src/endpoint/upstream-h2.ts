@@ -1,6 +1,6 @@
 import http2, { type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import { trailerObject } from './exchange-h2.ts';
+import { sendTrailers } from './exchange-h2.ts';
 import { type HeaderList, lowerCaseNames, valuesOf } from './headers.ts';
 import type { EndpointLimits } from './options.ts';
 import { RefusedError, refusals } from './refusals.ts';
@@ -80,7 +80,7 @@ export function callOverH2(
   stream.once('trailers', (_headers, _flags, raw) => {
     trailersIn = fieldsOf(raw);
   });
-  stream.once('wantTrailers', () => stream.sendTrailers(trailerObject(trailersOut)));
+  stream.once('wantTrailers', () => sendTrailers(stream, trailersOut));
   stream.once('end', () => {
     over = stream.rstCode === http2.constants.NGHTTP2_NO_ERROR;
   });

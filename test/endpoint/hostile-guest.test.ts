@@ -119,3 +119,34 @@ test('a reason phrase with control characters does not get through', async (t) =
   const answer = await ask(fixture);
   assert.ok(answer.status === 502 || answer.body === 'hi');
 });
+
+test('headers that are given twice reach clients of both versions', async (t) => {
+  const fixture = await startEndpoint(t);
+  await fixture.expose(
+    8080,
+    speaking(
+      `${ok}Content-Type: a/b\r\nContent-Type: c/d\r\nETag: 1\r\nETag: 2\r\nDate: x\r\nDate: y\r\nContent-Length: 2\r\n\r\nok`,
+    ),
+  );
+  const session = await h2Session(t, fixture);
+  for (const answer of [await ask(fixture), await askH2(session, h2Headers(fixture))]) {
+    assert.deepEqual([answer.status, answer.body], [200, 'ok']);
+  }
+});
+
+test('trailers and informational headers meant for one hop do not break the others', async (t) => {
+  const fixture = await startEndpoint(t);
+  await fixture.expose(
+    8080,
+    speaking(
+      `HTTP/1.1 103 Early Hints\r\nConnection: x\r\nUpgrade: y\r\nKeep-Alive: 1\r\n\r\n${ok}Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n` +
+        'Keep-Alive: 5\r\nUpgrade: y\r\nHTTP2-Settings: x\r\nSet-Cookie: a=b\r\nX-Good: 1\r\n\r\n',
+    ),
+  );
+  const session = await h2Session(t, fixture);
+  for (const answer of [await ask(fixture), await askH2(session, h2Headers(fixture))]) {
+    assert.deepEqual([answer.status, answer.body, answer.informational], [200, 'ok', [103]]);
+    assert.equal(answer.trailers['x-good'], '1');
+    assert.equal(Object.keys(answer.trailers).length, 1);
+  }
+});
