@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { ArtifactError, type ArtifactSource } from '../blobs/artifact-source.ts';
 import { syncDirectory } from '../blobs/durable.ts';
@@ -65,12 +65,17 @@ export async function runPipeline(
     return { type: 'successful', sizes };
   } catch (error) {
     await rm(version.directory, { recursive: true, force: true });
+    await rmdir(path.dirname(version.directory)).catch(ignoreOtherVersions);
     signal.throwIfAborted();
     const known = Object.keys(sizes).length > 0 ? sizes : null;
     return { type: 'failed', failure: toFailure(error), sizes: known };
   } finally {
     await rm(paths.directory, { recursive: true, force: true });
   }
+}
+
+function ignoreOtherVersions(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOTEMPTY' && error.code !== 'ENOENT') throw error;
 }
 
 async function build(

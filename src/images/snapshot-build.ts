@@ -42,7 +42,7 @@ export async function buildSnapshot(vmm: Vmm, build: SnapshotBuild): Promise<Sna
     const { agent, instance } = machine;
     agent.onLog((source, chunk) => build.log.write(source, chunk));
     await renewIdentity(agent);
-    await agent.startApp(build.app);
+    await startApp(agent, build);
     const hooks = build.hooks?.microvmImageHooks;
     const port = build.hooks?.port;
     await orExit(machine, signal, async (until) => {
@@ -113,6 +113,17 @@ async function orExit(
     over.abort();
     appExit.catch(() => undefined);
     vmmExit.catch(() => undefined);
+  }
+}
+
+/** An application that cannot be run ends as it does in a shell: 127 when there is no such program, else 126. */
+async function startApp(agent: GuestAgent, { app, log }: SnapshotBuild): Promise<void> {
+  try {
+    await agent.startApp(app);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && typeof error.code === 'string')) throw error;
+    log.note(`cannot run ${app.argv[0]} as user ${app.uid} in ${app.workdir}: ${error.code}`);
+    throw applicationExited(error.code === 'ENOENT' ? 127 : 126);
   }
 }
 

@@ -129,6 +129,16 @@ describe('builds with a real VM', { timeout: 600_000 }, () => {
     assert.deepEqual(await room.leftovers(), []);
   });
 
+  it('fail when there is no such program', async () => {
+    const absent = { Dockerfile: 'FROM dormouse/debian:12\nCMD ["/no/such/program"]\n' };
+    await room.create('absent', absent, { resources });
+    const version = await room.built('absent');
+    assert.equal(version.stateReason, 'Container Stopped with Exit Code: 127');
+    assert.match((await room.log('absent', 'snapshot'))[0] ?? '', /cannot run \/no\/such\/program .*ENOENT/);
+    const files = path.dirname(path.dirname(room.images.snapshotDirectory(version)));
+    await assert.rejects(access(files));
+  });
+
   it('fail when the ready hook hangs', async () => {
     const hanging = { ...hooks, microvmImageHooks: { ready: 'ENABLED', readyTimeoutInSeconds: 20 } } as const;
     await room.create('hanging', context('import time; time.sleep(600)'), { resources, hooks: hanging });
