@@ -30,8 +30,8 @@ interface Counter {
   readonly memory: number;
   readonly disk: number;
   readonly pid: number;
-  readonly uuid: string;
-  readonly fileOffset: number;
+  readonly instance: string;
+  readonly openFileOffset: number;
 }
 
 const pollMs = 100;
@@ -121,10 +121,10 @@ describe('the life of a microVM, over the official SDK', { timeout: 900_000 }, (
   /** The application's memory, disk, process and open file went on as if nothing had happened. */
   function continues(before: Counter, now: Counter): void {
     assert.deepEqual(
-      { memory: now.memory, disk: now.disk, pid: now.pid, uuid: now.uuid },
-      { memory: before.memory + 1, disk: before.disk + 1, pid: before.pid, uuid: before.uuid },
+      { memory: now.memory, disk: now.disk, pid: now.pid, instance: now.instance },
+      { memory: before.memory + 1, disk: before.disk + 1, pid: before.pid, instance: before.instance },
     );
-    assert.ok(now.fileOffset > before.fileOffset);
+    assert.ok(now.openFileOffset > before.openFileOffset);
   }
 
   test('the version is SUCCESSFUL and ACTIVE', async () => {
