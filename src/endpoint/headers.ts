@@ -39,15 +39,18 @@ const notInTrailers: ReadonlySet<string> = new Set([
 export function valuesOf(headers: HeaderList, name: string): readonly string[] {
   const values: string[] = [];
   for (let index = 0; index + 1 < headers.length; index += 2) {
-    const value = headers[index + 1];
-    if (headers[index]?.toLowerCase() === name && value !== undefined) values.push(value);
+    const entry = headers[index] ?? '';
+    // Most differ in length already: this runs several times for every request.
+    if (entry.length === name.length && entry.toLowerCase() === name) values.push(headers[index + 1] ?? '');
   }
   return values;
 }
 
 /** The members of a comma-separated header, trimmed; empty ones dropped. */
 export function membersOf(headers: HeaderList, name: string): readonly string[] {
-  return valuesOf(headers, name)
+  const values = valuesOf(headers, name);
+  if (values.length === 0) return values;
+  return values
     .flatMap((value) => value.split(','))
     .map((member) => member.trim())
     .filter((member) => member !== '');

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import type http from 'node:http';
 import http2 from 'node:http2';
@@ -10,7 +11,7 @@ import path from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { TestContext } from 'node:test';
 import tls from 'node:tls';
-import { openLocalCertificates } from '../../src/endpoint/certificates.ts';
+import { type Certificates, openLocalCertificates } from '../../src/endpoint/certificates.ts';
 import { createEndpoint, type Endpoint, type EndpointOptions } from '../../src/endpoint/endpoint.ts';
 import type { Exec } from '../../src/endpoint/shell.ts';
 import { openTokens, type Tokens } from '../../src/endpoint/tokens.ts';
@@ -49,9 +50,20 @@ export interface FixtureOptions extends Partial<Pick<EndpointOptions, 'limits' |
   readonly exec?: Exec;
 }
 
+let shared: Promise<Certificates> | undefined;
+
+/** One authority for all tests of a file: making one takes longer than most of the tests. */
+function sharedCertificates(): Promise<Certificates> {
+  shared ??= mkdtemp(path.join(os.tmpdir(), 'dormouse-endpoint-ca-')).then((directory) => {
+    process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
+    return openLocalCertificates({ directory, domain, clock: systemClock });
+  });
+  return shared;
+}
+
 export async function startEndpoint(t: TestContext, options: FixtureOptions = {}): Promise<Fixture> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'dormouse-endpoint-'));
-  const certificates = await openLocalCertificates({ directory, domain, clock: systemClock });
+  const certificates = await sharedCertificates();
   const tokens = await openTokens({ directory, clock: systemClock });
   const vm = fakeMicrovm(options.vm);
   const ports = new Map<number, number>();
