@@ -96,7 +96,7 @@ test('tokens have the recorded form and lengths, whatever they grant', async (t)
 test('a grant that fits no token is refused when it is made', async (t) => {
   const tokens = await tokensAt(t, { now: 0 });
   const scattered = Array.from({ length: 2000 }, (_, index) => ({ port: 1 + index * 2 }));
-  await assert.rejects(tokens.mint(microvmId, scattered, 5), TokenPayloadError);
+  await assert.rejects(tokens.mint(microvmId, scattered, 5), { code: 'ValidationException' });
   const adjacent = Array.from({ length: 60_000 }, (_, index) => ({ port: 1 + index }));
   assert.equal((await tokens.mint(microvmId, adjacent, 5)).length, 823);
 });
@@ -120,14 +120,15 @@ test('no single changed character of a token verifies', async (t) => {
   const tokens = await tokensAt(t, { now: 0 });
   const token = await tokens.mint(microvmId, [{ port: 8080 }], 5);
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+  const ends = [...token.matchAll(/.(?=\.|$)/g)].map(({ index }) => index);
   await fc.assert(
     fc.asyncProperty(
-      fc.nat({ max: token.length - 1 }),
+      // The last character of a part has bits that mean nothing: they must not be free to choose.
+      fc.oneof(fc.constantFrom(...ends), fc.nat({ max: token.length - 1 })),
       fc.constantFrom(...alphabet, '.', '=', ' ', '\0'),
       async (at, character) => {
         fc.pre(token[at] !== character);
         const changed = token.slice(0, at) + character + token.slice(at + 1);
-        // The last character of a base64url text has bits that mean nothing; ours are zero and must stay so.
         assert.notEqual((await tokens.verify(changed)).status, 'valid', `character ${at}`);
       },
     ),
