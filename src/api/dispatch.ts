@@ -1,4 +1,5 @@
 import { internalFailure, notImplemented, ServiceError } from '../errors.ts';
+import { oldSignature } from '../s3/s3-error.ts';
 import { signatureRefusal } from './auth-errors.ts';
 import { extensionOperations } from './extensions/index.ts';
 import { discardBody } from './http/body.ts';
@@ -9,6 +10,7 @@ import type { Api } from './operation.ts';
 import { operations } from './operations/index.ts';
 import { createRouter } from './router.ts';
 import { answerS3 } from './s3/answer.ts';
+import { sendS3Error } from './s3/respond.ts';
 import { readClaim, type SignatureClaim } from './sigv4/claim.ts';
 import { SignatureError } from './sigv4/signature-error.ts';
 import { answerSts } from './sts/answer.ts';
@@ -21,6 +23,11 @@ export async function dispatch(exchange: Exchange, api: Api): Promise<void> {
   try {
     if (request.path === '/healthz') {
       sendJson(response, 200, { status: 'ok' });
+      return;
+    }
+    if (usesOldSignature(exchange)) {
+      await discardBody(exchange.message);
+      sendS3Error(exchange, oldSignature());
       return;
     }
     const claim = readClaimOf(exchange);
@@ -50,6 +57,13 @@ function readClaimOf(exchange: Exchange): SignatureClaim {
     findRoute(exchange, router);
     throw error;
   }
+}
+
+/** Signature version 2, which some S3 clients still presign with unless told otherwise. */
+function usesOldSignature({ request }: Exchange): boolean {
+  return (
+    /(^|&)AWSAccessKeyId=/.test(request.query) || /^AWS /.test(request.headers.get('authorization') ?? '')
+  );
 }
 
 async function refuse(exchange: Exchange, error: unknown, api: Api): Promise<void> {

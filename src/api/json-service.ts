@@ -8,7 +8,7 @@ import type { Router } from './router.ts';
 import { parseQuery } from './sigv4/uri.ts';
 
 /**
- * Answers a request of the REST-JSON services: route, signature, types, constraints, then the operation.
+ * Answers a request of the REST-JSON services: route, signature, rate, types, constraints, then the operation.
  * @throws {ServiceError | SignatureError}
  */
 export async function answerJson(exchange: ClaimedExchange, router: Router, api: Api): Promise<void> {
@@ -16,6 +16,7 @@ export async function answerJson(exchange: ClaimedExchange, router: Router, api:
   const route = findRoute(exchange, router);
   const body = await readBody(message);
   const { principal } = await authenticate(exchange, body, api);
+  api.throttle(route.operation.name);
   const answer = await route.operation.run(
     { path: route.path, query: parseQuery(request.query), body: parseJsonBody(body) },
     { api, principal, requestId, signal },

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Limits } from '../model/limits.ts';
 import type { PageTokens } from './page-token.ts';
+import type { Throttle } from './rates.ts';
 import type { ApiOptions, ApiServices } from './services.ts';
 import type { Infer, Members, StructureShape } from './shapes/shape.ts';
 import type { CredentialSource, Principal } from './sigv4/credentials.ts';
@@ -14,6 +15,7 @@ export interface Api {
   readonly options: ApiOptions;
   readonly limits: Limits;
   readonly pageTokens: PageTokens;
+  readonly throttle: Throttle;
   /** Temporary credentials. */
   readonly sessions: Sessions;
   /** Long-lived and temporary ones. */

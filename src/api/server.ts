@@ -7,6 +7,7 @@ import { limits } from '../model/limits.ts';
 import { dispatch } from './dispatch.ts';
 import type { Api } from './operation.ts';
 import { createPageTokens } from './page-token.ts';
+import { createThrottle, ratesOf } from './rates.ts';
 import type { ApiOptions, ApiServices } from './services.ts';
 import { signableRequest } from './sigv4/http-request.ts';
 import { createSessions } from './sts/sessions.ts';
@@ -40,6 +41,7 @@ export function createApi(
     options,
     limits: limits[options.profile],
     pageTokens: createPageTokens(options.pageTokenKey),
+    throttle: createThrottle(options.rates ?? ratesOf[options.profile], options.clock),
     sessions,
     credentials: sessions.extend(services.credentials),
   };

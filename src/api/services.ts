@@ -7,6 +7,7 @@ import type { PortGrant } from '../model/port-grant.ts';
 import type { ObjectStore } from '../s3/object-store.ts';
 import type { LogStore } from '../telemetry/log-store.ts';
 import type { ConnectorService } from './connector-service.ts';
+import type { Rates } from './rates.ts';
 import type { CredentialSource } from './sigv4/credentials.ts';
 
 /** What stands behind the API. */
@@ -39,6 +40,8 @@ export interface ApiOptions {
   readonly clock: Clock;
   /** 32 secret bytes that seal pagination and session tokens; kept across restarts so that tokens survive them. */
   readonly pageTokenKey: Buffer;
+  /** Calls per second by operation; those of the profile when absent. */
+  readonly rates?: Rates | undefined;
   /** The `endpoint` member of a microVM. */
   endpointOf(endpointId: string): string;
   describeServer(): ServerDescription;

@@ -123,3 +123,10 @@ export function malformedXml(): S3Error {
     'The XML you provided was not well-formed or did not validate against our published schema',
   );
 }
+
+export function oldSignature(): S3Error {
+  return new S3Error(
+    'InvalidRequest',
+    'The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.',
+  );
+}

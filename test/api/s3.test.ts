@@ -292,6 +292,13 @@ test('takes presigned URLs', async () => {
   assert.match(await changed.text(), /<Code>SignatureDoesNotMatch<\/Code>/);
 });
 
+test('names the signature it wants to those who use an older one', async () => {
+  const query = 'AWSAccessKeyId=AKIATEST&Signature=abc&Expires=1';
+  const answer = await fetch(`${server.url}/${Bucket}/presigned?${query}`);
+  assert.equal(answer.status, 400);
+  assert.match(await answer.text(), /Please use AWS4-HMAC-SHA256\./);
+});
+
 test('refuses wrong keys and secrets in the words of S3', async () => {
   for (const [change, name] of [
     [{ accessKeyId: 'AKIAOTHER' }, 'InvalidAccessKeyId'],

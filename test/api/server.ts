@@ -67,6 +67,7 @@ export async function startServer(
     realm,
     profile,
     clock: systemClock,
+    rates: {},
     pageTokenKey: randomBytes(32),
     endpointOf: (endpointId) => `${endpointId}.microvm.localhost:9443`,
     describeServer: () => ({

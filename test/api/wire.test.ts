@@ -249,6 +249,25 @@ test('failures of our own are reported and hidden, throttling says when to come 
   assert.equal(throttled.headers.get('retry-after'), '2');
 });
 
+test('the aws profile keeps the documented rates, and counts only signed calls', async () => {
+  const limited = await startServer('aws', { options: { rates: undefined } });
+  const suspend = () => raw(limited, 'POST', '/2025-09-09/microvms/microvm-1/suspend');
+  try {
+    for (let call = 0; call < 5; call += 1) {
+      await fetch(`${limited.url}/2025-09-09/microvms/microvm-1/suspend`, { method: 'POST' });
+    }
+    const answers = [await suspend(), await suspend(), await suspend()];
+    assert.deepEqual(
+      answers.map((answer) => answer.status),
+      [404, 404, 429],
+    );
+    assert.equal(answers[2]?.headers.get('x-amzn-errortype'), 'ThrottlingException');
+    assert.equal(answers[2]?.headers.get('retry-after'), '1');
+  } finally {
+    await limited.close();
+  }
+});
+
 async function refused(change: {
   readonly secretAccessKey?: string;
   readonly accessKeyId?: string;

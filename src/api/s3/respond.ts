@@ -1,6 +1,6 @@
 import type { ObjectChecksums } from '../../s3/object-store.ts';
 import type { S3Error } from '../../s3/s3-error.ts';
-import type { ClaimedExchange } from '../http/exchange.ts';
+import type { Exchange } from '../http/exchange.ts';
 import { element, type XmlNode, xmlDocument } from '../xml/write.ts';
 
 const namespace = 'http://s3.amazonaws.com/doc/2006-03-01/';
@@ -10,19 +10,19 @@ export function s3Document(name: string, children: readonly (XmlNode | undefined
   return element(name, children, { xmlns: namespace });
 }
 
-export function sendXml({ response }: ClaimedExchange, status: number, document: XmlNode): void {
+export function sendXml({ response }: Exchange, status: number, document: XmlNode): void {
   const bytes = Buffer.from(xmlDocument(document));
   response
     .writeHead(status, { 'content-type': 'application/xml', 'content-length': bytes.length })
     .end(bytes);
 }
 
-export function sendEmpty({ response }: ClaimedExchange, status: number): void {
+export function sendEmpty({ response }: Exchange, status: number): void {
   if (status === 204) response.writeHead(status).end();
   else response.writeHead(status, { 'content-length': 0 }).end();
 }
 
-export function sendS3Error(exchange: ClaimedExchange, error: S3Error): void {
+export function sendS3Error(exchange: Exchange, error: S3Error): void {
   const { message, response, requestId, request } = exchange;
   // A body that was not read to its end would be taken for the next request.
   if (!message.complete) response.setHeader('connection', 'close');

@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ServiceError } from '../errors.ts';
+import { createThrottle, ratesOf } from './rates.ts';
+
+test('lets as many calls through as the rate says, at once and over time', () => {
+  let now = 0;
+  const throttle = createThrottle({ RunMicrovm: 5 }, { now: () => now });
+  const accepted = (calls: number): number => {
+    let count = 0;
+    for (let call = 0; call < calls; call += 1) {
+      try {
+        throttle('RunMicrovm');
+        count += 1;
+      } catch (error) {
+        assert(error instanceof ServiceError);
+        assert.deepEqual([error.code, error.message], ['ThrottlingException', 'Rate exceeded']);
+      }
+    }
+    return count;
+  };
+  assert.equal(accepted(20), 5);
+  now += 190;
+  assert.equal(accepted(1), 0);
+  now += 10;
+  assert.equal(accepted(2), 1);
+  now += 60_000;
+  assert.equal(accepted(20), 5);
+  now -= 60_000;
+  assert.equal(accepted(1), 0);
+});
+
+test('says when to come back', () => {
+  const throttle = createThrottle({ SuspendMicrovm: 2 }, { now: () => 0 });
+  throttle('SuspendMicrovm');
+  throttle('SuspendMicrovm');
+  assert.throws(() => throttle('SuspendMicrovm'), { retryAfterSeconds: 0.5 });
+});
+
+test('does not limit what has no rate', () => {
+  const throttle = createThrottle(ratesOf.aws, { now: () => 0 });
+  for (let call = 0; call < 1000; call += 1) throttle('ListMicrovms');
+  assert.deepEqual(ratesOf.relaxed, {});
+});
