@@ -98,7 +98,7 @@ test('a handshake that does not come is given up', async (t) => {
 });
 
 test('silence in the middle of a stream ends it after the idle time', async (t) => {
-  const fixture = await startEndpoint(t, { limits: { idleTimeoutMs: 300 } });
+  const fixture = await startEndpoint(t, { limits: { idleTimeoutMs: 1000 } });
   await fixture.expose(8080, net.createServer());
   const session = await h2Session(t, fixture);
   const stream = session.request(h2Headers(fixture));
