@@ -113,6 +113,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     directory: at('microvms'),
     profile: config.profile,
     region: config.region,
+    wakeCacheBytes: config.wakeCacheMib * 1024 ** 2,
   });
   await images.recover();
   undo.push(() => images.close());

@@ -182,7 +182,8 @@ export class MicrovmController {
       })
       .catch(async (error: unknown) => {
         this.#report(error, 'recovery failed');
-        await this.#queue.run(() => this.#lose());
+        // What is on the disk of a sleeping VM is not given up for a failure that may pass.
+        if (this.#vm.state !== 'SUSPENDED') await this.#queue.run(() => this.#lose());
       });
   }
 
@@ -261,6 +262,7 @@ export class MicrovmController {
       return await this.#abandonSuspend(live, signal);
     }
     await this.#commit({ type: 'suspend-finished' });
+    if (this.#engine.wakeCache.enabled) await this.#engine.wakeCache.keep(this.#vm.microvmId, live.instance);
   }
 
   async #abandonSuspend(live: LiveGuest, signal: AbortSignal): Promise<void> {

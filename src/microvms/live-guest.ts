@@ -56,7 +56,7 @@ export async function suspendGuest(
   await live.agent.sync({ dropCaches: false });
   await live.agent.quiesce();
   await live.logs?.end();
-  await live.instance.suspend();
+  await live.instance.suspend({ keepProcess: engine.wakeCache.enabled });
 }
 
 /**
@@ -64,14 +64,32 @@ export async function suspendGuest(
  * @throws {HookFailedError} the `/resume` hook failed; the VM is gone
  */
 export async function resumeGuest(engine: Engine, vm: Microvm, signal: AbortSignal): Promise<LiveGuest> {
-  const instance = await engine.vmm.resume({
-    directory: engine.directoryOf(vm.microvmId),
-    snapshot: engine.images.snapshotDirectory(vm),
-  });
+  const instance = (await wakeKept(engine, vm)) ?? (await resumeFromDisk(engine, vm));
   return await orKill(instance, async () => {
     const live = await attach(engine, vm, instance, signal);
     await greetResumed(engine, vm, live, signal);
     return live;
+  });
+}
+
+/** The VM's own process, paused since the suspend, if the cache still has it and it starts. */
+async function wakeKept(engine: Engine, vm: Microvm): Promise<VmmInstance | undefined> {
+  const kept = engine.wakeCache.take(vm.microvmId);
+  if (kept === undefined) return undefined;
+  try {
+    await kept.unpause();
+    return kept;
+  } catch (error) {
+    engine.logger.warn({ microvmId: vm.microvmId, err: error }, 'a kept process did not wake');
+    await kept.kill();
+    return undefined;
+  }
+}
+
+async function resumeFromDisk(engine: Engine, vm: Microvm): Promise<VmmInstance> {
+  return await engine.vmm.resume({
+    directory: engine.directoryOf(vm.microvmId),
+    snapshot: engine.images.snapshotDirectory(vm),
   });
 }
 
@@ -111,7 +129,8 @@ export async function greetTerminating(engine: Engine, vm: Microvm, live: LiveGu
 /** Ends the VM's process, if any, and removes everything it had on this host. */
 export async function discardGuest(engine: Engine, vm: Microvm, live: LiveGuest | undefined): Promise<void> {
   const directory = engine.directoryOf(vm.microvmId);
-  const instance = live?.instance ?? (await engine.vmm.adopt(directory));
+  const instance =
+    live?.instance ?? engine.wakeCache.take(vm.microvmId) ?? (await engine.vmm.adopt(directory));
   live?.agent.close();
   await instance?.kill();
   await live?.logs?.end();

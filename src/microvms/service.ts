@@ -33,6 +33,7 @@ import {
   MicrovmUnreachableError,
   type RunInput,
 } from './microvm-service.ts';
+import { WakeCache } from './wake-cache.ts';
 
 /** VMs brought back at the same time after a restart. */
 const recoveryWidth = 4;
@@ -48,6 +49,8 @@ export interface MicrovmServiceOptions {
   readonly directory: string;
   readonly profile: Profile;
   readonly region: string;
+  /** Memory for paused processes of sleeping VMs; 0 keeps none. */
+  readonly wakeCacheBytes: number;
 }
 
 export function createMicrovmService(options: MicrovmServiceOptions): MicrovmService {
@@ -59,6 +62,7 @@ class Microvms implements MicrovmService {
   readonly #repository: MicrovmRepository;
   readonly #engine: Engine;
   readonly #deadlines: Deadlines;
+  readonly #wakeCache: WakeCache;
   /** Live VMs only, by id and by endpoint. */
   readonly #controllers = new Map<string, MicrovmController>();
   readonly #byEndpoint = new Map<string, MicrovmController>();
@@ -68,11 +72,17 @@ class Microvms implements MicrovmService {
     this.#options = options;
     this.#repository = new MicrovmRepository(options.store);
     this.#deadlines = new Deadlines(options.clock, (id) => this.#onDue(id));
+    this.#wakeCache = new WakeCache({
+      limitBytes: options.wakeCacheBytes,
+      clock: options.clock,
+      logger: options.logger,
+    });
     this.#engine = {
       vmm: options.vmm,
       repository: this.#repository,
       images: options.images,
       logs: options.logs,
+      wakeCache: this.#wakeCache,
       clock: options.clock,
       logger: options.logger,
       directoryOf: (microvmId) => path.join(options.directory, microvmId),
@@ -175,6 +185,7 @@ class Microvms implements MicrovmService {
     this.#closed = true;
     this.#deadlines.close();
     await Promise.all(Array.from(this.#controllers.values(), (controller) => controller.release()));
+    await this.#wakeCache.clear();
   }
 
   async #claimed(claim: TokenClaim | undefined): Promise<Microvm | undefined> {

@@ -92,8 +92,10 @@ export interface VmmInstance {
    * Stores what differs from the snapshot in the VM's directory and ends the process: afterwards the VM
    * uses no CPU and no memory, and {@link Vmm.resume} continues it. Durable when it resolves.
    * On failure the VM is left paused and intact, and an earlier difference is untouched.
+   * @param options with `keepProcess` the process stays, paused, as a cache: {@link unpause} continues it at
+   *   once, and losing it loses nothing
    */
-  suspend(): Promise<DifferenceStats>;
+  suspend(options?: { readonly keepProcess?: boolean }): Promise<DifferenceStats>;
 
   usage(): Promise<VmmUsage>;
   /** Ends the process at once and waits until it is gone. Idempotent. */

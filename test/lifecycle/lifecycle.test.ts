@@ -4,19 +4,16 @@ import { readFile } from 'node:fs/promises';
 import type { LookupFunction } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import {
-  CreateMicrovmAuthTokenCommand,
   GetMicrovmCommand,
   GetMicrovmImageVersionCommand,
   ListMicrovmsCommand,
   ResumeMicrovmCommand,
-  RunMicrovmCommand,
-  type RunMicrovmCommandInput,
-  type RunMicrovmCommandOutput,
   SuspendMicrovmCommand,
   TerminateMicrovmCommand,
 } from '@aws-sdk/client-lambda-microvms';
 import { WebSocket } from 'ws';
 import { builtImage, counterContext, createImage, zip } from '../support/counter-image.ts';
+import { type Counter, CounterVms, continues } from '../support/counter-vms.ts';
 import {
   DormouseServer,
   processesUsing,
@@ -24,17 +21,6 @@ import {
   temporaryDirectory,
 } from '../support/dormouse-server.ts';
 import { callEndpoint } from '../support/endpoint-client.ts';
-
-/** What `GET /` of the counter example answers. */
-interface Counter {
-  readonly memory: number;
-  readonly disk: number;
-  readonly pid: number;
-  readonly instance: string;
-  readonly openFileOffset: number;
-}
-
-const pollMs = 100;
 
 /** Endpoint names belong to this machine; not every resolver knows that of `*.localhost`. */
 const toLoopback: LookupFunction = (_host, options, done) => {
@@ -47,6 +33,7 @@ describe('the life of a microVM, over the official SDK', { timeout: 900_000 }, (
   let directory: string;
   let server: DormouseServer;
   let imageArn: string;
+  let vms: CounterVms;
 
   before(async () => {
     directory = await temporaryDirectory();
@@ -73,59 +60,13 @@ describe('the life of a microVM, over the official SDK', { timeout: 900_000 }, (
       },
     });
     assert.deepEqual(await builtImage(server, imageArn), { state: 'CREATED', reason: '' });
+    vms = new CounterVms(server, imageArn);
   });
 
   after(async () => {
     await server.stop();
     await removeDataDirectory(directory);
   });
-
-  async function run(members: Partial<RunMicrovmCommandInput> = {}): Promise<RunMicrovmCommandOutput> {
-    return await server.client.send(new RunMicrovmCommand({ imageIdentifier: imageArn, ...members }));
-  }
-
-  async function tokenFor(microvmId: string, ports: readonly number[] = [8080, 9000]): Promise<string> {
-    const answer = await server.client.send(
-      new CreateMicrovmAuthTokenCommand({
-        microvmIdentifier: microvmId,
-        expirationInMinutes: 5,
-        allowedPorts: ports.map((port) => ({ port })),
-      }),
-    );
-    const token = answer.authToken?.['X-aws-proxy-auth'];
-    assert.ok(token);
-    return token;
-  }
-
-  async function count(vm: RunMicrovmCommandOutput): Promise<Counter> {
-    const token = await tokenFor(vm.microvmId ?? '');
-    const answer = await callEndpoint(server.ready, vm.endpoint ?? '', { token });
-    assert.equal(answer.status, 200, `${answer.headers['x-aws-proxy-error']} ${answer.body}`);
-    return JSON.parse(answer.body) as Counter;
-  }
-
-  async function state(vm: RunMicrovmCommandOutput): Promise<string> {
-    const got = await server.client.send(new GetMicrovmCommand({ microvmIdentifier: vm.microvmId }));
-    return got.state ?? '';
-  }
-
-  async function reaches(vm: RunMicrovmCommandOutput, wanted: string): Promise<void> {
-    while ((await state(vm)) !== wanted) await new Promise((resolve) => setTimeout(resolve, pollMs));
-  }
-
-  async function terminate(vm: RunMicrovmCommandOutput): Promise<void> {
-    await server.client.send(new TerminateMicrovmCommand({ microvmIdentifier: vm.microvmId }));
-    await reaches(vm, 'TERMINATED');
-  }
-
-  /** The application's memory, disk, process and open file went on as if nothing had happened. */
-  function continues(before: Counter, now: Counter): void {
-    assert.deepEqual(
-      { memory: now.memory, disk: now.disk, pid: now.pid, instance: now.instance },
-      { memory: before.memory + 1, disk: before.disk + 1, pid: before.pid, instance: before.instance },
-    );
-    assert.ok(now.openFileOffset > before.openFileOffset);
-  }
 
   test('the version is SUCCESSFUL and ACTIVE', async () => {
     const version = await server.client.send(
@@ -135,29 +76,29 @@ describe('the life of a microVM, over the official SDK', { timeout: 900_000 }, (
   });
 
   test('run, serve, suspend, resume, terminate: everything continues', async () => {
-    const vm = await run({ runHookPayload: 'hello' });
+    const vm = await vms.run({ runHookPayload: 'hello' });
     assert.equal(vm.state, 'PENDING');
-    const first = await count(vm);
-    const second = await count(vm);
+    const first = await vms.count(vm);
+    const second = await vms.count(vm);
     continues(first, second);
 
     await server.client.send(new SuspendMicrovmCommand({ microvmIdentifier: vm.microvmId }));
-    await reaches(vm, 'SUSPENDED');
+    await vms.reaches(vm, 'SUSPENDED');
     assert.deepEqual(await processesUsing(`${directory}/microvms/${vm.microvmId}`), [], 'no VMM is left');
     await server.client.send(new SuspendMicrovmCommand({ microvmIdentifier: vm.microvmId }));
 
     await server.client.send(new ResumeMicrovmCommand({ microvmIdentifier: vm.microvmId }));
-    assert.equal(await state(vm), 'RUNNING');
+    assert.equal(await vms.state(vm), 'RUNNING');
     await server.client.send(new ResumeMicrovmCommand({ microvmIdentifier: vm.microvmId }));
-    continues(second, await count(vm));
+    continues(second, await vms.count(vm));
 
     const hooks = await callEndpoint(server.ready, vm.endpoint ?? '', {
-      token: await tokenFor(vm.microvmId ?? ''),
+      token: await vms.tokenFor(vm.microvmId ?? ''),
       path: '/hooks',
     });
     assert.match(hooks.body, /hello/);
 
-    await terminate(vm);
+    await vms.terminate(vm);
     const gone = await server.client.send(new GetMicrovmCommand({ microvmIdentifier: vm.microvmId }));
     assert.equal(gone.stateReason, 'Success.');
     await server.client.send(new TerminateMicrovmCommand({ microvmIdentifier: vm.microvmId }));
@@ -168,12 +109,12 @@ describe('the life of a microVM, over the official SDK', { timeout: 900_000 }, (
   });
 
   test('an idle VM falls asleep and many requests at once wake it once', async () => {
-    const vm = await run({
+    const vm = await vms.run({
       idlePolicy: { maxIdleDurationSeconds: 2, suspendedDurationSeconds: 600, autoResumeEnabled: true },
     });
-    const before = await count(vm);
-    await reaches(vm, 'SUSPENDED');
-    const token = await tokenFor(vm.microvmId ?? '');
+    const before = await vms.count(vm);
+    await vms.reaches(vm, 'SUSPENDED');
+    const token = await vms.tokenFor(vm.microvmId ?? '');
     const answers = await Promise.all(
       Array.from({ length: 5 }, () => callEndpoint(server.ready, vm.endpoint ?? '', { token })),
     );
@@ -186,83 +127,85 @@ describe('the life of a microVM, over the official SDK', { timeout: 900_000 }, (
       counts,
       [1, 2, 3, 4, 5].map((more) => before.memory + more),
     );
-    await terminate(vm);
+    await vms.terminate(vm);
   });
 
   test('without auto-resume a request to a sleeping VM is refused and changes nothing', async () => {
-    const vm = await run({
+    const vm = await vms.run({
       idlePolicy: { maxIdleDurationSeconds: 600, suspendedDurationSeconds: 600, autoResumeEnabled: false },
     });
-    await reaches(vm, 'RUNNING');
+    await vms.reaches(vm, 'RUNNING');
     await server.client.send(new SuspendMicrovmCommand({ microvmIdentifier: vm.microvmId }));
-    await reaches(vm, 'SUSPENDED');
+    await vms.reaches(vm, 'SUSPENDED');
     const answer = await callEndpoint(server.ready, vm.endpoint ?? '', {
-      token: await tokenFor(vm.microvmId ?? ''),
+      token: await vms.tokenFor(vm.microvmId ?? ''),
     });
     assert.deepEqual([answer.status, answer.body], [502, '']);
-    assert.equal(await state(vm), 'SUSPENDED');
-    await terminate(vm);
+    assert.equal(await vms.state(vm), 'SUSPENDED');
+    await vms.terminate(vm);
   });
 
   test('two VMs of one image are strangers to each other', async () => {
-    const [a, b] = await Promise.all([run(), run()]);
+    const [a, b] = await Promise.all([vms.run(), vms.run()]);
     assert.ok(a && b);
-    const [first, second] = [await count(a), await count(b)];
+    const [first, second] = [await vms.count(a), await vms.count(b)];
     assert.equal(first.memory, second.memory, 'both continue from the snapshot');
-    continues(first, await count(a));
-    const token = await tokenFor(a.microvmId ?? '');
+    continues(first, await vms.count(a));
+    const token = await vms.tokenFor(a.microvmId ?? '');
     const wrong = await callEndpoint(server.ready, b.endpoint ?? '', { token });
     assert.deepEqual([wrong.status, wrong.body], [403, 'Token authentication failed']);
-    await Promise.all([terminate(a), terminate(b)]);
+    await Promise.all([vms.terminate(a), vms.terminate(b)]);
   });
 
   test('the endpoint refuses what the service refuses', async () => {
-    const vm = await run();
-    await reaches(vm, 'RUNNING');
+    const vm = await vms.run();
+    await vms.reaches(vm, 'RUNNING');
     const endpoint = vm.endpoint ?? '';
-    const token = await tokenFor(vm.microvmId ?? '', [8080, 7777]);
+    const token = await vms.tokenFor(vm.microvmId ?? '', [8080, 7777]);
     const none = await callEndpoint(server.ready, endpoint, {});
     assert.deepEqual([none.status, none.body], [403, 'Request missing authentication']);
     const port = await callEndpoint(server.ready, endpoint, { token, port: 9000 });
     assert.deepEqual([port.status, port.body], [403, 'Access to port denied']);
     const silent = await callEndpoint(server.ready, endpoint, { token, port: 7777 });
     assert.deepEqual([silent.status, silent.headers['x-aws-proxy-error']], [502, 'APP_CONNECT_FAILED']);
-    await terminate(vm);
+    await vms.terminate(vm);
     const dead = await callEndpoint(server.ready, endpoint, { token });
     assert.deepEqual([dead.status, dead.body], [502, '']);
   });
 
   test('a WebSocket is carried both ways', async () => {
-    const vm = await run();
+    const vm = await vms.run();
     const [host, port] = (vm.endpoint ?? '').split(':');
     const socket = new WebSocket(`wss://${host}:${port}/ws`, {
       lookup: toLoopback,
       ca: await readFile(server.ready.caCertificatePath),
-      headers: { 'x-aws-proxy-auth': await tokenFor(vm.microvmId ?? '') },
+      headers: { 'x-aws-proxy-auth': await vms.tokenFor(vm.microvmId ?? '') },
     });
     await once(socket, 'open');
     socket.send('are you there?');
     const [data] = (await once(socket, 'message')) as [Buffer];
     assert.equal(data.toString(), 'are you there?');
     socket.close();
-    await terminate(vm);
+    await vms.terminate(vm);
   });
 
   test('the lifetime ends a VM, running or asleep', async () => {
-    const vm = await run({ maximumDurationInSeconds: 5 });
-    await reaches(vm, 'RUNNING');
+    const vm = await vms.run({ maximumDurationInSeconds: 5 });
+    await vms.reaches(vm, 'RUNNING');
     await server.client.send(new SuspendMicrovmCommand({ microvmIdentifier: vm.microvmId }));
-    await reaches(vm, 'TERMINATED');
+    await vms.reaches(vm, 'TERMINATED');
     const gone = await server.client.send(new GetMicrovmCommand({ microvmIdentifier: vm.microvmId }));
     assert.equal(gone.stateReason, 'MicroVM exceeded maximum lifetime.');
   });
 
   test('a client token makes RunMicrovm idempotent', async () => {
     const clientToken = 'once';
-    const [a, b] = await Promise.all([run({ clientToken }), run({ clientToken })]);
+    const [a, b] = await Promise.all([vms.run({ clientToken }), vms.run({ clientToken })]);
     assert.equal(a?.microvmId, b?.microvmId);
-    await assert.rejects(run({ clientToken, maximumDurationInSeconds: 99 }), { name: 'ConflictException' });
-    if (a !== undefined) await terminate(a);
+    await assert.rejects(vms.run({ clientToken, maximumDurationInSeconds: 99 }), {
+      name: 'ConflictException',
+    });
+    if (a !== undefined) await vms.terminate(a);
   });
 
   test('a killed server finds its VMs again: running ones answer, sleeping ones wake', async () => {
@@ -271,11 +214,11 @@ describe('the life of a microVM, over the official SDK', { timeout: 900_000 }, (
       suspendedDurationSeconds: 600,
       autoResumeEnabled: true,
     };
-    const [awake, asleep] = await Promise.all([run({ idlePolicy }), run({ idlePolicy })]);
+    const [awake, asleep] = await Promise.all([vms.run({ idlePolicy }), vms.run({ idlePolicy })]);
     assert.ok(awake && asleep);
-    const [before, beforeSleep] = [await count(awake), await count(asleep)];
+    const [before, beforeSleep] = [await vms.count(awake), await vms.count(asleep)];
     await server.client.send(new SuspendMicrovmCommand({ microvmIdentifier: asleep.microvmId }));
-    await reaches(asleep, 'SUSPENDED');
+    await vms.reaches(asleep, 'SUSPENDED');
 
     await server.kill();
     server = await DormouseServer.start(directory, [
@@ -284,11 +227,12 @@ describe('the life of a microVM, over the official SDK', { timeout: 900_000 }, (
       '--endpoint-port',
       String(server.ready.endpointPort),
     ]);
+    vms.server = server;
 
-    assert.deepEqual([await state(awake), await state(asleep)], ['RUNNING', 'SUSPENDED']);
-    continues(before, await count(awake));
-    continues(beforeSleep, await count(asleep));
-    await Promise.all([terminate(awake), terminate(asleep)]);
+    assert.deepEqual([await vms.state(awake), await vms.state(asleep)], ['RUNNING', 'SUSPENDED']);
+    continues(before, await vms.count(awake));
+    continues(beforeSleep, await vms.count(asleep));
+    await Promise.all([vms.terminate(awake), vms.terminate(asleep)]);
   });
 
   test('a server killed in the middle of launch and suspend ends up with the truth', async () => {
@@ -297,10 +241,10 @@ describe('the life of a microVM, over the official SDK', { timeout: 900_000 }, (
       suspendedDurationSeconds: 600,
       autoResumeEnabled: true,
     };
-    const suspending = await run({ idlePolicy });
-    const before = await count(suspending);
+    const suspending = await vms.run({ idlePolicy });
+    const before = await vms.count(suspending);
     const [launching] = await Promise.all([
-      run({ idlePolicy }),
+      vms.run({ idlePolicy }),
       server.client.send(new SuspendMicrovmCommand({ microvmIdentifier: suspending.microvmId })),
     ]);
     await server.kill();
@@ -310,17 +254,18 @@ describe('the life of a microVM, over the official SDK', { timeout: 900_000 }, (
       '--endpoint-port',
       String(server.ready.endpointPort),
     ]);
-    continues(before, await count(suspending));
-    assert.equal((await count(launching)).memory, before.memory);
-    await Promise.all([terminate(suspending), terminate(launching)]);
+    vms.server = server;
+    continues(before, await vms.count(suspending));
+    assert.equal((await vms.count(launching)).memory, before.memory);
+    await Promise.all([vms.terminate(suspending), vms.terminate(launching)]);
   });
 
   test('a VM whose VMM dies is reported dead, not pretended alive', async () => {
-    const vm = await run();
-    await reaches(vm, 'RUNNING');
+    const vm = await vms.run();
+    await vms.reaches(vm, 'RUNNING');
     for (const pid of await processesUsing(`${directory}/microvms/${vm.microvmId}`))
       process.kill(pid, 'SIGKILL');
-    await reaches(vm, 'TERMINATED');
+    await vms.reaches(vm, 'TERMINATED');
   });
 
   test('nothing is left behind: no process, no file of a terminated VM', async () => {

@@ -135,7 +135,7 @@ export class QemuInstance implements VmmInstance {
     );
   }
 
-  async suspend(): Promise<DifferenceStats> {
+  async suspend({ keepProcess = false } = {}): Promise<DifferenceStats> {
     const source = this.#source;
     if (source.kind !== 'snapshot')
       throw new VmmError('a VM that was booted cannot be suspended, only become a snapshot');
@@ -153,7 +153,7 @@ export class QemuInstance implements VmmInstance {
           await this.#qmp.execute('xen-save-devices-state', { filename: file, live: false });
         },
       }));
-    await this.kill();
+    if (!keepProcess) await this.kill();
     return stats;
   }
 

@@ -1,0 +1,121 @@
+import { readFile } from 'node:fs/promises';
+import type { Logger } from 'pino';
+import type { Clock } from '../model/clock.ts';
+import type { VmmInstance } from '../vmm/vmm.ts';
+
+/** How often the host's memory is looked at while anything is kept. */
+const pressureCheckMs = 5_000;
+/** Below this share of available memory the host needs it more than the cache does. */
+const scarceShare = 0.1;
+
+export interface HostMemory {
+  readonly totalBytes: number;
+  readonly availableBytes: number;
+}
+
+export interface WakeCacheOptions {
+  /** Memory all kept processes together may hold; 0 keeps none. */
+  readonly limitBytes: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly hostMemory?: () => Promise<HostMemory>;
+}
+
+interface Kept {
+  readonly instance: VmmInstance;
+  readonly bytes: number;
+}
+
+/**
+ * Paused VMM processes of suspended VMs. Each VM is durable on the disk already, so an entry may be dropped at
+ * any time; while it is there, waking the VM takes as long as starting its virtual CPUs. Bounded by memory; the
+ * VM asleep for longest goes first, and all of them when the host runs short.
+ */
+export class WakeCache {
+  readonly #options: WakeCacheOptions;
+  /** In the order of falling asleep. */
+  readonly #kept = new Map<string, Kept>();
+  #total = 0;
+  #cancelCheck: (() => void) | undefined;
+
+  constructor(options: WakeCacheOptions) {
+    this.#options = options;
+  }
+
+  get enabled(): boolean {
+    return this.#options.limitBytes > 0;
+  }
+
+  get size(): number {
+    return this.#kept.size;
+  }
+
+  /** Takes over the paused process of a VM that has just been suspended; too large a one is ended. */
+  async keep(microvmId: string, instance: VmmInstance): Promise<void> {
+    const usage = await instance.usage().catch(() => undefined);
+    const bytes = usage?.proportionalBytes ?? Number.POSITIVE_INFINITY;
+    if (bytes > this.#options.limitBytes) {
+      await instance.kill();
+      return;
+    }
+    const entry = { instance, bytes };
+    this.#kept.set(microvmId, entry);
+    this.#total += bytes;
+    void instance.exited.then(() => this.#forget(microvmId, entry));
+    await this.#shrinkTo(this.#options.limitBytes);
+    this.#watchHost();
+  }
+
+  /** The process of a VM that is to wake, which is the caller's from here on. */
+  take(microvmId: string): VmmInstance | undefined {
+    const entry = this.#kept.get(microvmId);
+    if (entry !== undefined) this.#forget(microvmId, entry);
+    return entry?.instance;
+  }
+
+  /** Ends every kept process. */
+  async clear(): Promise<void> {
+    this.#cancelCheck?.();
+    this.#cancelCheck = undefined;
+    await this.#shrinkTo(0);
+  }
+
+  async #shrinkTo(limit: number): Promise<void> {
+    for (const [microvmId, entry] of this.#kept) {
+      if (this.#total <= limit) return;
+      this.#forget(microvmId, entry);
+      await entry.instance.kill();
+    }
+  }
+
+  #forget(microvmId: string, entry: Kept): void {
+    if (this.#kept.get(microvmId) !== entry) return;
+    this.#kept.delete(microvmId);
+    this.#total -= entry.bytes;
+  }
+
+  #watchHost(): void {
+    if (this.#cancelCheck !== undefined || this.#kept.size === 0) return;
+    this.#cancelCheck = this.#options.clock.schedule(pressureCheckMs, () => {
+      this.#cancelCheck = undefined;
+      this.#yieldToHost()
+        .catch((error: unknown) =>
+          this.#options.logger.error({ err: error }, 'the wake cache was not checked'),
+        )
+        .finally(() => this.#watchHost());
+    });
+  }
+
+  async #yieldToHost(): Promise<void> {
+    const { totalBytes, availableBytes } = await (this.#options.hostMemory ?? readHostMemory)();
+    const missing = totalBytes * scarceShare - availableBytes;
+    if (missing > 0) await this.#shrinkTo(Math.max(0, this.#total - missing));
+  }
+}
+
+async function readHostMemory(): Promise<HostMemory> {
+  const text = await readFile('/proc/meminfo', 'utf8');
+  const bytes = (name: string): number =>
+    Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(text)?.[1]) * 1024;
+  return { totalBytes: bytes('MemTotal'), availableBytes: bytes('MemAvailable') };
+}
