@@ -57,7 +57,9 @@ function crc32cTable(): Uint32Array {
 
 function crc32c(bytes: Uint8Array, initial: number): number {
   let value = ~initial;
-  for (const byte of bytes) value = (castagnoli[(value ^ byte) & 0xff] ?? 0) ^ (value >>> 8);
+  for (let at = 0; at < bytes.length; at += 1) {
+    value = (castagnoli[(value ^ (bytes[at] ?? 0)) & 0xff] ?? 0) ^ (value >>> 8);
+  }
   return ~value >>> 0;
 }
 
@@ -66,9 +68,9 @@ const nvmeHigh = 0x9a6c9329;
 const nvmeLow = 0xac4bc9b5;
 const [tableHigh, tableLow] = crc64Tables();
 
-function crc64Tables(): readonly [Uint32Array, Uint32Array] {
-  const high = new Uint32Array(256);
-  const low = new Uint32Array(256);
+function crc64Tables(): readonly [Int32Array, Int32Array] {
+  const high = new Int32Array(256);
+  const low = new Int32Array(256);
   for (let index = 0; index < 256; index += 1) {
     let top = 0;
     let bottom = index;
@@ -88,20 +90,23 @@ function crc64Tables(): readonly [Uint32Array, Uint32Array] {
 }
 
 function createCrc64(): Checksum {
-  let top = 0xffffffff;
-  let bottom = 0xffffffff;
+  const state = Int32Array.of(-1, -1);
   return {
     update(bytes) {
-      for (const byte of bytes) {
-        const index = (bottom ^ byte) & 0xff;
-        bottom = (((bottom >>> 8) | ((top & 0xff) << 24)) ^ (tableLow[index] ?? 0)) >>> 0;
-        top = ((top >>> 8) ^ (tableHigh[index] ?? 0)) >>> 0;
+      // Signed 32-bit values in local variables: anything else is boxed, and ten times slower.
+      let [top = 0, bottom = 0] = state;
+      for (let at = 0; at < bytes.length; at += 1) {
+        const index = (bottom ^ (bytes[at] ?? 0)) & 0xff;
+        bottom = ((bottom >>> 8) | (top << 24)) ^ (tableLow[index] ?? 0);
+        top = (top >>> 8) ^ (tableHigh[index] ?? 0);
       }
+      state.set([top, bottom]);
     },
     digest() {
+      const [top = 0, bottom = 0] = state;
       const out = Buffer.alloc(8);
-      out.writeUInt32BE(~top >>> 0, 0);
-      out.writeUInt32BE(~bottom >>> 0, 4);
+      out.writeInt32BE(~top, 0);
+      out.writeInt32BE(~bottom, 4);
       return out;
     },
   };
