@@ -304,3 +304,45 @@ export function notImplemented(operation: string): ServiceError {
     `${operation} is not available in this version of Dormouse.`,
   );
 }
+
+/** Extension. */
+export function invalidSourceNetwork(problem: string): ServiceError {
+  return validation(`Invalid allow list: ${problem}`);
+}
+
+interface PortOfMicrovm {
+  readonly microvmId: string;
+  readonly protocol: string;
+  readonly guestPort: number;
+}
+
+/** Extension. */
+export function portAlreadyPublished(port: PortOfMicrovm): ServiceError {
+  return new ServiceError(
+    'ConflictException',
+    `Port ${port.guestPort}/${port.protocol} of ${port.microvmId} is already published`,
+    { members: noResource },
+  );
+}
+
+/** Extension. */
+export function portNotPublished(port: PortOfMicrovm): ServiceError {
+  return new ServiceError(
+    'ResourceNotFoundException',
+    `Port ${port.guestPort}/${port.protocol} of ${port.microvmId} is not published`,
+    { members: noResource },
+  );
+}
+
+/** Extension. */
+export function hostPortUnavailable(hostPort: number, cause: unknown): ServiceError {
+  return new ServiceError('ConflictException', `Port ${hostPort} of the host cannot be opened`, {
+    members: noResource,
+    cause,
+  });
+}
+
+/** Extension. */
+export function tooManyPublishedPorts(microvmId: string, most: number): ServiceError {
+  return validation(`${microvmId} has ${most} published ports already, the most it can have`);
+}

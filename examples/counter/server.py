@@ -43,6 +43,7 @@ class State:
                 "startedAt": self.started_at,
                 "time": time.time(),
                 "hostname": socket.gethostname(),
+                "random": os.urandom(16).hex(),
             }
 
     def count_on_disk(self):

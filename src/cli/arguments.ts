@@ -17,6 +17,12 @@ export function parseMemory(text: string): number {
   return Number(amount) * (unit?.toUpperCase() === 'G' ? 1024 : 1);
 }
 
+/** A whole number of at least one. */
+export function parseCount(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Expected a number of at least 1.');
+  return Number(text);
+}
+
 export function parsePort(text: string): number {
   const port = Number(text);
   if (!/^\d+$/.test(text) || port > 65_535)

@@ -17,6 +17,12 @@ export interface ServerInformation {
   readonly version: string;
 }
 
+/** A request to an extension that changes something; the body goes as JSON. */
+export interface Change {
+  readonly method: 'POST' | 'PUT' | 'DELETE';
+  readonly body?: unknown;
+}
+
 /** A server seen through its public API. The official clients are loaded only by commands that use them. */
 export class Client {
   readonly connection: Connection;
@@ -65,22 +71,24 @@ export class Client {
    * A signed GET of one of Dormouse's own resources.
    * @throws {CliError} with the server's message when it refuses
    */
-  async extension(pathAndQuery: string, signal?: AbortSignal): Promise<Response> {
+  async extension(pathAndQuery: string, signal?: AbortSignal, change?: Change): Promise<Response> {
     const url = new URL(pathAndQuery, this.connection.apiEndpoint);
+    const method = change?.method ?? 'GET';
+    const body = change?.body === undefined ? undefined : JSON.stringify(change.body);
     const headers = signRequest(
-      { method: 'GET', url },
+      { method, url, body, headers: body === undefined ? {} : { 'content-type': 'application/json' } },
       { credentials: this.connection, region: this.connection.region, service: 'lambda' },
     );
     let response: Response;
     try {
-      response = await fetch(url, { headers, signal: signal ?? null });
+      response = await fetch(url, { method, headers, body: body ?? null, signal: signal ?? null });
     } catch (error) {
       if (signal?.aborted) throw error;
       throw serverUnreachable(this.connection.apiEndpoint, error);
     }
     if (response.ok) return response;
-    const body = (await response.json().catch(() => ({}))) as { message?: string; Message?: string };
-    throw new CliError(body.message ?? body.Message ?? `The server answered ${response.status}.`);
+    const answer = (await response.json().catch(() => ({}))) as { message?: string; Message?: string };
+    throw new CliError(answer.message ?? answer.Message ?? `The server answered ${response.status}.`);
   }
 
   #identity() {

@@ -4,6 +4,7 @@ import { addBuild } from './commands/build.ts';
 import { addCurl } from './commands/curl.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addEnv } from './commands/env.ts';
+import { addFork } from './commands/fork.ts';
 import { addImages } from './commands/images.ts';
 import { addInspect } from './commands/inspect.ts';
 import { addLogs } from './commands/logs.ts';
@@ -32,6 +33,7 @@ export function createProgram(): Command {
   addCurl(program);
   addLogs(program);
   addTransitions(program);
+  addFork(program);
   return examples(
     program,
     'dormouse serve',

@@ -126,10 +126,10 @@ class GuestSession implements GuestAgent, StreamChannel {
     }
   }
 
-  async exec(spec: ExecSpec): Promise<ExecSession> {
+  async exec(spec: ExecSpec, onTraffic?: () => void): Promise<ExecSession> {
     const fields = encodeExec(spec);
     if (fields.length + 5 > maximumPayload) throw new GuestProtocolError('the command is too long');
-    const process = new GuestProcess({ id: this.#claimStream(), channel: this, onTraffic: undefined });
+    const process = new GuestProcess({ id: this.#claimStream(), channel: this, onTraffic });
     try {
       await this.#open(process, streamKind.exec, fields, undefined);
       return process;
@@ -141,11 +141,14 @@ class GuestSession implements GuestAgent, StreamChannel {
 
   async assumeIdentity(identity: GuestIdentity): Promise<void> {
     const name = identity.hostname;
-    await this.#request(operation.addEntropy, identity.entropy);
-    if (name !== undefined) await this.#request(operation.setHostname, Buffer.from(name));
     const now = Buffer.alloc(8);
     now.writeBigUInt64LE(BigInt(Math.round(identity.wallClockMs() * 1000)) * 1000n);
-    await this.#request(operation.setClock, now);
+    // Sent together: a guest that has just been restored is slow at its first steps, and one wait is enough.
+    await Promise.all([
+      this.#request(operation.setClock, now),
+      this.#request(operation.addEntropy, identity.entropy),
+      ...(name === undefined ? [] : [this.#request(operation.setHostname, Buffer.from(name))]),
+    ]);
   }
 
   async stats(): Promise<GuestStats> {

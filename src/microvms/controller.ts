@@ -1,13 +1,16 @@
-import type { Duplex } from 'node:stream';
-import { microvmTerminated } from '../errors.ts';
-import { GuestConnectError, GuestProtocolError } from '../guest/guest-agent.ts';
+import { microvmBusy, microvmTerminated } from '../errors.ts';
+import { type GuestAgent, GuestConnectError, GuestProtocolError } from '../guest/guest-agent.ts';
 import { nextDue } from '../model/idle.ts';
 import { applyEvent, type Microvm, type MicrovmEvent, terminationReasons } from '../model/microvm.ts';
+import { recoveryStep } from '../model/recovery.ts';
+import type { VmmInstance } from '../vmm/vmm.ts';
+import { abortable } from './abortable.ts';
 import type { Engine } from './engine.ts';
 import { HookFailedError } from './lifecycle-hooks.ts';
 import {
   attach,
   discardGuest,
+  greetLaunched,
   greetResumed,
   greetTerminating,
   type LiveGuest,
@@ -100,8 +103,27 @@ export class MicrovmController {
     done.catch((error: unknown) => this.#report(error, 'terminate failed'));
   }
 
-  /** See {@link MicrovmService.connect}. */
-  async connect(port: number, signal: AbortSignal): Promise<Duplex> {
+  /**
+   * Stores what the VM is at one moment in each of `directories`; see {@link VmmInstance.fork}.
+   * @throws {ServiceError} the VM does not run
+   */
+  fork(directories: readonly string[]): Promise<void> {
+    return this.#queue.run(async () => {
+      if (isEnding(this.#vm)) throw microvmTerminated(this.#vm.microvmId);
+      if (this.#live === undefined) throw microvmBusy(this.#vm.microvmId, this.#vm.state);
+      await this.#live.instance.fork(directories);
+    });
+  }
+
+  /**
+   * Uses the guest: at once when it runs, otherwise after it was waited for or woken. What happens on `touch`
+   * counts as activity.
+   * @throws {MicrovmUnreachableError}
+   */
+  async reach<Result>(
+    use: (agent: GuestAgent, touch: () => void) => Promise<Result>,
+    signal: AbortSignal,
+  ): Promise<Result> {
     for (let attempt = 0; attempt < connectAttempts; attempt += 1) {
       signal.throwIfAborted();
       const live = this.#vm.state === 'RUNNING' ? this.#live : undefined;
@@ -111,7 +133,7 @@ export class MicrovmController {
       }
       this.#touch();
       try {
-        return await live.agent.connect(port, signal, this.#touch);
+        return await use(live.agent, this.#touch);
       } catch (error) {
         if (error instanceof GuestConnectError) {
           throw new MicrovmUnreachableError('APP_CONNECT_FAILED', error.message);
@@ -123,68 +145,74 @@ export class MicrovmController {
     throw new MicrovmUnreachableError('BAD_GATEWAY', 'the microVM changes state too often to be reached');
   }
 
+  /** Keeps the VM awake until then. @throws {ServiceError} the VM has been terminated */
+  async setLease(endsAt: number): Promise<void> {
+    if (isEnding(this.#vm)) throw microvmTerminated(this.#vm.microvmId);
+    await this.#engine.leases.set(this.#vm.microvmId, endsAt);
+    this.#noteDeadline();
+  }
+
+  async endLease(): Promise<void> {
+    await this.#engine.leases.end(this.#vm.microvmId);
+    this.#noteDeadline();
+  }
+
   /** Does what time asks for, if it still does. */
   onDeadline(): Promise<void> {
     return this.#queue.run(async (signal) => {
-      const due = nextDue(this.#vm, this.#lastActivityAt);
+      const due = nextDue(this.#vm, this.#lastActivityAt, this.#engine.leases.endOf(this.#vm.microvmId));
       if (due === undefined || due.at > this.#engine.clock.now()) return this.#noteDeadline();
       if (due.action.type === 'suspend') return await this.#suspend(signal, () => undefined);
       await this.#terminate(due.action.reason, () => undefined);
     });
   }
 
-  /** Brings a VM found in the store after a restart to a state that is true (design section 2). */
+  /** Brings a VM found in the store after a restart to a state that is true. */
   recover(): Promise<void> {
     return this.#queue
-      .run(async (signal) => {
-        const { vmm } = this.#engine;
-        const directory = this.#engine.directoryOf(this.#vm.microvmId);
-        const instance = await vmm.adopt(directory);
-        const asleep = await vmm.isSuspended(directory);
-        switch (this.#vm.state) {
-          case 'PENDING':
-            await instance?.kill();
-            return;
-          case 'TERMINATING':
-            return await this.#finishTermination(
-              this.#vm.stateReason ?? terminationReasons.requested,
-              undefined,
-            );
-          case 'TERMINATED':
-            return;
-          case 'SUSPENDING':
-            if (asleep) {
-              await instance?.kill();
-              return await this.#commit({ type: 'suspend-finished' });
-            }
-            if (instance === undefined) return await this.#lose();
-            await instance.unpause();
-            this.#adoptGuest(await attach(this.#engine, this.#vm, instance, signal));
-            return await this.#commit({ type: 'suspend-abandoned' });
-          case 'SUSPENDED': {
-            if (asleep) {
-              await instance?.kill();
-              return this.#noteDeadline();
-            }
-            if (instance === undefined) return await this.#lose();
-            await instance.unpause();
-            const live = await attach(this.#engine, this.#vm, instance, signal);
-            await greetResumed(this.#engine, this.#vm, live, signal);
-            this.#adoptGuest(live);
-            return await this.#commit({ type: 'resumed' });
-          }
-          case 'RUNNING':
-            if (instance === undefined) return await this.#lose();
-            await instance.unpause();
-            this.#adoptGuest(await attach(this.#engine, this.#vm, instance, signal));
-            return this.#noteDeadline();
-        }
-      })
+      .run((signal) => this.#recover(signal))
       .catch(async (error: unknown) => {
         this.#report(error, 'recovery failed');
         // What is on the disk of a sleeping VM is not given up for a failure that may pass.
         if (this.#vm.state !== 'SUSPENDED') await this.#queue.run(() => this.#lose());
       });
+  }
+
+  async #recover(signal: AbortSignal): Promise<void> {
+    const { vmm, repository } = this.#engine;
+    const directory = this.#engine.directoryOf(this.#vm.microvmId);
+    const instance = await vmm.adopt(directory);
+    const asleep = await vmm.isSuspended(directory);
+    const { forkedFrom } = await repository.beginning(this.#vm.microvmId);
+    const found = { alive: instance !== undefined, asleep, forked: forkedFrom !== null };
+    const step = recoveryStep(this.#vm.state, found);
+    if (instance !== undefined && step === 'go-on') return await this.#goOn(instance, signal);
+    await instance?.kill();
+    switch (step) {
+      case 'finish-suspend':
+        if (this.#vm.state === 'RUNNING') await this.#commit({ type: 'suspend-started' });
+        return await this.#commit({ type: 'suspend-finished' });
+      case 'finish-termination':
+        return await this.#finishTermination(this.#vm.stateReason ?? terminationReasons.requested, undefined);
+      case 'lose':
+        return await this.#lose();
+      default:
+        this.#noteDeadline();
+    }
+  }
+
+  /** Takes over a process left by an earlier server, and finishes what that server was at. */
+  async #goOn(instance: VmmInstance, signal: AbortSignal): Promise<void> {
+    await instance.unpause();
+    const live = await attach(this.#engine, this.#vm, instance, signal);
+    const { state } = this.#vm;
+    if (state === 'PENDING') await greetLaunched(this.#engine, this.#vm, live, signal);
+    if (state === 'SUSPENDED') await greetResumed(this.#engine, this.#vm, live, signal);
+    this.#adoptGuest(live);
+    if (state === 'PENDING') await this.#commit({ type: 'launched' });
+    else if (state === 'SUSPENDED') await this.#commit({ type: 'resumed' });
+    else if (state === 'SUSPENDING') await this.#commit({ type: 'suspend-abandoned' });
+    else this.#noteDeadline();
   }
 
   /** Waits for the transition under way and lets go of the VM without ending it. */
@@ -368,16 +396,4 @@ export class MicrovmController {
 
 function isEnding(vm: Microvm): boolean {
   return vm.state === 'TERMINATING' || vm.state === 'TERMINATED';
-}
-
-/** Waits for `work` unless the signal aborts first; the work itself goes on for the others. */
-async function abortable(work: Promise<void>, signal: AbortSignal): Promise<void> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const onAbort = (): void => reject(signal.reason);
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }

@@ -5,6 +5,7 @@ import type { Microvm } from '../model/microvm.ts';
 import type { MicrovmRepository } from '../store/microvms.ts';
 import type { LogStore } from '../telemetry/log-store.ts';
 import type { Vmm } from '../vmm/vmm.ts';
+import type { Leases } from './leases.ts';
 import type { WakeCache } from './wake-cache.ts';
 
 /** What every microVM's controller works with. */
@@ -14,6 +15,7 @@ export interface Engine {
   readonly images: Pick<ImageService, 'getVersion' | 'snapshotDirectory'>;
   readonly logs: LogStore;
   readonly wakeCache: WakeCache;
+  readonly leases: Leases;
   readonly clock: Clock;
   readonly logger: Logger;
   /** The one directory that holds everything of a microVM on this host. */

@@ -19,25 +19,46 @@ export interface LiveGuest {
 }
 
 /**
- * Launches a new VM from its version's snapshot and lets the application know.
+ * Launches a new VM, from its version's snapshot or from what a fork left for it, and lets the application know.
  * Whatever goes wrong, no VMM process is left running.
  * @throws {HookFailedError} the `/run` hook failed
  */
 export async function launchGuest(engine: Engine, vm: Microvm, signal: AbortSignal): Promise<LiveGuest> {
-  const directory = engine.directoryOf(vm.microvmId);
-  await rm(directory, { recursive: true, force: true });
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  await syncDirectory(path.dirname(directory));
-  signal.throwIfAborted();
-  const hooks = await hooksOf(engine, vm);
-  const payload = await engine.repository.runHookPayload(vm.microvmId);
-  const instance = await engine.vmm.launch({ directory, snapshot: engine.images.snapshotDirectory(vm) });
+  const { forkedFrom } = await engine.repository.beginning(vm.microvmId);
+  const instance =
+    forkedFrom === null ? await launchFromSnapshot(engine, vm, signal) : await resumeFromDisk(engine, vm);
   return await orKill(instance, async () => {
     const live = await attach(engine, vm, instance, signal);
-    await renewIdentity(live.agent, vm.microvmId);
-    await runLifecycleHook(live.agent, { hook: 'run', hooks, body: runHookBody(vm, payload), signal });
+    await greetLaunched(engine, vm, live, signal);
     return live;
   });
+}
+
+async function launchFromSnapshot(engine: Engine, vm: Microvm, signal: AbortSignal): Promise<VmmInstance> {
+  const directory = engine.directoryOf(vm.microvmId);
+  await rm(directory, { recursive: true, force: true });
+  await makeDirectory(directory);
+  signal.throwIfAborted();
+  return await engine.vmm.launch({ directory, snapshot: engine.images.snapshotDirectory(vm) });
+}
+
+/** The directory of a new VM, durable and nobody else's to read. */
+export async function makeDirectory(directory: string): Promise<void> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await syncDirectory(path.dirname(directory));
+}
+
+/** What a new VM is owed before anyone may reach it; repeated when a crash interrupted it. */
+export async function greetLaunched(
+  engine: Engine,
+  vm: Microvm,
+  live: LiveGuest,
+  signal: AbortSignal,
+): Promise<void> {
+  const { runHookPayload } = await engine.repository.beginning(vm.microvmId);
+  await renewIdentity(live.agent, vm.microvmId);
+  const hooks = await hooksOf(engine, vm);
+  await runLifecycleHook(live.agent, { hook: 'run', hooks, body: runHookBody(vm, runHookPayload), signal });
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import type { ExecSession, ExecSpec } from '../guest/guest-agent.ts';
 import type { Page, PageRequest } from '../images/image-service.ts';
 import type { IdlePolicy, Logging, Microvm } from '../model/microvm.ts';
 
@@ -14,6 +15,15 @@ export interface RunInput {
   readonly maximumDurationInSeconds?: number | undefined;
   readonly clientToken?: string | undefined;
 }
+
+export interface ForkInput {
+  /** New microVMs to make, 1 to {@link mostForks}. */
+  readonly count: number;
+  readonly runHookPayload?: string | undefined;
+}
+
+/** Forks one call can make. */
+export const mostForks = 100;
 
 export interface MicrovmFilter {
   readonly imageArn?: string | undefined;
@@ -49,6 +59,8 @@ export interface MicrovmDetails {
   /** Space the VM takes on the host's disk. */
   readonly diskBytes: number;
   readonly lastActivityAt: number | null;
+  /** When the lease that keeps the VM awake ends, milliseconds since the epoch. */
+  readonly leaseEndsAt: number | null;
 }
 
 /**
@@ -65,6 +77,14 @@ export interface MicrovmService {
   resume(microvmId: string): Promise<void>;
   terminate(microvmId: string): Promise<void>;
 
+  /**
+   * Makes new VMs that continue from what this one is now: memory, disk, processes. An extension. A sleeping VM
+   * is woken first. The new ones have their own identity and endpoint and get the `/run` hook; this one pauses
+   * for a moment and keeps its connections.
+   * @returns the new VMs in PENDING; their launch goes on in the background
+   */
+  fork(microvmId: string, input: ForkInput): Promise<readonly Microvm[]>;
+
   /** The VM whose endpoint host name starts with `endpointId`, terminated ones included. */
   findByEndpoint(endpointId: string): Promise<Microvm | undefined>;
   /**
@@ -74,6 +94,21 @@ export interface MicrovmService {
    * @throws {MicrovmUnreachableError}
    */
   connect(microvmId: string, port: number, signal: AbortSignal): Promise<Duplex>;
+
+  /**
+   * Runs a process in the application's container for the data plane; waits and wakes as {@link connect} does.
+   * @throws {MicrovmUnreachableError} the VM cannot be reached, or has no shell ingress
+   * @throws an error with an errno `code`: the guest cannot run it
+   */
+  exec(microvmId: string, spec: ExecSpec, signal: AbortSignal): Promise<ExecSession>;
+
+  /**
+   * Keeps a VM from falling asleep by itself for so long from now; replaces an earlier lease. An extension.
+   * @returns when it ends, milliseconds since the epoch
+   */
+  setLease(microvmId: string, seconds: number): Promise<number>;
+  /** Ends the lease, if there is one. */
+  endLease(microvmId: string): Promise<void>;
 
   inspect(microvmId: string): Promise<MicrovmDetails>;
 

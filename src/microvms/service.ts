@@ -11,6 +11,7 @@ import {
   microvmNotFound,
   runHookRequired,
 } from '../errors.ts';
+import type { ExecSession, ExecSpec } from '../guest/guest-agent.ts';
 import type { ImageService, Page, PageRequest } from '../images/image-service.ts';
 import type { Clock } from '../model/clock.ts';
 import { nextDue } from '../model/idle.ts';
@@ -20,13 +21,17 @@ import { isLive, type Microvm, terminationReasons } from '../model/microvm.ts';
 import { defaultIngress, includesConnector, resolveConnectors } from '../network/connectors.ts';
 import { findClaim, type TokenClaim } from '../store/client-tokens.ts';
 import type { Store } from '../store/database.ts';
+import { LeaseRepository } from '../store/leases.ts';
 import { MicrovmRepository } from '../store/microvms.ts';
 import type { LogStore } from '../telemetry/log-store.ts';
 import type { Vmm } from '../vmm/vmm.ts';
 import { MicrovmController } from './controller.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Engine } from './engine.ts';
+import { Leases } from './leases.ts';
+import { makeDirectory } from './live-guest.ts';
 import {
+  type ForkInput,
   type MicrovmDetails,
   type MicrovmFilter,
   type MicrovmService,
@@ -51,6 +56,8 @@ export interface MicrovmServiceOptions {
   readonly region: string;
   /** Memory for paused processes of sleeping VMs; 0 keeps none. */
   readonly wakeCacheBytes: number;
+  /** Told when a VM has ended. */
+  readonly onTerminated?: (microvmId: string) => void;
 }
 
 export function createMicrovmService(options: MicrovmServiceOptions): MicrovmService {
@@ -63,6 +70,7 @@ class Microvms implements MicrovmService {
   readonly #engine: Engine;
   readonly #deadlines: Deadlines;
   readonly #wakeCache: WakeCache;
+  readonly #leases: Leases;
   /** Live VMs only, by id and by endpoint. */
   readonly #controllers = new Map<string, MicrovmController>();
   readonly #byEndpoint = new Map<string, MicrovmController>();
@@ -77,12 +85,14 @@ class Microvms implements MicrovmService {
       clock: options.clock,
       logger: options.logger,
     });
+    this.#leases = new Leases(new LeaseRepository(options.store));
     this.#engine = {
       vmm: options.vmm,
       repository: this.#repository,
       images: options.images,
       logs: options.logs,
       wakeCache: this.#wakeCache,
+      leases: this.#leases,
       clock: options.clock,
       logger: options.logger,
       directoryOf: (microvmId) => path.join(options.directory, microvmId),
@@ -96,7 +106,7 @@ class Microvms implements MicrovmService {
     if (earlier !== undefined) return earlier;
     const { vm, payload } = await this.#prepare(input);
     try {
-      await this.#repository.insert(vm, payload, claim);
+      await this.#repository.insert([vm], { runHookPayload: payload, forkedFrom: null }, claim);
     } catch (error) {
       // Two requests with one client token race for its row; the loser answers with the winner's VM.
       const winner = await this.#claimed(claim);
@@ -105,6 +115,28 @@ class Microvms implements MicrovmService {
     }
     this.#inBackground(vm.microvmId, this.#control(vm).launch());
     return vm;
+  }
+
+  async fork(microvmId: string, input: ForkInput): Promise<readonly Microvm[]> {
+    const controller = await this.#controller(microvmId);
+    const parent = controller.vm;
+    const version = await this.#options.images.getVersion(parent.imageArn, parent.imageVersion);
+    if (input.runHookPayload !== undefined && !runHookEnabled(version)) throw runHookRequired();
+    await this.#checkQuota(parent.memoryMib * input.count);
+    await this.resume(microvmId);
+    const children = Array.from({ length: input.count }, () => newMicrovm(parent, this.#options.clock.now()));
+    const directories = children.map((child) => this.#engine.directoryOf(child.microvmId));
+    try {
+      for (const directory of directories) await makeDirectory(directory);
+      await controller.fork(directories);
+      const beginning = { runHookPayload: input.runHookPayload ?? null, forkedFrom: microvmId };
+      await this.#repository.insert(children, beginning, undefined);
+    } catch (error) {
+      for (const directory of directories) await rm(directory, { recursive: true, force: true });
+      throw error;
+    }
+    for (const child of children) this.#inBackground(child.microvmId, this.#control(child).launch());
+    return children;
   }
 
   async get(microvmId: string): Promise<Microvm> {
@@ -138,13 +170,23 @@ class Microvms implements MicrovmService {
   }
 
   async connect(microvmId: string, port: number, signal: AbortSignal): Promise<Duplex> {
-    const known = this.#controllers.get(microvmId);
-    const vm = known?.vm ?? (await this.#repository.get(microvmId));
-    if (vm === undefined) throw new MicrovmUnreachableError('NOT_FOUND', 'there is no such microVM');
-    if (!includesConnector(vm.ingressNetworkConnectors, 'HTTP_INGRESS', 'ALL_INGRESS')) {
-      throw new MicrovmUnreachableError('BAD_GATEWAY', 'the microVM has no HTTP ingress connector');
-    }
-    return await (known ?? this.#control(vm)).connect(port, signal);
+    const controller = await this.#withIngress(microvmId, 'HTTP_INGRESS');
+    return await controller.reach((agent, touch) => agent.connect(port, signal, touch), signal);
+  }
+
+  async exec(microvmId: string, spec: ExecSpec, signal: AbortSignal): Promise<ExecSession> {
+    const controller = await this.#withIngress(microvmId, 'SHELL_INGRESS');
+    return await controller.reach((agent, touch) => agent.exec(spec, touch), signal);
+  }
+
+  async setLease(microvmId: string, seconds: number): Promise<number> {
+    const endsAt = this.#options.clock.now() + seconds * 1000;
+    await (await this.#controller(microvmId)).setLease(endsAt);
+    return endsAt;
+  }
+
+  async endLease(microvmId: string): Promise<void> {
+    await (await this.#controller(microvmId)).endLease();
   }
 
   async inspect(microvmId: string): Promise<MicrovmDetails> {
@@ -160,6 +202,7 @@ class Microvms implements MicrovmService {
       cpuSeconds: usage?.cpuSeconds ?? null,
       diskBytes: await directorySize(this.#engine.directoryOf(microvmId)),
       lastActivityAt: controller?.lastActivityAt ?? null,
+      leaseEndsAt: this.#leases.endOf(microvmId) ?? null,
     };
   }
 
@@ -169,7 +212,9 @@ class Microvms implements MicrovmService {
 
   async recover(): Promise<void> {
     const vms = await this.#repository.listLive();
-    await this.#removeOrphans(new Set(vms.map((vm) => vm.microvmId)));
+    const ids = new Set(vms.map((vm) => vm.microvmId));
+    await this.#leases.recover(ids);
+    await this.#removeOrphans(ids);
     const waiting = [...vms];
     const worker = async (): Promise<void> => {
       for (let vm = waiting.pop(); vm !== undefined; vm = waiting.pop()) {
@@ -206,14 +251,8 @@ class Microvms implements MicrovmService {
     );
     if (input.runHookPayload !== undefined && !runHookEnabled(version)) throw runHookRequired();
     const memoryMib = version.configuration.minimumMemoryInMiB;
-    if ((await this.#repository.liveMemoryMib()) + memoryMib > limits[profile].accountMemoryMib) {
-      throw memoryQuotaExceeded();
-    }
-    const vm: Microvm = {
-      microvmId: `microvm-${randomUUID()}`,
-      endpointId: randomUUID(),
-      state: 'PENDING',
-      stateReason: null,
+    await this.#checkQuota(memoryMib);
+    const settings = {
       imageArn: version.imageArn,
       imageVersion: version.imageVersion,
       executionRoleArn: input.executionRoleArn ?? null,
@@ -223,11 +262,28 @@ class Microvms implements MicrovmService {
       ingressNetworkConnectors: ingress,
       egressNetworkConnectors: egress,
       memoryMib,
-      startedAt: clock.now(),
-      suspendedAt: null,
-      terminatedAt: null,
     };
-    return { vm, payload: input.runHookPayload ?? null };
+    return { vm: newMicrovm(settings, clock.now()), payload: input.runHookPayload ?? null };
+  }
+
+  /** @throws {ServiceError} the account would have more memory in use than it may */
+  async #checkQuota(moreMib: number): Promise<void> {
+    const used = await this.#repository.liveMemoryMib();
+    if (used + moreMib > limits[this.#options.profile].accountMemoryMib) throw memoryQuotaExceeded();
+  }
+
+  /** @throws {MicrovmUnreachableError} */
+  async #withIngress(
+    microvmId: string,
+    connector: 'HTTP_INGRESS' | 'SHELL_INGRESS',
+  ): Promise<MicrovmController> {
+    const known = this.#controllers.get(microvmId);
+    const vm = known?.vm ?? (await this.#repository.get(microvmId));
+    if (vm === undefined) throw new MicrovmUnreachableError('NOT_FOUND', 'there is no such microVM');
+    if (!includesConnector(vm.ingressNetworkConnectors, connector, 'ALL_INGRESS')) {
+      throw new MicrovmUnreachableError('BAD_GATEWAY', `the microVM has no ${connector} connector`);
+    }
+    return known ?? this.#control(vm);
   }
 
   async #controller(microvmId: string): Promise<MicrovmController> {
@@ -254,9 +310,11 @@ class Microvms implements MicrovmService {
       this.#controllers.delete(vm.microvmId);
       this.#byEndpoint.delete(vm.endpointId);
       this.#deadlines.clear(vm.microvmId);
+      this.#inBackground(vm.microvmId, this.#leases.end(vm.microvmId));
+      this.#options.onTerminated?.(vm.microvmId);
       return;
     }
-    const due = nextDue(vm, lastActivityAt);
+    const due = nextDue(vm, lastActivityAt, this.#leases.endOf(vm.microvmId));
     if (due === undefined) this.#deadlines.clear(vm.microvmId);
     else if (!this.#closed) this.#deadlines.set(vm.microvmId, due.at);
   }
@@ -282,6 +340,24 @@ class Microvms implements MicrovmService {
       this.#options.logger.info({ directory }, 'removed what belonged to no microVM');
     }
   }
+}
+
+type MicrovmSettings = Omit<
+  Microvm,
+  'microvmId' | 'endpointId' | 'state' | 'stateReason' | 'startedAt' | 'suspendedAt' | 'terminatedAt'
+>;
+
+function newMicrovm(settings: MicrovmSettings, now: number): Microvm {
+  return {
+    ...settings,
+    microvmId: `microvm-${randomUUID()}`,
+    endpointId: randomUUID(),
+    state: 'PENDING',
+    stateReason: null,
+    startedAt: now,
+    suspendedAt: null,
+    terminatedAt: null,
+  };
 }
 
 function runHookEnabled(version: ImageVersion): boolean {

@@ -11,6 +11,13 @@ export interface MicrovmFilterRow {
   readonly imageVersion?: string | undefined;
 }
 
+/** What the launch of a VM needs besides what anyone may see of it. */
+export interface MicrovmBeginning {
+  readonly runHookPayload: string | null;
+  /** The microVM whose memory and disk it starts from; null for its version's snapshot. */
+  readonly forkedFrom: string | null;
+}
+
 /** MicroVM rows. A row is written before the state it holds can be seen by anyone. */
 export class MicrovmRepository {
   readonly #store: Store;
@@ -19,14 +26,28 @@ export class MicrovmRepository {
     this.#store = store;
   }
 
-  /** Inserts a new VM, and with it the client token that asked for it. */
-  async insert(vm: Microvm, runHookPayload: string | null, claim: TokenClaim | undefined): Promise<void> {
+  /** Inserts new VMs that begin alike, and with the first of them the client token that asked for it. */
+  async insert(
+    vms: readonly Microvm[],
+    beginning: MicrovmBeginning,
+    claim: TokenClaim | undefined,
+  ): Promise<void> {
     await this.#store.transaction().execute(async (transaction) => {
-      await transaction
-        .insertInto('microvms')
-        .values({ ...toRow(vm), run_hook_payload: runHookPayload, last_activity_at: vm.startedAt })
-        .execute();
-      if (claim !== undefined) await recordClaim(transaction, claim, vm.microvmId, vm.startedAt);
+      for (const vm of vms) {
+        await transaction
+          .insertInto('microvms')
+          .values({
+            ...toRow(vm),
+            run_hook_payload: beginning.runHookPayload,
+            forked_from: beginning.forkedFrom,
+            last_activity_at: vm.startedAt,
+          })
+          .execute();
+      }
+      const [first] = vms;
+      if (claim !== undefined && first !== undefined) {
+        await recordClaim(transaction, claim, first.microvmId, first.startedAt);
+      }
     });
   }
 
@@ -65,13 +86,13 @@ export class MicrovmRepository {
     return row === undefined ? undefined : fromRow(row);
   }
 
-  async runHookPayload(microvmId: string): Promise<string | null> {
+  async beginning(microvmId: string): Promise<MicrovmBeginning> {
     const row = await this.#store
       .selectFrom('microvms')
-      .select('run_hook_payload')
+      .select(['run_hook_payload', 'forked_from'])
       .where('microvm_id', '=', microvmId)
       .executeTakeFirst();
-    return row?.run_hook_payload ?? null;
+    return { runHookPayload: row?.run_hook_payload ?? null, forkedFrom: row?.forked_from ?? null };
   }
 
   /** Newest first; the position is the last row's start and id, so pages stay stable under inserts. */
@@ -132,7 +153,7 @@ function parsePosition(position: string): { startedAt: number; microvmId: string
   return { startedAt: Number(position.slice(0, slash)), microvmId: position.slice(slash + 1) };
 }
 
-function toRow(vm: Microvm): Omit<NewMicrovmRow, 'run_hook_payload' | 'last_activity_at'> {
+function toRow(vm: Microvm): Omit<NewMicrovmRow, 'run_hook_payload' | 'forked_from' | 'last_activity_at'> {
   return {
     microvm_id: vm.microvmId,
     endpoint_id: vm.endpointId,

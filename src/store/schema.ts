@@ -11,6 +11,8 @@ export interface Database {
   microvms: MicrovmsTable;
   client_tokens: ClientTokensTable;
   settings: SettingsTable;
+  published_ports: PublishedPortsTable;
+  leases: LeasesTable;
   s3_buckets: S3BucketsTable;
   s3_objects: S3ObjectsTable;
   s3_uploads: S3UploadsTable;
@@ -72,6 +74,8 @@ export interface MicrovmsTable {
   suspended_at: number | null;
   terminated_at: number | null;
   last_activity_at: number;
+  /** The microVM this one was forked from. */
+  forked_from: string | null;
 }
 
 export interface ClientTokensTable {
@@ -88,6 +92,20 @@ export interface ClientTokensTable {
 export interface SettingsTable {
   name: string;
   value: string;
+}
+
+export interface PublishedPortsTable {
+  microvm_id: string;
+  protocol: string;
+  guest_port: number;
+  host_port: number;
+  /** Source networks, as a JSON list. */
+  allow: string;
+}
+
+export interface LeasesTable {
+  microvm_id: string;
+  ends_at: number;
 }
 
 export interface S3BucketsTable {
@@ -119,3 +137,4 @@ export interface S3UploadsTable {
 
 export type MicrovmRow = Selectable<MicrovmsTable>;
 export type NewMicrovmRow = Insertable<MicrovmsTable>;
+export type PublishedPortRow = Selectable<PublishedPortsTable>;

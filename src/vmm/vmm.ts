@@ -97,6 +97,13 @@ export interface VmmInstance {
    */
   suspend(options?: { readonly keepProcess?: boolean }): Promise<DifferenceStats>;
 
+  /**
+   * Stores what this VM is at one moment in each of `directories` (absolute, existing, empty), as if a VM had been
+   * suspended there: {@link Vmm.resume} makes each of them a VM of its own. This VM pauses meanwhile and goes on.
+   * Durable when it resolves; on failure the directories hold nothing that could be resumed.
+   */
+  fork(directories: readonly string[]): Promise<void>;
+
   usage(): Promise<VmmUsage>;
   /** Ends the process at once and waits until it is gone. Idempotent. */
   kill(): Promise<void>;

@@ -18,6 +18,8 @@ export interface Counter {
   readonly pid: number;
   readonly instance: string;
   readonly openFileOffset: number;
+  readonly hostname: string;
+  readonly random: string;
 }
 
 const pollMs = 100;

@@ -1,13 +1,25 @@
 import type { Operation } from '../operation.ts';
 import { describeServer } from './describe-server.ts';
+import { endLease } from './end-lease.ts';
+import { forkMicrovm } from './fork-microvm.ts';
 import { inspectMicrovm } from './inspect-microvm.ts';
 import { listLogStreams } from './list-log-streams.ts';
+import { listPorts } from './list-ports.ts';
+import { publishPort } from './publish-port.ts';
 import { readLog } from './read-log.ts';
+import { setLease } from './set-lease.ts';
+import { unpublishPort } from './unpublish-port.ts';
 
 /** Operations the service does not have, all below `/dormouse/v1/`. */
 export const extensionOperations: readonly Operation[] = [
   describeServer,
+  forkMicrovm,
   inspectMicrovm,
   listLogStreams,
   readLog,
+  setLease,
+  endLease,
+  publishPort,
+  listPorts,
+  unpublishPort,
 ];

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type Command, Option } from 'commander';
 import { type ConfigInput, configSchema, loadConfig } from '../../config.ts';
-import { parsePort } from '../arguments.ts';
+import { parseMemory, parsePort } from '../arguments.ts';
 import { note, print } from '../output.ts';
 import { examples } from '../remote-command.ts';
 
@@ -12,12 +12,14 @@ interface ServeOptions {
   readonly endpointHost?: string;
   readonly endpointPort?: number;
   readonly endpointDomain?: string;
+  readonly publishHost?: string;
   readonly dataDir?: string;
   readonly assetsDir?: string;
   readonly region?: string;
   readonly accountId?: string;
   readonly profile?: ConfigInput['profile'];
   readonly accelerator?: ConfigInput['accelerator'];
+  readonly wakeCache?: number;
   readonly logLevel?: ConfigInput['logLevel'];
 }
 
@@ -37,6 +39,7 @@ export function addServe(program: Command): void {
       parsePort,
     )
     .option('--endpoint-domain <domain>', "domain of the microVMs' host names")
+    .option('--publish-host <address>', 'address that published ports are opened on (default: 127.0.0.1)')
     .option('--data-dir <directory>', 'directory for all state')
     .option('--assets-dir <directory>', 'directory of the files that scripts/setup made')
     .option('--region <region>', 'region to answer for')
@@ -47,6 +50,7 @@ export function addServe(program: Command): void {
         choices.accelerator.unwrap().options,
       ),
     )
+    .option('--wake-cache <size>', 'memory for sleeping microVMs that wake in milliseconds', parseMemory)
     .addOption(
       new Option('--log-level <level>', 'least level to log').choices(choices.logLevel.unwrap().options),
     )
@@ -60,10 +64,11 @@ export function addServe(program: Command): void {
 }
 
 async function serve(options: ServeOptions): Promise<void> {
-  const { readyJson, dataDir, assetsDir, ...rest } = options;
+  const { readyJson, dataDir, assetsDir, wakeCache, ...rest } = options;
   const config = loadConfig(
     {
       ...rest,
+      ...(wakeCache === undefined ? {} : { wakeCacheMib: wakeCache }),
       ...(dataDir === undefined ? {} : { dataDirectory: dataDir }),
       ...(assetsDir === undefined ? {} : { assetsDirectory: assetsDir }),
     },

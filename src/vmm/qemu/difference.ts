@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { link, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { syncDirectory, writeFileDurably } from '../../blobs/durable.ts';
@@ -131,6 +131,22 @@ export async function openDifference(directory: string, snapshotId: string): Pro
 
 function damaged(directory: string, part: string): SnapshotCorruptError {
   return new SnapshotCorruptError(`the ${part} of the VM suspended in ${directory} is damaged`);
+}
+
+/**
+ * Gives a directory that has its copy of the overlay the difference of another, durably. The files are shared:
+ * nothing ever writes to one in place.
+ */
+export async function copyDifference(from: string, to: string): Promise<void> {
+  const building = path.join(to, next);
+  await mkdir(building, { mode: 0o700 });
+  await allDone([
+    ...Object.values(names).map((name) => link(path.join(from, current, name), path.join(building, name))),
+    syncFile(path.join(to, vmFiles.disk)),
+  ]);
+  await syncDirectory(building);
+  await rename(building, path.join(to, current));
+  await syncDirectory(to);
 }
 
 /**

@@ -1,4 +1,5 @@
-import { rm } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { chmod, copyFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { Assets } from '../../assets.ts';
@@ -11,9 +12,11 @@ import {
   type VmmInstance,
   type VmmUsage,
 } from '../vmm.ts';
+import { allDone } from './all-done.ts';
 import { vmFiles } from './arguments.ts';
 import {
   consumeDifference,
+  copyDifference,
   readDifference,
   removeDifferenceRemains,
   restoreDifference,
@@ -63,6 +66,13 @@ async function migrate(
   if ((await over).data.status === 'failed') throw new VmmError(`QEMU cannot ${command} ${file}`);
 }
 
+/** The overlay must be complete before a VMM uses it; its holes and, where possible, its blocks are shared. */
+export async function copyOverlay(source: string, directory: string): Promise<void> {
+  const disk = path.join(directory, vmFiles.disk);
+  await copyFile(source, disk, constants.COPYFILE_FICLONE);
+  await chmod(disk, 0o600);
+}
+
 export class QemuInstance implements VmmInstance {
   readonly pid: number;
   readonly directory: string;
@@ -100,6 +110,8 @@ export class QemuInstance implements VmmInstance {
 
   async unpause(): Promise<void> {
     await this.#cleared;
+    // A process that has died meanwhile must be noticed while the difference still stands.
+    await this.#qmp.execute('query-status');
     const consumed = await consumeDifference(this.directory);
     try {
       await this.#qmp.execute('cont');
@@ -155,6 +167,37 @@ export class QemuInstance implements VmmInstance {
       }));
     if (!keepProcess) await this.kill();
     return stats;
+  }
+
+  async fork(directories: readonly string[]): Promise<void> {
+    const source = this.#source;
+    if (source.kind !== 'snapshot') throw new VmmError('a VM that was booted cannot be forked');
+    const [first, ...others] = directories;
+    if (first === undefined) return;
+    await this.pause();
+    try {
+      await copyOverlay(path.join(this.directory, vmFiles.disk), first);
+      await storeDifference(first, {
+        pid: this.pid,
+        snapshotId: source.id,
+        baseMemory: snapshotPath(source.directory, 'memory'),
+        helper: this.#context.assets.memoryDifference,
+        saveDeviceState: async (file) => {
+          await this.#qmp.execute('xen-save-devices-state', {
+            filename: path.join(first, file),
+            live: false,
+          });
+        },
+      });
+    } finally {
+      await this.unpause();
+    }
+    await allDone(
+      others.map(async (directory) => {
+        await copyOverlay(path.join(first, vmFiles.disk), directory);
+        await copyDifference(first, directory);
+      }),
+    );
   }
 
   async usage(): Promise<VmmUsage> {

@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process';
-import { constants } from 'node:fs';
-import { chmod, copyFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import type { Assets } from '../../assets.ts';
@@ -15,7 +14,7 @@ import {
   type VmmInstance,
 } from '../vmm.ts';
 import { allDone } from './all-done.ts';
-import { qemuArguments, vmFiles } from './arguments.ts';
+import { qemuArguments } from './arguments.ts';
 import {
   differenceDeviceState,
   differencePath,
@@ -25,7 +24,7 @@ import {
 } from './difference.ts';
 import { applyMemoryDifference } from './helper.ts';
 import { assertSameOrigin, describeOrigin, type QemuAccelerator } from './machine.ts';
-import { loadState, overlayTemplate, QemuInstance } from './qemu-instance.ts';
+import { copyOverlay, loadState, overlayTemplate, QemuInstance } from './qemu-instance.ts';
 import { openSnapshot, snapshotPath } from './snapshot-files.ts';
 import { type ControlledVmm, endLeftovers, reconnectVmm, startVmm } from './start.ts';
 
@@ -175,11 +174,4 @@ function whenCorrupt<T>(instead: T): (error: unknown) => T {
     if (error instanceof SnapshotCorruptError) return instead;
     throw error;
   };
-}
-
-/** A launch must not find its disk half-written: the copy is complete before QEMU starts. */
-async function copyOverlay(template: string, directory: string): Promise<void> {
-  const disk = path.join(directory, vmFiles.disk);
-  await copyFile(template, disk, constants.COPYFILE_FICLONE);
-  await chmod(disk, 0o600);
 }

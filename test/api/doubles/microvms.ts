@@ -10,6 +10,7 @@ import type { Microvm, MicrovmState } from '../../../src/model/microvm.ts';
 export function createMemoryMicrovms(realm: Realm, images: ImageService, now: () => number): MicrovmService {
   const vms = new Map<string, Microvm>();
   const byToken = new Map<string, Microvm>();
+  const leases = new Map<string, number>();
 
   function vm(id: string): Microvm {
     const found = vms.get(id);
@@ -67,6 +68,14 @@ export function createMemoryMicrovms(realm: Realm, images: ImageService, now: ()
     async terminate(id) {
       vms.set(id, { ...vm(id), state: 'TERMINATED', stateReason: 'Success.', terminatedAt: now() });
     },
+    async fork(id, { count }) {
+      const parent = vm(id);
+      return Array.from({ length: count }, () => {
+        const child = { ...parent, microvmId: `microvm-${randomUUID()}`, endpointId: randomUUID() };
+        vms.set(child.microvmId, child);
+        return { ...child, state: 'PENDING' as const };
+      });
+    },
     findByEndpoint: async (endpointId) => [...vms.values()].find((item) => item.endpointId === endpointId),
     connect: async () => {
       throw new Error('no guests here');
@@ -79,7 +88,19 @@ export function createMemoryMicrovms(realm: Realm, images: ImageService, now: ()
       cpuSeconds: 0.5,
       diskBytes: 4096,
       lastActivityAt: now(),
+      leaseEndsAt: leases.get(id) ?? null,
     }),
+    exec: async () => {
+      throw new Error('no guests here');
+    },
+    async setLease(id, seconds) {
+      const endsAt = now() + seconds * 1000;
+      leases.set(vm(id).microvmId, endsAt);
+      return endsAt;
+    },
+    async endLease(id) {
+      leases.delete(vm(id).microvmId);
+    },
     hasLive: async () => false,
     recover: async () => undefined,
     close: async () => undefined,

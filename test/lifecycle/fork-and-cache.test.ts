@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import {
+  GetMicrovmCommand,
+  ResumeMicrovmCommand,
+  type RunMicrovmCommandOutput,
+} from '@aws-sdk/client-lambda-microvms';
+import { signRequest } from '../../src/api/sigv4/sign.ts';
+import { builtImage, counterContext, createImage, zip } from '../support/counter-image.ts';
+import { type Counter, CounterVms, continues } from '../support/counter-vms.ts';
+import {
+  DormouseServer,
+  processesUsing,
+  removeDataDirectory,
+  temporaryDirectory,
+} from '../support/dormouse-server.ts';
+
+const idlePolicy = { maxIdleDurationSeconds: 600, suspendedDurationSeconds: 600, autoResumeEnabled: true };
+
+describe('forks and the wake cache', { timeout: 600_000 }, () => {
+  let directory: string;
+  let server: DormouseServer;
+  let vms: CounterVms;
+
+  before(async () => {
+    directory = await temporaryDirectory();
+    server = await DormouseServer.start(directory, ['--wake-cache', '1024']);
+    const imageArn = await createImage(server, 'counter', await zip(await counterContext()));
+    assert.deepEqual(await builtImage(server, imageArn), { state: 'CREATED', reason: '' });
+    vms = new CounterVms(server, imageArn);
+  });
+
+  after(async () => {
+    await server.stop();
+    await removeDataDirectory(directory);
+  });
+
+  async function fork(
+    vm: RunMicrovmCommandOutput,
+    count: number,
+  ): Promise<readonly RunMicrovmCommandOutput[]> {
+    const url = new URL(`/dormouse/v1/microvms/${vm.microvmId}/fork`, server.ready.apiEndpoint);
+    const body = JSON.stringify({ count });
+    const headers = signRequest(
+      { method: 'POST', url, body },
+      { credentials: server.ready, region: server.ready.region, service: 'lambda' },
+    );
+    const answer = await fetch(url, { method: 'POST', headers, body });
+    const text = await answer.text();
+    assert.equal(answer.status, 200, text);
+    return (JSON.parse(text) as { items: RunMicrovmCommandOutput[] }).items;
+  }
+
+  function processOf(vm: RunMicrovmCommandOutput): Promise<readonly number[]> {
+    return processesUsing(`${directory}/microvms/${vm.microvmId}`);
+  }
+
+  test('forks continue from the parent, each by itself, with randomness of its own', async () => {
+    const parent = await vms.run({ idlePolicy });
+    const before = await vms.count(parent);
+    const children = await fork(parent, 2);
+    const [first, second] = children;
+    assert.ok(first && second && children.length === 2);
+    const counts: Counter[] = [];
+    for (const child of [parent, ...children]) counts.push(await vms.count(child));
+    for (const count of counts) continues(before, count);
+    continues(counts[1] ?? before, await vms.count(first));
+    assert.equal(new Set(counts.map((count) => count.random)).size, 3);
+    assert.equal(new Set(counts.map((count) => count.hostname)).size, 3);
+
+    await vms.suspend(first);
+    await server.client.send(new ResumeMicrovmCommand({ microvmIdentifier: first.microvmId }));
+    assert.equal((await vms.count(first)).memory, before.memory + 3);
+    await vms.terminate(parent);
+    assert.equal((await vms.count(second)).memory, before.memory + 2, 'a child outlives its parent');
+    await Promise.all([vms.terminate(first), vms.terminate(second)]);
+  });
+
+  test('a sleeping VM whose process is kept wakes in it, and from the disk without it', async () => {
+    const vm = await vms.run({ idlePolicy });
+    const before = await vms.count(vm);
+    await vms.suspend(vm);
+    const [kept] = await processOf(vm);
+    assert.ok(kept, 'the process is kept');
+    const second = await vms.count(vm);
+    continues(before, second);
+    assert.deepEqual(await processOf(vm), [kept], 'the same process goes on');
+
+    await vms.suspend(vm);
+    process.kill(kept, 'SIGKILL');
+    const third = await vms.count(vm);
+    continues(second, third);
+
+    await vms.suspend(vm);
+    await server.kill();
+    server = await DormouseServer.start(directory, ['--wake-cache', '1024']);
+    vms.server = server;
+    assert.equal(await vms.state(vm), 'SUSPENDED');
+    assert.deepEqual(await processOf(vm), [], 'a new server starts without a cache');
+    const { endpoint } = await server.client.send(new GetMicrovmCommand({ microvmIdentifier: vm.microvmId }));
+    continues(third, await vms.count({ ...vm, endpoint }));
+    await vms.terminate(vm);
+    assert.deepEqual(await processOf(vm), []);
+  });
+});
