@@ -23,6 +23,8 @@ export const configSchema = z.object({
     .string()
     .regex(/^[a-z0-9-]+(\.[a-z0-9-]+)*$/)
     .default('microvm.localhost'),
+  /** Address that published ports are opened on; `0.0.0.0` for other machines to reach them. */
+  publishHost: z.string().min(1).default('127.0.0.1'),
   region: z
     .string()
     .regex(/^[a-z]{2}(-[a-z]+)+-\d$/)
@@ -59,6 +61,7 @@ const environmentNames: Readonly<Record<string, keyof ConfigInput>> = {
   DORMOUSE_ENDPOINT_HOST: 'endpointHost',
   DORMOUSE_ENDPOINT_PORT: 'endpointPort',
   DORMOUSE_ENDPOINT_DOMAIN: 'endpointDomain',
+  DORMOUSE_PUBLISH_HOST: 'publishHost',
   DORMOUSE_REGION: 'region',
   DORMOUSE_ACCOUNT_ID: 'accountId',
   DORMOUSE_PROFILE: 'profile',

@@ -7,6 +7,7 @@ import { writeFileDurably } from './blobs/durable.ts';
 import type { Config } from './config.ts';
 import { openLocalCertificates } from './endpoint/certificates.ts';
 import { createEndpoint } from './endpoint/endpoint.ts';
+import { PublishedPorts } from './endpoint/published/published-ports.ts';
 import { openTokens } from './endpoint/tokens.ts';
 import { rootAccessKey } from './identity/root-credentials.ts';
 import { createImageService } from './images/service.ts';
@@ -114,11 +115,25 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     profile: config.profile,
     region: config.region,
     wakeCacheBytes: config.wakeCacheMib * 1024 ** 2,
+    onTerminated: (microvmId) => {
+      publishedPorts
+        .withdrawAll(microvmId)
+        .catch((error: unknown) => logger.error({ microvmId, err: error }, 'published ports stayed open'));
+    },
+  });
+  const publishedPorts = new PublishedPorts({
+    store,
+    backend: microvms,
+    host: config.publishHost,
+    profile: config.profile,
+    logger,
   });
   await images.recover();
   undo.push(() => images.close());
   await microvms.recover();
   undo.push(() => microvms.close());
+  undo.push(() => publishedPorts.close());
+  await publishedPorts.recover();
 
   const certificates = await openLocalCertificates({
     directory: at('tls'),
@@ -145,6 +160,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
       microvms,
       logs,
       objects,
+      publishedPorts,
       mintToken: (microvmId, grants, minutes) => tokens.mint(microvmId, grants, minutes),
       credentials: {
         lookup: async (accessKeyId) =>

@@ -7,6 +7,7 @@ import type { PortGrant } from '../model/port-grant.ts';
 import type { ObjectStore } from '../s3/object-store.ts';
 import type { LogStore } from '../telemetry/log-store.ts';
 import type { ConnectorService } from './connector-service.ts';
+import type { PublishedPortService } from './published-port-service.ts';
 import type { Rates } from './rates.ts';
 import type { CredentialSource } from './sigv4/credentials.ts';
 
@@ -21,6 +22,8 @@ export interface ApiServices {
   mintToken(microvmId: string, grants: readonly PortGrant[] | 'shell', minutes: number): Promise<string>;
   /** Customer connectors; their operations answer 501 without it. */
   readonly connectors?: ConnectorService | undefined;
+  /** Ports opened on the host; their operations answer 501 without it. */
+  readonly publishedPorts?: PublishedPortService | undefined;
 }
 
 /** What `GET /dormouse/v1/server` tells. */

@@ -88,7 +88,8 @@ export interface GuestAgent {
    * @throws {GuestConnectError} the guest refused, with its errno name.
    */
   connect(port: number, signal?: AbortSignal, onTraffic?: () => void): Promise<Duplex>;
-  exec(spec: ExecSpec): Promise<ExecSession>;
+  /** @param onTraffic called whenever the process is written to or writes */
+  exec(spec: ExecSpec, onTraffic?: () => void): Promise<ExecSession>;
 
   /** Sets the clock, credits entropy, reseeds and renames. Call after every launch and resume. */
   assumeIdentity(identity: GuestIdentity): Promise<void>;

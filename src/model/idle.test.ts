@@ -48,6 +48,16 @@ test('an idle VM is suspended, counted from its last activity', () => {
   });
 });
 
+test('a lease puts off being idle, not the lifetime and not the end of a sleep', () => {
+  const running = vm({ idlePolicy: policy });
+  const due = (leaseEndsAt: number) => nextDue(running, startedAt + 7_000, leaseEndsAt);
+  assert.deepEqual(due(startedAt + 60_000), { at: startedAt + 60_000, action: { type: 'suspend' } });
+  assert.deepEqual(due(startedAt + 8_000), { at: startedAt + 17_000, action: { type: 'suspend' } });
+  assert.deepEqual(due(startedAt + 900_000), { at: startedAt + 100_000, action: expire });
+  const asleep = vm({ state: 'SUSPENDED', suspendedAt: startedAt + 3_000, idlePolicy: policy });
+  assert.equal(nextDue(asleep, startedAt, startedAt + 60_000)?.at, startedAt + 23_000);
+});
+
 test('a suspended duration of zero terminates instead of suspending', () => {
   const due = nextDue(vm({ idlePolicy: { ...policy, suspendedDurationSeconds: 0 } }), startedAt);
   assert.deepEqual(due, { at: startedAt + 10_000, action: expire });

@@ -9,18 +9,19 @@ export interface Due {
 /**
  * The next thing time alone will do to a microVM (spec sections 4.1 and 4.4), or undefined for one that is
  * past acting. `lastActivityAt` counts bytes across the endpoint in either direction.
+ * @param leaseEndsAt until then a running microVM does not count as idle; an extension
  */
-export function nextDue(vm: Microvm, lastActivityAt: number): Due | undefined {
+export function nextDue(vm: Microvm, lastActivityAt: number, leaseEndsAt?: number): Due | undefined {
   if (vm.state !== 'RUNNING' && vm.state !== 'SUSPENDED') return undefined;
   const lifetime: Due = {
     at: vm.startedAt + vm.maximumDurationInSeconds * 1000,
     action: { type: 'terminate', reason: terminationReasons.lifetime },
   };
-  const policy = policyDue(vm, lastActivityAt);
+  const policy = policyDue(vm, lastActivityAt, leaseEndsAt);
   return policy !== undefined && policy.at < lifetime.at ? policy : lifetime;
 }
 
-function policyDue(vm: Microvm, lastActivityAt: number): Due | undefined {
+function policyDue(vm: Microvm, lastActivityAt: number, leaseEndsAt = 0): Due | undefined {
   const policy = vm.idlePolicy;
   if (policy === null) return undefined;
   const expire = { type: 'terminate', reason: terminationReasons.lifetime } as const;
@@ -28,6 +29,6 @@ function policyDue(vm: Microvm, lastActivityAt: number): Due | undefined {
     const since = vm.suspendedAt ?? vm.startedAt;
     return { at: since + policy.suspendedDurationSeconds * 1000, action: expire };
   }
-  const idleAt = lastActivityAt + policy.maxIdleDurationSeconds * 1000;
+  const idleAt = Math.max(leaseEndsAt, lastActivityAt + policy.maxIdleDurationSeconds * 1000);
   return { at: idleAt, action: policy.suspendedDurationSeconds === 0 ? expire : { type: 'suspend' } };
 }

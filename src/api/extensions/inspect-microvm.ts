@@ -11,13 +11,15 @@ export const inspectMicrovm = defineOperation({
   status: 200,
   input: microvmOnly,
   async handle({ microvmIdentifier }, { api }) {
-    const { microvm, lastActivityAt, ...host } = await api.services.microvms.inspect(microvmIdentifier);
+    const { microvm, lastActivityAt, leaseEndsAt, ...host } =
+      await api.services.microvms.inspect(microvmIdentifier);
     return {
       ...microvmToWire(microvm, api.options),
       logging: microvm.logging,
       memoryInMiB: microvm.memoryMib,
       suspendedAt: toSecondsOrNull(microvm.suspendedAt),
       lastActivityAt: toSecondsOrNull(lastActivityAt),
+      leaseEndsAt: toSecondsOrNull(leaseEndsAt),
       ...host,
     };
   },
