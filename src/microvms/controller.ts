@@ -6,6 +6,7 @@ import { recoveryStep } from '../model/recovery.ts';
 import type { VmmInstance } from '../vmm/vmm.ts';
 import { abortable } from './abortable.ts';
 import type { Engine } from './engine.ts';
+import { failureReason } from './failure-reason.ts';
 import { HookFailedError } from './lifecycle-hooks.ts';
 import {
   attach,
@@ -322,7 +323,7 @@ export class MicrovmController {
 
   async #fail(error: unknown, otherwise: string): Promise<void> {
     this.#report(error, 'the microVM failed');
-    const reason = error instanceof HookFailedError ? error.message : otherwise;
+    const reason = failureReason(error) ?? otherwise;
     if (!isEnding(this.#vm)) await this.#commit({ type: 'terminate-started', reason });
     await this.#finishTermination(reason, this.#live);
   }
