@@ -25,6 +25,8 @@ static void on_ready(struct watch *watch, uint32_t events);
 static struct watch port = {.fd = -1, .ready = on_ready};
 static struct buffer incoming, outgoing;
 static bool synchronised, ending;
+/* A session began while what is ready now is being handled. */
+static bool greeted;
 static void (*closed)(void);
 
 void port_attach(int fd, void (*on_closed)(void))
@@ -145,7 +147,7 @@ static void synchronise(void)
     buffer_consume(&incoming, WIRE_HELLO_BYTES);
     buffer_clear(&outgoing);
     buffer_append(&outgoing, answer, sizeof answer);
-    synchronised = true;
+    synchronised = greeted = true;
     ending = false;
     control_introduce();
     app_send_logs();
@@ -166,12 +168,16 @@ static void take(void)
 static void on_ready(struct watch *watch, uint32_t events)
 {
     (void)events;
+    greeted = false;
     for (;;) {
         uint8_t *place = buffer_room(&incoming, READ_BYTES);
         ssize_t count = read(watch->fd, place, READ_BYTES);
         if (count < 0 && errno == EINTR)
             continue;
         if (count < 0 && errno == EAGAIN)
+            break;
+        /* News of an earlier host's end may come after the greeting of the next, which must not be lost for it. */
+        if (count == 0 && greeted && !closed)
             break;
         if (count <= 0) {
             lose_session();
