@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { type Admission, checkPort, choosePort, hasIngress, parsePort, singleValue } from './admission.ts';
 import type { Dialer } from './dialer.ts';
+import { execPath, serveExec } from './exec.ts';
 import { forwardable, type HeaderList, pairsOf, requestIdHeader, valuesOf } from './headers.ts';
 import { answerFailure, checkHead, enter, type ProxyContext, responseEvents } from './proxy.ts';
 import { badGateway, RefusedError, refusals } from './refusals.ts';
@@ -45,8 +46,9 @@ export async function serveUpgrade(client: UpgradeClient, context: UpgradeContex
     if (admission.claims.grant === 'shell') {
       if (!hasIngress(admission.vm, 'SHELL_INGRESS')) throw new RefusedError(refusals.portDenied);
       const path = exchange.path.split('?', 1)[0] ?? '';
-      if (!shellPaths.has(path)) throw new RefusedError(badGateway('NOT_FOUND'));
+      if (!shellPaths.has(path) && path !== execPath) throw new RefusedError(badGateway('NOT_FOUND'));
       enter(context, admission, whenOver);
+      if (path === execPath) return serveExec(client, admission.vm.microvmId, context.exec, requestId);
       await serveShell(client, admission.vm.microvmId, context.exec, requestId);
       return;
     }

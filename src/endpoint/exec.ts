@@ -1,0 +1,163 @@
+import { once } from 'node:events';
+import { type RawData, type WebSocket, WebSocketServer } from 'ws';
+import { z } from 'zod';
+import type { ExecSession, ExecSpec } from '../guest/guest-agent.ts';
+import { requestIdHeader } from './headers.ts';
+import { badGateway, RefusedError, refusals } from './refusals.ts';
+import type { Exec } from './shell.ts';
+import { subprotocolMarker } from './subprotocols.ts';
+import type { UpgradeClient } from './upgrade-client.ts';
+
+/**
+ * Path on which a shell token runs one command over a WebSocket; an extension. The client's first message is
+ * the command as JSON. Then binary messages are its standard input, and text messages are control: `eof`,
+ * `resize`, `signal`. What comes back is binary, its first byte 1 for standard output and 2 for standard error,
+ * and at the end one text message: `exit` with code and signal, or `error` when it could not be run.
+ */
+export const execPath = '/dormouse/v1/exec';
+
+const size = z.number().int().min(1).max(65_535);
+const text = z.string().refine((value) => !value.includes('\0'), 'must not hold NUL');
+
+const command = z.object({
+  argv: z.array(text).min(1).max(1024),
+  env: z.record(z.string().regex(/^[^=\0]+$/), text).default({}),
+  workdir: z.string().startsWith('/').max(4096).default('/'),
+  uid: z.number().int().min(0).max(0xffff_fffe).default(0),
+  gid: z.number().int().min(0).max(0xffff_fffe).default(0),
+  pty: z.object({ columns: size, rows: size }).optional(),
+});
+
+const control = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('eof') }),
+  z.object({ type: z.literal('resize'), columns: size, rows: size }),
+  z.object({ type: z.literal('signal'), signal: z.number().int().min(1).max(64) }),
+]);
+
+const environment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root' };
+const longestMessage = 1024 * 1024;
+/** Output waiting for a slow client; beyond it the process is made to wait. */
+const mostBuffered = 1024 * 1024;
+const commandTimeoutMs = 10_000;
+
+const server = new WebSocketServer({
+  noServer: true,
+  maxPayload: longestMessage,
+  perMessageDeflate: false,
+  handleProtocols: (offered) => (offered.has(subprotocolMarker) ? subprotocolMarker : false),
+});
+
+server.on('headers', (headers, request) => {
+  headers.push(`${requestIdHeader}: ${String(request.headers[requestIdHeader])}`);
+});
+
+/**
+ * Runs a command for a client that may have a shell.
+ * @throws {RefusedError} there is nothing to run it with, or the client came over HTTP/2
+ */
+export function serveExec(
+  client: UpgradeClient,
+  microvmId: string,
+  exec: Exec | undefined,
+  requestId: string,
+): void {
+  if (exec === undefined) throw new RefusedError(badGateway('BAD_GATEWAY'));
+  if (client.handOver === undefined) throw new RefusedError(refusals.malformedUpgrade);
+  const { request, socket, head } = client.handOver();
+  request.headers[requestIdHeader] = requestId;
+  server.handleUpgrade(request, socket, head, (connection) => {
+    connection.on('error', () => connection.terminate());
+    const left = new AbortController();
+    connection.once('close', () => left.abort());
+    run(connection, (spec) => exec(microvmId, spec, left.signal), left.signal).catch((error: unknown) => {
+      fail(connection, error instanceof Error ? error.message : 'the command could not be run');
+    });
+  });
+}
+
+async function run(
+  connection: WebSocket,
+  start: (spec: ExecSpec) => Promise<ExecSession>,
+  left: AbortSignal,
+): Promise<void> {
+  const timeout = AbortSignal.timeout(commandTimeoutMs);
+  const [data] = (await once(connection, 'message', { signal: AbortSignal.any([timeout, left]) })) as [
+    RawData,
+  ];
+  // What comes before the process runs waits in the connection.
+  connection.pause();
+  const parsed = command.safeParse(jsonOf(bytesOf(data).toString('utf8')));
+  if (!parsed.success) throw new Error('the first message is no command');
+  const { pty, env, ...rest } = parsed.data;
+  const terminal: Record<string, string> = pty === undefined ? {} : { TERM: 'xterm' };
+  const session = await start({
+    ...rest,
+    env: { ...environment, ...terminal, ...env },
+    ...(pty === undefined ? {} : { pty }),
+  });
+  if (left.aborted) return session.close();
+  left.addEventListener('abort', () => session.close(), { once: true });
+  join(connection, session);
+  connection.resume();
+}
+
+function join(connection: WebSocket, session: ExecSession): void {
+  const { stdio, stderr } = session;
+  const outputs = [forward(connection, stdio, 1), forward(connection, stderr, 2)];
+  stdio.on('drain', () => connection.resume());
+  connection.on('message', (data, isBinary) => {
+    const bytes = bytesOf(data);
+    if (!isBinary) steer(connection, session, bytes.toString('utf8'));
+    else if (stdio.writable && !stdio.write(bytes)) connection.pause();
+  });
+  session.exit.then(
+    async ({ code, signal }) => {
+      await Promise.all(outputs);
+      connection.send(JSON.stringify({ type: 'exit', code, signal }));
+      connection.close(1000);
+    },
+    () => fail(connection, 'the connection to the process was lost'),
+  );
+}
+
+/** Sends what a stream gives as messages of a channel; resolves at its end. */
+function forward(connection: WebSocket, stream: NodeJS.ReadableStream, channel: 1 | 2): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  stream.on('error', () => resolve());
+  stream.once('end', resolve);
+  stream.once('close', resolve);
+  stream.on('data', (chunk: Uint8Array) => {
+    connection.send(Buffer.concat([Buffer.of(channel), chunk]), () => {
+      if (connection.bufferedAmount < mostBuffered) stream.resume();
+    });
+    if (connection.bufferedAmount >= mostBuffered) stream.pause();
+  });
+  return promise;
+}
+
+function steer(connection: WebSocket, session: ExecSession, message: string): void {
+  const { data: order } = control.safeParse(jsonOf(message));
+  if (order?.type === 'eof') session.stdio.end();
+  else if (order?.type === 'resize') session.resize(order.columns, order.rows);
+  else if (order?.type === 'signal') session.signal(order.signal);
+  else fail(connection, 'malformed control message');
+}
+
+function fail(connection: WebSocket, message: string): void {
+  if (connection.readyState !== connection.OPEN) return;
+  connection.resume();
+  connection.send(JSON.stringify({ type: 'error', message }));
+  connection.close(1011);
+}
+
+function bytesOf(data: RawData): Buffer {
+  return Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data as Buffer);
+}
+
+function jsonOf(message: string): unknown {
+  try {
+    return JSON.parse(message) as unknown;
+  } catch {
+    return undefined;
+  }
+}
