@@ -17,6 +17,17 @@ export class UsageError extends CliError {
   override readonly name = 'UsageError';
 }
 
+/** Not a failure of ours: a command run for a person ended with this status, and so do we. */
+export class ExitStatus extends Error {
+  override readonly name = 'ExitStatus';
+  readonly status: number;
+
+  constructor(status: number) {
+    super(`the command ended with ${status}`);
+    this.status = status;
+  }
+}
+
 const startHint = 'Start it with `npm start` (or `dormouse serve`), or name another with --endpoint-url.';
 
 export function serverUnknown(dataDirectory: string): CliError {

@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander';
-import { describe, exitCodes, UsageError } from './errors.ts';
+import { describe, ExitStatus, exitCodes, UsageError } from './errors.ts';
 import { note, style } from './output.ts';
 import { createProgram } from './program.ts';
 
@@ -12,6 +12,7 @@ async function main(): Promise<number> {
   } catch (error) {
     // Commander has printed its own message.
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    if (error instanceof ExitStatus) return error.status;
     const { message, hint } = describe(error);
     note(`${style('error:', 'red', process.stderr)} ${message}`);
     if (hint !== undefined) note(hint);

@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { CreateMicrovmAuthTokenCommand } from '@aws-sdk/client-lambda-microvms';
 import type { Client } from './client.ts';
+import { addressOf } from './endpoint-address.ts';
 
 export interface MicrovmRequest {
   /** `<host>[:<port>]` as the service gives it. */
@@ -31,19 +32,11 @@ export async function mintToken(client: Client, microvmIdentifier: string, port:
   return answer.authToken?.['X-aws-proxy-auth'] ?? '';
 }
 
-/**
- * One HTTPS request to a microVM's endpoint. Names below `localhost` are on the machine of the API server,
- * whether or not this machine's resolver knows such names.
- */
+/** One HTTPS request to a microVM's endpoint. */
 export async function sendToMicrovm(client: Client, options: MicrovmRequest): Promise<IncomingMessage> {
-  const { hostname: servername, port } = new URL(`https://${options.endpoint}`);
-  const local = servername === 'localhost' || servername.endsWith('.localhost');
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const outgoing = request({
-    host: local ? new URL(client.connection.apiEndpoint).hostname : servername,
-    servername,
-    port: port === '' ? 443 : Number(port),
-    ca: await client.certificateAuthority(),
+    ...(await addressOf(client, options.endpoint)),
     agent: false,
     method: options.method,
     path: options.path,

@@ -4,13 +4,18 @@ import { addBuild } from './commands/build.ts';
 import { addCurl } from './commands/curl.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addEnv } from './commands/env.ts';
+import { addExec } from './commands/exec.ts';
 import { addFork } from './commands/fork.ts';
+import { addForward } from './commands/forward.ts';
 import { addImages } from './commands/images.ts';
 import { addInspect } from './commands/inspect.ts';
+import { addLease } from './commands/lease.ts';
 import { addLogs } from './commands/logs.ts';
 import { addPs } from './commands/ps.ts';
+import { addPublish } from './commands/publish.ts';
 import { addRun } from './commands/run.ts';
 import { addServe } from './commands/serve.ts';
+import { addShell } from './commands/shell.ts';
 import { addTransitions } from './commands/transitions.ts';
 import { examples } from './remote-command.ts';
 
@@ -20,6 +25,7 @@ export function createProgram(): Command {
     .description('Stateful microVMs that sleep when idle.')
     .version(version, '-V, --version')
     .exitOverride()
+    .enablePositionalOptions()
     .showHelpAfterError('(dormouse --help, or dormouse <command> --help)')
     .configureHelp({ showGlobalOptions: true });
   addServe(program);
@@ -34,6 +40,11 @@ export function createProgram(): Command {
   addLogs(program);
   addTransitions(program);
   addFork(program);
+  addExec(program);
+  addShell(program);
+  addForward(program);
+  addPublish(program);
+  addLease(program);
   return examples(
     program,
     'dormouse serve',

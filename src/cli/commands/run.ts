@@ -21,6 +21,7 @@ interface RunOptions extends RemoteOptions {
   readonly maxDuration?: number;
   readonly payload?: string;
   readonly version?: string;
+  readonly shell?: true;
   readonly wait?: true;
 }
 
@@ -38,6 +39,7 @@ export function addRun(program: Command): void {
     .option('--max-duration <duration>', 'terminate after this long', parseDuration)
     .option('--payload <text>', 'handed to the /run hook')
     .option('--version <version>', 'version of the image (default: the newest active one)')
+    .option('--shell', 'allow `dormouse shell` and `dormouse exec`')
     .option('--wait', 'return when it runs')
     .action(async (image: string, options: RunOptions) => {
       await withClient(options, async (client) => await run(client, image, options));
@@ -60,6 +62,7 @@ async function run(client: Client, image: string, options: RunOptions): Promise<
       maximumDurationInSeconds: options.maxDuration,
       runHookPayload: options.payload,
       idlePolicy,
+      ingressNetworkConnectors: options.shell ? await withShell(client) : undefined,
     }),
   );
   const id = launched.microvmId ?? '';
@@ -70,6 +73,14 @@ async function run(client: Client, image: string, options: RunOptions): Promise<
   } else {
     print(`${id}  ${stateText(microvm.state)}  https://${microvm.endpoint}`);
   }
+}
+
+/** Connectors of a microVM with a shell beside the HTTP ingress that is the default. */
+async function withShell(client: Client): Promise<string[]> {
+  const { region } = await client.server();
+  return ['HTTP_INGRESS', 'SHELL_INGRESS'].map(
+    (name) => `arn:aws:lambda:${region}:aws:network-connector:aws-network-connector:${name}`,
+  );
 }
 
 function idlePolicyOf(options: RunOptions): IdlePolicy | undefined {
