@@ -6,11 +6,14 @@ import os from 'node:os';
 import path from 'node:path';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { locateAssets } from '../../src/assets.ts';
+import { acceleratorCacheFile, probeAccelerator } from '../../src/vmm/probe/accelerator-probe.ts';
 import { findExecutable, hostArchitecture, qemuProgram } from '../../src/vmm/probe/host.ts';
+import type { QemuAccelerator } from '../../src/vmm/qemu/machine.ts';
 import { createQemuVmm, type QemuVmmOptions } from '../../src/vmm/qemu/qemu-vmm.ts';
 import { verifySnapshot } from '../../src/vmm/qemu/snapshot-files.ts';
 import { buildProbeGuest } from './probe-guest/probe-guest.ts';
-import { vmmContract } from './vmm-contract.ts';
+import { type Subject, vmmContract } from './vmm-contract.ts';
 import type { Order } from './vmm-server.ts';
 
 const scratch = await realpath(await mkdtemp(path.join(os.tmpdir(), 'dormouse-vmm-')));
@@ -32,18 +35,35 @@ async function serveAndDie(order: Order, afterMs: number): Promise<number[]> {
   return output.trim().split('\n').map(Number);
 }
 
-// KVM is what the accelerator probe decides about; here the emulator stands for every QEMU.
-console.log('VMM contract: running qemu (tcg). Skipped: firecracker, gvisor (not part of this version).');
+/** Emulation runs everywhere; KVM where a guest really boots on it, or where one is told that it does. */
+async function accelerators(): Promise<readonly QemuAccelerator[]> {
+  const told = process.env.DORMOUSE_ACCELERATOR;
+  if (told === 'kvm' || told === 'tcg') return [told];
+  const assets = locateAssets();
+  const { accelerator, reason } = await probeAccelerator(assets, {
+    cacheFile: acceleratorCacheFile(assets.directory),
+  });
+  if (accelerator === 'kvm') return ['tcg', 'kvm'];
+  console.log(`VMM contract: skipped qemu (kvm): ${reason}`);
+  return ['tcg'];
+}
 
-vmmContract('qemu (tcg)', async () => {
+console.log('VMM contract: skipped firecracker and gvisor, which are not part of this version');
+
+for (const accelerator of await accelerators()) {
+  vmmContract(`qemu (${accelerator})`, () => subject(accelerator));
+}
+
+async function subject(accelerator: QemuAccelerator): Promise<Subject> {
+  const room = path.join(scratch, accelerator);
   // Longer than the path of a Unix socket may be.
-  const directory = path.join(scratch, 'd'.repeat(60), 'e'.repeat(60));
+  const directory = path.join(room, 'd'.repeat(60), 'e'.repeat(60));
   await mkdir(directory, { recursive: true });
-  const { assets, rootDisk } = await buildProbeGuest(scratch);
+  const { assets, rootDisk } = await buildProbeGuest(room);
   const architecture = hostArchitecture();
   const binary = await findExecutable(qemuProgram(architecture));
   assert.ok(binary, 'QEMU is not installed');
-  const options: QemuVmmOptions = { assets, accelerator: 'tcg', binary, architecture };
+  const options: QemuVmmOptions = { assets, accelerator, binary, architecture };
   return {
     vmm: await createQemuVmm(options),
     unableToSuspend: await createQemuVmm({
@@ -66,4 +86,4 @@ vmmContract('qemu (tcg)', async () => {
     bulkFile: 'memory',
     stateFile: 'device-state',
   };
-});
+}
