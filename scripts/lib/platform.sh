@@ -30,6 +30,7 @@ readonly PACKAGES=(
   gcc libc6-dev make # the guest agent and the memory-difference helper
   cpio xz-utils   # the guest's initial RAM disk
   ca-certificates debian-archive-keyring
+  curl            # a client that the tests put in front of the endpoint
 )
 
 release_field() { (. /etc/os-release && printf '%s' "${!1:-}"); }
