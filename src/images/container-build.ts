@@ -20,6 +20,8 @@ export interface ContainerBuild {
 
 /** Builds stop when the host's disk has no more than this left. */
 const reservedBytes = 1024 ** 3;
+/** Of an ordinary user; root's builds are limited by their control group. */
+const processes = 4_096;
 const diskCheckMs = 1_000;
 
 /**
@@ -33,13 +35,14 @@ export async function buildContainerImage(engine: ContainerEngine, build: Contai
   const timer = setTimeout(() => limits.abort(timeLimitExceeded(build.timeLimitMs)), build.timeLimitMs);
   const stopWatching = watchDisk(build.scratch, (failure) => limits.abort(failure));
   try {
-    const { code, stderr } = await engine.run(
+    const { code, stderr } = await engine.runConfined(
       [
-        ...['prlimit', `--fsize=${build.largestFileBytes}`, '--core=0', '--'],
+        ...['prlimit', `--fsize=${build.largestFileBytes}`, '--core=0', `--nproc=${processes}`, '--'],
         ...['buildah', 'build', ...engine.policy, '--isolation', 'chroot', '--layers', '--force-rm'],
         ...['--pull=false', '--retry', '1', '--iidfile', idFile, '--tag', build.tag],
         ...['--file', path.join(build.context, 'Dockerfile'), build.context],
       ],
+      { readOnly: [], writable: [build.scratch] },
       { signal: AbortSignal.any([build.signal, limits.signal]), onOutput: build.onOutput },
     );
     if (code !== 0) throw explain(stderr);

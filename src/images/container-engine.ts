@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { writeFileDurably } from '../blobs/durable.ts';
+import { removeIdleBuildGroup } from './build-group.ts';
 import { type CommandOptions, type CommandResult, runCommand } from './command.ts';
 
 export interface ContainerEngineOptions {
@@ -28,6 +30,48 @@ const passedOn = [
   'SSL_CERT_DIR',
 ];
 
+/** Files of the host a confined program gets to see, as absolute paths. */
+export interface ConfinedPaths {
+  readonly readOnly: readonly string[];
+  readonly writable: readonly string[];
+}
+
+const sandbox = fileURLToPath(new URL('./build-sandbox', import.meta.url));
+
+/**
+ * What the root of a build step may do. Making devices, changing roots and sending raw packets, which other
+ * builders allow, are left out.
+ */
+const capabilities = [
+  'CAP_CHOWN',
+  'CAP_DAC_OVERRIDE',
+  'CAP_FOWNER',
+  'CAP_FSETID',
+  'CAP_KILL',
+  'CAP_NET_BIND_SERVICE',
+  'CAP_SETFCAP',
+  'CAP_SETGID',
+  'CAP_SETPCAP',
+  'CAP_SETUID',
+];
+const containersConfiguration = `[containers]
+default_capabilities = ${JSON.stringify(capabilities)}
+`;
+
+/** Reads with which driver the base images were made, and what tells one making of them from another. */
+async function readBaseStorage(
+  directory: string,
+): Promise<{ readonly driver: 'overlay' | 'vfs'; readonly layers: Buffer } | undefined> {
+  for (const driver of ['overlay', 'vfs'] as const) {
+    try {
+      return { driver, layers: await readFile(path.join(directory, `${driver}-layers`, 'layers.json')) };
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+    }
+  }
+  return undefined;
+}
+
 /**
  * Runs buildah on a store of its own. Each command has its own mount and process namespaces and dies with the
  * server, so that whatever happens no mount and no process of a build is left on the host.
@@ -44,6 +88,7 @@ export class ContainerEngine {
       XDG_RUNTIME_DIR: this.#at('run'),
       TMPDIR: this.#at('tmp'),
       LC_ALL: 'C.UTF-8',
+      CONTAINERS_CONF: this.#at('containers.conf'),
       CONTAINERS_STORAGE_CONF: this.#at('storage.conf'),
       CONTAINERS_REGISTRIES_CONF: this.#at('registries.conf'),
       ...Object.fromEntries(
@@ -60,19 +105,23 @@ export class ContainerEngine {
     for (const directory of ['home', 'run', 'tmp']) {
       await mkdir(this.#at(directory), { recursive: true, mode: 0o700 });
     }
-    const layers = await readFile(
-      path.join(this.#options.baseStorage, 'overlay-layers', 'layers.json'),
-    ).catch(() => undefined);
+    const base = await readBaseStorage(this.#options.baseStorage);
+    const storage = JSON.stringify(await this.#storageOn(base?.layers ?? ''));
+    // An ordinary user's store is not graphroot. Devices that an image brings along stay files without a meaning.
     await writeFileDurably(
       this.#at('storage.conf'),
       `[storage]
-driver = "overlay"
-graphroot = ${JSON.stringify(await this.#storageOn(layers ?? ''))}
+driver = "${base?.driver ?? 'overlay'}"
+graphroot = ${storage}
+rootless_storage_path = ${storage}
 runroot = ${JSON.stringify(this.#at('run'))}
 [storage.options]
-additionalimagestores = ${JSON.stringify(layers === undefined ? [] : [this.#options.baseStorage])}
+additionalimagestores = ${JSON.stringify(base === undefined ? [] : [this.#options.baseStorage])}
+[storage.options.overlay]
+mountopt = "nodev"
 `,
     );
+    await writeFileDurably(this.#at('containers.conf'), containersConfiguration);
     await writeFileDurably(
       this.#at('registries.conf'),
       'unqualified-search-registries = ["docker.io"]\nshort-name-mode = "permissive"\n',
@@ -102,10 +151,40 @@ additionalimagestores = ${JSON.stringify(layers === undefined ? [] : [this.#opti
   }
 
   /**
+   * Runs a program that runs what an image brings along: on a root that holds the host's programs, the engine's
+   * directory and these paths, with shared limits on memory and processes (see build-sandbox).
+   */
+  async runConfined(
+    argv: readonly string[],
+    paths: ConfinedPaths,
+    options: Pick<CommandOptions, 'signal' | 'onOutput'>,
+  ): Promise<CommandResult> {
+    const { SSL_CERT_FILE, SSL_CERT_DIR, REGISTRY_AUTH_FILE } = this.#environment;
+    const configured = [SSL_CERT_FILE, SSL_CERT_DIR, REGISTRY_AUTH_FILE];
+    const readOnly = [this.#options.baseStorage, ...paths.readOnly, ...configured];
+    const writable = [this.#options.directory, ...paths.writable];
+    try {
+      return await this.run(
+        [
+          sandbox,
+          ...readOnly.flatMap((name) => (name === undefined ? [] : ['--read-only', name])),
+          ...writable.flatMap((name) => ['--writable', name]),
+          '--',
+          ...argv,
+        ],
+        options,
+      );
+    } finally {
+      await removeIdleBuildGroup();
+    }
+  }
+
+  /**
    * Removes what builds that did not end in order have left in the store: working containers and layers no
    * image refers to. Only while no build is running.
    */
   async tidy(signal: AbortSignal): Promise<void> {
+    await removeIdleBuildGroup();
     await this.buildah(['rm', '--all'], { signal });
     await this.buildah(['rmi', '--prune', '--force'], { signal });
     await this.#remove(this.#at('tmp'), signal);
