@@ -26,7 +26,8 @@ export function addExec(program: Command): void {
     .action(async (name: string, argv: readonly string[], options: ExecOptions) => {
       await withClient(options, async (client) => {
         const socket = await openSocket(client, name, '/dormouse/v1/exec');
-        const status = await run(socket, argv, options);
+        // What sets the command apart from our own options is no part of it.
+        const status = await run(socket, argv[0] === '--' ? argv.slice(1) : argv, options);
         if (status !== 0) throw new ExitStatus(status);
       });
     });

@@ -1,0 +1,160 @@
+import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import net from 'node:net';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { RunMicrovmCommandOutput } from '@aws-sdk/client-lambda-microvms';
+import { dormouse, goingDormouse, type Outcome, run } from '../support/cli.ts';
+import { builtImage, type Context, createImage, zip } from '../support/counter-image.ts';
+import { CounterVms } from '../support/counter-vms.ts';
+import { DormouseServer, removeDataDirectory, temporaryDirectory } from '../support/dormouse-server.ts';
+
+const idlePolicy = { maxIdleDurationSeconds: 600, suspendedDurationSeconds: 600, autoResumeEnabled: true };
+const examples = fileURLToPath(new URL('../../examples', import.meta.url));
+
+/** Unmodified clients; see CONTRIBUTING.md for the packages they are in. */
+const redisCli = (await run('redis-cli', ['--version'])).code === 0;
+const psql = (await run('psql', ['--version'])).code === 0;
+
+async function exampleContext(name: string): Promise<Context> {
+  const directory = path.join(examples, name);
+  const names = await readdir(directory);
+  return Object.fromEntries(
+    await Promise.all(names.map(async (file) => [file, await readFile(path.join(directory, file))] as const)),
+  );
+}
+
+/** Speaks to Redis as `redis-cli` would, where there is none. */
+async function redis(port: number, ...words: readonly string[]): Promise<string> {
+  if (redisCli) {
+    const { code, stdout, stderr } = await run('redis-cli', ['-p', String(port), ...words]);
+    assert.equal(code, 0, stderr);
+    return stdout.trim();
+  }
+  const socket = net.connect(port, '127.0.0.1');
+  socket.write(`${words.join(' ')}\r\nQUIT\r\n`);
+  const answer = Buffer.concat(await Array.fromAsync(socket as AsyncIterable<Buffer>)).toString();
+  return answer.replace(/\+OK\r\n$/, '').replace(/^\$\d+\r\n|^\+|\r\n$/g, '');
+}
+
+describe('ways into a microVM beside HTTP', { timeout: 900_000 }, () => {
+  let directory: string;
+  let server: DormouseServer;
+  let vms: CounterVms;
+  let vm: RunMicrovmCommandOutput;
+
+  const cli = async (...words: readonly string[]): Promise<Outcome> => {
+    const outcome = await dormouse(server, words);
+    assert.equal(outcome.code, 0, outcome.stderr);
+    return outcome;
+  };
+
+  before(async () => {
+    directory = await temporaryDirectory();
+    server = await DormouseServer.start(directory);
+    const imageArn = await createImage(server, 'redis', await zip(await exampleContext('redis')));
+    assert.deepEqual(await builtImage(server, imageArn), { state: 'CREATED', reason: '' });
+    vms = new CounterVms(server, imageArn);
+    const { stdout } = await cli(
+      'run',
+      'redis',
+      '--idle',
+      '10m',
+      '--suspended',
+      '1h',
+      '--shell',
+      '--wait',
+      '--json',
+    );
+    vm = JSON.parse(stdout) as RunMicrovmCommandOutput;
+  });
+
+  after(async () => {
+    await server.stop();
+    await removeDataDirectory(directory);
+  });
+
+  test('which clients are tested', (t) => {
+    if (!redisCli) t.diagnostic('redis-cli is not here (package redis-tools): plain sockets stand in for it');
+    if (!psql) t.diagnostic('psql is not here (package postgresql-client): PostgreSQL is not tested');
+  });
+
+  test('redis through a forwarded port, with a sleep in between', async () => {
+    const forward = await goingDormouse(server, ['forward', vm.microvmId ?? '', '6379:0']);
+    const port = Number(/^127\.0\.0\.1:(\d+) → /.exec(forward.firstLine)?.[1]);
+    assert.equal(await redis(port, 'SET', 'greeting', 'hello'), 'OK');
+    await vms.suspend(vm);
+    assert.equal(await redis(port, 'GET', 'greeting'), 'hello');
+    assert.equal(await vms.state(vm), 'RUNNING');
+    assert.equal(await forward.interrupt(), 0);
+  });
+
+  test('redis through a published port: asleep, and over a restart of the server', async () => {
+    const id = vm.microvmId ?? '';
+    const { stdout } = await cli('publish', id, '6379', '--allow', '127.0.0.0/8', '--json');
+    const { hostPort } = JSON.parse(stdout) as { hostPort: number };
+    assert.equal(await redis(hostPort, 'SET', 'count', '41'), 'OK');
+    await vms.suspend(vm);
+    const answers = await Promise.all(Array.from({ length: 5 }, () => redis(hostPort, 'INCR', 'count')));
+    assert.deepEqual(
+      answers.map((answer) => Number(answer.replace(':', ''))).sort(),
+      [42, 43, 44, 45, 46],
+      'one wake served all',
+    );
+    await vms.suspend(vm);
+    await server.kill();
+    server = await DormouseServer.start(directory);
+    vms.server = server;
+    assert.equal(await redis(hostPort, 'GET', 'count'), '46');
+    assert.match((await cli('publish', id)).stdout, new RegExp(`^${hostPort}/tcp +6379/tcp +127`, 'm'));
+    await cli('unpublish', id, '6379');
+    await assert.rejects(
+      new Promise((_resolve, reject) => net.connect(hostPort, '127.0.0.1').once('error', reject)),
+      { code: 'ECONNREFUSED' },
+    );
+  });
+
+  test('a command has its own outputs, input and exit status', async () => {
+    const id = vm.microvmId ?? '';
+    const script = 'read line; echo "out $line"; echo err >&2; exit 7';
+    await vms.suspend(vm);
+    const outcome = await dormouse(server, ['exec', id, '--', 'sh', '-c', script], 'typed\n');
+    assert.deepEqual(outcome, { code: 7, stdout: 'out typed\n', stderr: 'err\n' });
+    const absent = await dormouse(server, ['exec', id, '--', 'no-such-command']);
+    assert.equal(absent.code, 1);
+    assert.match(absent.stderr, /no-such-command: ENOENT/);
+  });
+
+  test('a shell answers what is typed', async () => {
+    const outcome = await dormouse(server, ['shell', vm.microvmId ?? ''], 'echo $((6 * 7)); exit\n');
+    assert.equal(outcome.code, 0, outcome.stderr);
+    assert.match(outcome.stdout, /^42\r?$/m);
+  });
+
+  test('a lease keeps an idle microVM awake as long as it lasts, over a restart of the server', async () => {
+    const idle = await vms.run({ idlePolicy: { ...idlePolicy, maxIdleDurationSeconds: 1 } });
+    await cli('lease', idle.microvmId ?? '', '20s');
+    const begun = Date.now();
+    await vms.reaches(idle, 'RUNNING');
+    await server.kill();
+    server = await DormouseServer.start(directory);
+    vms.server = server;
+    await vms.reaches(idle, 'SUSPENDED');
+    assert.ok(Date.now() - begun > 18_000, `it fell asleep after ${Date.now() - begun} ms`);
+    await vms.terminate(idle);
+  });
+
+  test('the end of a microVM closes its ports', async () => {
+    const id = vm.microvmId ?? '';
+    const { stdout } = await cli('publish', id, '6379', '--json');
+    const { hostPort } = JSON.parse(stdout) as { hostPort: number };
+    assert.equal(await redis(hostPort, 'PING'), 'PONG');
+    await vms.terminate(vm);
+    await assert.rejects(
+      new Promise((_resolve, reject) => net.connect(hostPort, '127.0.0.1').once('error', reject)),
+      { code: 'ECONNREFUSED' },
+    );
+    assert.deepEqual(JSON.parse((await cli('publish', id, '--json')).stdout), []);
+  });
+});
