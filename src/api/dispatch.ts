@@ -1,4 +1,4 @@
-import { internalFailure, notImplemented, ServiceError } from '../errors.ts';
+import { internalFailure, ServiceError } from '../errors.ts';
 import { oldSignature } from '../s3/s3-error.ts';
 import { signatureRefusal } from './auth-errors.ts';
 import { extensionOperations } from './extensions/index.ts';
@@ -6,6 +6,7 @@ import { discardBody } from './http/body.ts';
 import type { Exchange } from './http/exchange.ts';
 import { sendJson, sendServiceError } from './http/respond.ts';
 import { answerJson, findRoute } from './json-service.ts';
+import { answerLogs } from './logs/answer.ts';
 import type { Api } from './operation.ts';
 import { operations } from './operations/index.ts';
 import { createRouter } from './router.ts';
@@ -40,7 +41,7 @@ export async function dispatch(exchange: Exchange, api: Api): Promise<void> {
       case 'lambda':
         return await answerJson(claimed, router, api);
       case 'logs':
-        throw notImplemented('CloudWatch Logs');
+        return await answerLogs(claimed, api);
       default:
         throw new SignatureError('scope', "Credential should be scoped to correct service: 'lambda'. ");
     }

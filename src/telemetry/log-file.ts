@@ -1,5 +1,4 @@
-import { createReadStream } from 'node:fs';
-import { appendFile, mkdir, open, readFile, rename, truncate } from 'node:fs/promises';
+import { appendFile, type FileHandle, mkdir, open, readFile, rename, rm, truncate } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { LogEvent, LogRead, StoredLogEvent } from './log-store.ts';
@@ -13,13 +12,23 @@ interface Header {
 }
 
 /** Sequence, time, message: short, since it is written for each line of output. */
-type Row = readonly [number, number, string];
+export type Row = readonly [number, number, string];
 
 const longestMessage = 256 * 1024;
 const tailCharacters = 256 * 1024;
 
 function toEvent([sequence, timestamp, message]: Row): StoredLogEvent {
   return { sequence, timestamp, message };
+}
+
+interface OpenSegment {
+  readonly handle: FileHandle;
+  readonly size: number;
+}
+
+/** Where a stream's events are that came before those in `file`. */
+export function previousSegment(file: string): string {
+  return `${file}.previous`;
 }
 
 /**
@@ -63,13 +72,41 @@ export class LogFile {
     }
     if (after + 1 >= this.#next) return [];
     const events: StoredLogEvent[] = [];
-    for (const file of [this.#previous, this.#file]) {
-      for await (const row of rows(file)) {
-        if (events.length >= limit) return events;
-        if (row[0] > after) events.push(toEvent(row));
-      }
+    if (limit <= 0) return events;
+    for await (const event of this.scan()) {
+      if (event.sequence > after && events.push(event) >= limit) break;
     }
     return events;
+  }
+
+  /** What was written before the call, oldest first. */
+  async *scan(): AsyncIterable<StoredLogEvent> {
+    // Opened in turn with writes: a segment replaced while it is read stays readable to its end.
+    const opening = this.#work.then(async () => await this.#openSegments());
+    this.#work = opening.then(
+      () => undefined,
+      () => undefined,
+    );
+    const segments = await opening;
+    try {
+      for (const { handle, size } of segments) {
+        for await (const row of rows(handle, size)) yield toEvent(row);
+      }
+    } finally {
+      await Promise.all(segments.map(async ({ handle }) => await handle.close()));
+    }
+  }
+
+  /** Removes every event; the stream goes on with the next one that is appended. */
+  async clear(): Promise<void> {
+    const mine = this.#work.then(async () => {
+      await rm(this.#previous, { force: true });
+      await rm(this.#file, { force: true });
+      this.#size = 0;
+      this.#dropTail();
+    });
+    this.#work = mine.catch(() => undefined);
+    await mine;
   }
 
   async *follow(options: LogRead, signal: AbortSignal): AsyncIterable<StoredLogEvent> {
@@ -104,7 +141,16 @@ export class LogFile {
   }
 
   get #previous(): string {
-    return `${this.#file}.previous`;
+    return previousSegment(this.#file);
+  }
+
+  async #openSegments(): Promise<readonly OpenSegment[]> {
+    const segments: OpenSegment[] = [];
+    for (const file of [this.#previous, this.#file]) {
+      const handle = await open(file, 'r').catch(ignoreAbsence);
+      if (handle !== undefined) segments.push({ handle, size: (await handle.stat()).size });
+    }
+    return segments;
   }
 
   #arrival(signal: AbortSignal): { readonly promise: Promise<void>; readonly forget: () => void } {
@@ -205,25 +251,26 @@ export async function readHeader(file: string): Promise<Pick<Header, 'group' | '
   return undefined;
 }
 
-async function* rows(file: string): AsyncIterable<Row> {
-  const input = createReadStream(file);
+async function* rows(handle: FileHandle, size: number): AsyncIterable<Row> {
+  if (size === 0) return;
+  const input = handle.createReadStream({ start: 0, end: size - 1, autoClose: false });
   try {
     for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
       const parsed: unknown = JSON.parse(line);
       if (isRow(parsed)) yield parsed;
     }
-  } catch (error) {
-    ignoreAbsence(error);
   } finally {
     input.destroy();
   }
 }
 
-function isRow(value: unknown): value is Row {
+/** Whether a parsed line is an event and not a header. */
+export function isRow(value: unknown): value is Row {
   return Array.isArray(value);
 }
 
-function ignoreAbsence(error: unknown): undefined {
+/** @throws everything but the absence of a file */
+export function ignoreAbsence(error: unknown): undefined {
   if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   return undefined;
 }

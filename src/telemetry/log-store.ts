@@ -18,12 +18,29 @@ export interface LogRead {
   readonly limit?: number | undefined;
 }
 
+/** What is known of a stream without reading it. Times are milliseconds since the epoch, sizes bytes. */
+export interface LogStreamDescription {
+  readonly name: string;
+  readonly createdAt: number;
+  /** Of the oldest event that is still kept. */
+  readonly firstEventAt: number;
+  readonly lastEventAt: number;
+  readonly writtenAt: number;
+  readonly storedBytes: number;
+}
+
 export interface LogStore {
   append(group: string, stream: string, events: readonly LogEvent[]): Promise<void>;
   /** Events in order; empty for a stream that does not exist. */
   read(group: string, stream: string, options: LogRead): Promise<readonly StoredLogEvent[]>;
   /** What is there, then what comes, until the signal aborts. */
   follow(group: string, stream: string, options: LogRead, signal: AbortSignal): AsyncIterable<StoredLogEvent>;
+  /** The stream's events one by one, without holding them all in memory. */
+  scan(group: string, stream: string): AsyncIterable<StoredLogEvent>;
+  /** Names of all groups, sorted. */
+  groups(): Promise<readonly string[]>;
+  /** The group's streams with at least one event, sorted by name; none for a group that does not exist. */
+  describe(group: string): Promise<readonly LogStreamDescription[]>;
   /** Names of the group's streams, sorted. */
   streams(group: string): Promise<readonly string[]>;
   close(): Promise<void>;

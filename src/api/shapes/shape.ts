@@ -25,6 +25,8 @@ export interface StringShape<Value extends string = string> {
 
 export interface IntegerShape {
   readonly type: 'integer';
+  /** 64 bits on the wire; exact up to 2^53 here. */
+  readonly long?: true;
   readonly min?: Bound;
   readonly max?: Bound;
 }
@@ -124,6 +126,10 @@ export function oneOf<const Value extends string>(
 
 export function integer(constraints: Omit<IntegerShape, 'type'> = {}): IntegerShape {
   return { type: 'integer', ...constraints };
+}
+
+export function long(constraints: Omit<IntegerShape, 'type' | 'long'> = {}): IntegerShape {
+  return { type: 'integer', long: true, ...constraints };
 }
 
 export const boolean: BooleanShape = { type: 'boolean' };

@@ -1,5 +1,5 @@
 import { ServiceError } from '../../errors.ts';
-import type { Members, Shape } from '../shapes/shape.ts';
+import type { IntegerShape, Members, Shape } from '../shapes/shape.ts';
 import { type QueryParameter, queryValue } from '../sigv4/uri.ts';
 
 /** The parts of a request its input is read from. */
@@ -42,7 +42,7 @@ function readQuery(shape: Shape, query: readonly QueryParameter[], name: string)
 function readText(shape: Shape, value: string | undefined): unknown {
   if (value === undefined || shape.type !== 'integer') return value;
   if (!/^[+-]?\d{1,15}$/.test(value)) throw wrongType('STRING_VALUE can not be converted to an Integer');
-  return readInteger(Number(value));
+  return readInteger(shape, Number(value));
 }
 
 function readValue(shape: Shape, value: unknown): unknown {
@@ -51,7 +51,7 @@ function readValue(shape: Shape, value: unknown): unknown {
     case 'string':
       return readString(value);
     case 'integer':
-      return readInteger(value);
+      return readInteger(shape, value);
     case 'boolean':
       if (typeof value !== 'boolean') throw conversion(value, 'a Boolean');
       return value;
@@ -82,10 +82,11 @@ function readString(value: unknown): string {
   return value;
 }
 
-function readInteger(value: unknown): number {
+function readInteger(shape: IntegerShape, value: unknown): number {
   if (typeof value !== 'number') throw conversion(value, 'an Integer');
   if (!Number.isInteger(value)) throw wrongType('DECIMAL_VALUE can not be converted to an Integer');
-  if (Math.abs(value) > largestInteger) throw wrongType('NUMBER_VALUE is out of the range of an Integer');
+  if (Math.abs(value) > (shape.long ? Number.MAX_SAFE_INTEGER : largestInteger))
+    throw wrongType('NUMBER_VALUE is out of the range of an Integer');
   return value;
 }
 

@@ -27,6 +27,7 @@ export function environmentOf(server: ServerDescription): Readonly<Record<string
   return {
     AWS_ENDPOINT_URL_LAMBDA_MICROVMS: server.apiEndpoint,
     AWS_ENDPOINT_URL_LAMBDA_CORE: server.apiEndpoint,
+    AWS_ENDPOINT_URL_CLOUDWATCH_LOGS: server.apiEndpoint,
     AWS_ENDPOINT_URL_STS: server.apiEndpoint,
     AWS_ENDPOINT_URL_S3: server.s3Endpoint,
     AWS_ACCESS_KEY_ID: server.accessKeyId,

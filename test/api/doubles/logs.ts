@@ -33,6 +33,21 @@ export function createMemoryLogs(): LogStore {
         await wakes.next();
       }
     },
+    async *scan(group, stream) {
+      yield* eventsOf(group, stream);
+    },
+    async groups() {
+      return [...new Set([...streams.keys()].map((key) => key.slice(0, key.indexOf('\n'))))].sort();
+    },
+    async describe(group) {
+      return (await this.streams(group)).map((name) => {
+        const times = eventsOf(group, name).map((event) => event.timestamp);
+        const [firstEventAt = 0] = times;
+        const lastEventAt = times.at(-1) ?? 0;
+        const [createdAt, writtenAt, storedBytes] = [firstEventAt, lastEventAt, times.length];
+        return { name, createdAt, firstEventAt, lastEventAt, writtenAt, storedBytes };
+      });
+    },
     async streams(group) {
       return [...streams.keys()]
         .filter((key) => key.startsWith(`${group}\n`))
