@@ -10,6 +10,7 @@ const benchmarks: Readonly<Record<string, () => Promise<{ readonly run: Benchmar
   suspend: () => import('./suspend.ts'),
   build: () => import('./build.ts'),
   endpoint: () => import('./endpoint.ts'),
+  'control-plane': () => import('./control-plane.ts'),
 };
 
 const usage = `usage: npm run bench -- ${Object.keys(benchmarks).join('|')} [--n N]`;
