@@ -42,6 +42,12 @@ export const configSchema = z.object({
    * same. 0, the default, keeps none: a sleeping VM then takes no memory at all.
    */
   wakeCacheMib: z.number().int().min(0).default(0),
+  /** Days after which the log of a build or VM that wrote nothing since is removed. */
+  logRetentionDays: z.number().int().min(1).default(30),
+  /** Size in MiB that one log stream keeps at most; it drops its older half when it has grown to that. */
+  logStreamMib: z.number().int().min(1).default(16),
+  /** Size in MiB that all logs take at most; those written to longest ago are removed first. */
+  logTotalMib: z.number().int().min(1).default(4096),
   logLevel: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
 });
 
@@ -67,10 +73,20 @@ const environmentNames: Readonly<Record<string, keyof ConfigInput>> = {
   DORMOUSE_PROFILE: 'profile',
   DORMOUSE_ACCELERATOR: 'accelerator',
   DORMOUSE_WAKE_CACHE_MIB: 'wakeCacheMib',
+  DORMOUSE_LOG_RETENTION_DAYS: 'logRetentionDays',
+  DORMOUSE_LOG_STREAM_MIB: 'logStreamMib',
+  DORMOUSE_LOG_TOTAL_MIB: 'logTotalMib',
   DORMOUSE_LOG_LEVEL: 'logLevel',
 };
 
-const numeric: ReadonlySet<string> = new Set(['port', 'endpointPort', 'wakeCacheMib']);
+const numeric: ReadonlySet<string> = new Set([
+  'port',
+  'endpointPort',
+  'wakeCacheMib',
+  'logRetentionDays',
+  'logStreamMib',
+  'logTotalMib',
+]);
 
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';

@@ -19,6 +19,7 @@ import { defaultBucketName, openDiskObjectStore } from './s3/disk-object-store.t
 import { openDatabase } from './store/database.ts';
 import { secretSetting } from './store/secret-setting.ts';
 import { FileLogStore } from './telemetry/file-log-store.ts';
+import { startLogSweeper } from './telemetry/log-sweeper.ts';
 import { createLogger } from './telemetry/logger.ts';
 import { version } from './version.ts';
 import { chooseVmm } from './vmm/choose-vmm.ts';
@@ -79,8 +80,16 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
   const store = await openDatabase(at('dormouse.sqlite'));
   undo.push(() => store.destroy());
   const rootKey = await rootAccessKey(store);
-  const logs = new FileLogStore(at('logs'));
+  const logs = new FileLogStore(at('logs'), { segmentBytes: config.logStreamMib * 2 ** 19 });
   undo.push(() => logs.close());
+  undo.push(
+    startLogSweeper(logs, {
+      retentionDays: config.logRetentionDays,
+      totalBytes: config.logTotalMib * 2 ** 20,
+      clock: systemClock,
+      onError: (error) => logger.error({ err: error }, 'old logs could not be removed'),
+    }),
+  );
 
   const realm = { region: config.region, accountId: config.accountId };
   const objects = await openDiskObjectStore({

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type Command, Option } from 'commander';
 import { type ConfigInput, configSchema, loadConfig } from '../../config.ts';
-import { parseMemory, parsePort } from '../arguments.ts';
+import { parseCount, parseMemory, parsePort } from '../arguments.ts';
 import { note, print } from '../output.ts';
 import { examples } from '../remote-command.ts';
 
@@ -20,6 +20,9 @@ interface ServeOptions {
   readonly profile?: ConfigInput['profile'];
   readonly accelerator?: ConfigInput['accelerator'];
   readonly wakeCache?: number;
+  readonly logRetentionDays?: number;
+  readonly logStreamSize?: number;
+  readonly logTotalSize?: number;
   readonly logLevel?: ConfigInput['logLevel'];
 }
 
@@ -51,6 +54,9 @@ export function addServe(program: Command): void {
       ),
     )
     .option('--wake-cache <size>', 'memory for sleeping microVMs that wake in milliseconds', parseMemory)
+    .option('--log-retention-days <days>', 'days to keep logs of VMs and builds (default: 30)', parseCount)
+    .option('--log-stream-size <size>', 'most that the log of one VM or build takes (default: 16M)', parseMemory)
+    .option('--log-total-size <size>', 'most that all logs take (default: 4G)', parseMemory)
     .addOption(
       new Option('--log-level <level>', 'least level to log').choices(choices.logLevel.unwrap().options),
     )
@@ -64,11 +70,13 @@ export function addServe(program: Command): void {
 }
 
 async function serve(options: ServeOptions): Promise<void> {
-  const { readyJson, dataDir, assetsDir, wakeCache, ...rest } = options;
+  const { readyJson, dataDir, assetsDir, wakeCache, logStreamSize, logTotalSize, ...rest } = options;
   const config = loadConfig(
     {
       ...rest,
       ...(wakeCache === undefined ? {} : { wakeCacheMib: wakeCache }),
+      ...(logStreamSize === undefined ? {} : { logStreamMib: logStreamSize }),
+      ...(logTotalSize === undefined ? {} : { logTotalMib: logTotalSize }),
       ...(dataDir === undefined ? {} : { dataDirectory: dataDir }),
       ...(assetsDir === undefined ? {} : { assetsDirectory: assetsDir }),
     },
