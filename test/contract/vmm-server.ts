@@ -19,7 +19,7 @@ export interface Order {
 const { options, request, task } = JSON.parse(process.argv[2] ?? '') as Order;
 const vmm = await createQemuVmm(options);
 if (task === 'launch') {
-  console.log((await vmm.launch(request)).pid);
+  process.stdout.write(`${(await vmm.launch(request)).pid}\n`);
   setInterval(() => undefined, 60_000);
 } else {
   let instance = (await vmm.adopt(request.directory)) ?? (await vmm.resume(request));
@@ -27,7 +27,7 @@ if (task === 'launch') {
     await instance.unpause();
     const { memory, disk } = await hit(instance);
     if (memory !== disk) throw new Error(`memory counts ${memory}, disk ${disk}`);
-    console.log(memory);
+    process.stdout.write(`${memory}\n`);
     await instance.suspend();
     instance = await vmm.resume(request);
   }
