@@ -13,6 +13,7 @@
 
 #include "app.h"
 #include "buffer.h"
+#include "egress.h"
 #include "port.h"
 #include "process.h"
 #include "stream.h"
@@ -138,8 +139,11 @@ static size_t listening_in(const char *file, uint8_t *ports, size_t count)
     if (!stream)
         return count;
     while (count < MAX_PORTS && fgets(line, sizeof line, stream)) {
+        char address[33];
         unsigned port, state;
-        if (sscanf(line, " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x", &port, &state) == 2 && state == LISTEN)
+        if (sscanf(line, " %*u: %32[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x", address, &port, &state) != 3 || state != LISTEN)
+            continue;
+        if (port != EGRESS_PORT || strcmp(address, EGRESS_ADDRESS_IN_PROC) != 0)
             put_u16(ports + 2 * count++, (uint16_t)port);
     }
     fclose(stream);

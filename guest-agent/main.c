@@ -2,17 +2,20 @@
  * The guest agent: process 1 of every microVM. It makes the machine, runs the image's process in it and serves
  * the host over one byte channel. docs/agent-protocol.md describes the conversation.
  *
- * For tests it also runs as an ordinary program: `guest-agent --listen PATH` serves one host after another on a
- * Unix socket and starts processes without namespaces.
+ * For tests it also runs as an ordinary program: `guest-agent --listen PATH [EGRESS-PORT]` serves one host after
+ * another on a Unix socket, starts processes without namespaces, and takes what comes to the egress port on loopback
+ * for what would leave a guest.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -20,6 +23,7 @@
 #include <unistd.h>
 
 #include "app.h"
+#include "egress.h"
 #include "guest.h"
 #include "log.h"
 #include "loop.h"
@@ -63,6 +67,16 @@ static void on_child(struct watch *watch, uint32_t events)
             streams_child_ended(pid, status);
 }
 
+/* A stream has two descriptors; processes get limits of their own. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files))
+        return;
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
 static void watch_children(void)
 {
     static struct watch children = {.ready = on_child};
@@ -79,20 +93,26 @@ static void watch_children(void)
 
 int main(int argc, char **argv)
 {
-    const int test = argc == 3 && strcmp(argv[1], "--listen") == 0;
+    const int test = (argc == 3 || argc == 4) && strcmp(argv[1], "--listen") == 0;
     if (!test && getpid() != 1) {
-        fprintf(stderr, "usage: %s --listen PATH\n", argv[0]);
+        fprintf(stderr, "usage: %s --listen PATH [EGRESS-PORT]\n", argv[0]);
         return 2;
     }
+    raise_descriptor_limit();
     loop_init();
     watch_children();
-    if (test)
-        listen_at(argv[2]);
-    else
+    if (!test) {
         port_attach(guest_boot(), NULL);
+        egress_start();
+    } else {
+        listen_at(argv[2]);
+        if (argc == 4)
+            egress_start_at((uint16_t)strtoul(argv[3], NULL, 10));
+    }
     say("ready");
     for (;;) {
         loop_turn(-1);
+        egress_turn();
         port_flush();
         if (port_has_room())
             app_send_logs();

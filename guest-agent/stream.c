@@ -16,12 +16,14 @@
 #include <unistd.h>
 
 #include "buffer.h"
+#include "egress.h"
 #include "loop.h"
 #include "port.h"
 #include "process.h"
 #include "wire.h"
 
-#define STREAM_LIMIT 1024
+/* Streams the host opened have odd ids, those the guest offered even ones; neither kind can crowd out the other. */
+static const unsigned limits[2] = {512, 1024};
 #define BUCKETS 256
 #define CREDIT_STEP (WIRE_WINDOW / 4)
 
@@ -38,13 +40,14 @@ struct stream {
     uint32_t consumed;        /* bytes written since the host was last told */
     uint16_t tcp_port;
     bool connecting, tried_ipv6, host_finished, guest_finished;
+    bool offered; /* the host has not answered yet */
     bool is_process, is_terminal, exited;
     pid_t pid;
     int status;
 };
 
 static struct stream *buckets[BUCKETS];
-static unsigned stream_count;
+static unsigned counts[2];
 
 static struct stream **find(uint32_t id)
 {
@@ -73,7 +76,7 @@ static void destroy(struct stream *stream)
 {
     struct stream **link = find(stream->id);
     *link = stream->next;
-    stream_count--;
+    counts[stream->id % 2]--;
     if (stream->is_process && !stream->exited && stream->pid > 0)
         kill(-stream->pid, SIGHUP);
     for (int side = 0; side < SIDES; side++)
@@ -329,7 +332,7 @@ static void open_process(struct stream *stream, const uint8_t *fields, size_t le
 
 static struct stream *add_stream(uint32_t id, uint32_t credit)
 {
-    struct stream *stream = stream_count < STREAM_LIMIT ? calloc(1, sizeof *stream) : NULL;
+    struct stream *stream = counts[id % 2] < limits[id % 2] ? calloc(1, sizeof *stream) : NULL;
     if (!stream)
         return NULL;
     stream->id = id;
@@ -340,7 +343,7 @@ static struct stream *add_stream(uint32_t id, uint32_t credit)
     stream->side[FROM_ERRORS] = (struct watch){.fd = -1, .ready = on_errors};
     stream->next = buckets[id % BUCKETS];
     buckets[id % BUCKETS] = stream;
-    stream_count++;
+    counts[id % 2]++;
     return stream;
 }
 
@@ -380,8 +383,10 @@ static void take_data(struct stream *stream, const uint8_t *payload, size_t leng
 static void abort_stream(struct stream *stream)
 {
     struct linger at_once = {.l_onoff = 1, .l_linger = 0};
-    if (!stream->is_process && stream->side[FROM_GUEST].fd >= 0)
-        setsockopt(stream->side[FROM_GUEST].fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    /* Either may be gone already; the socket behind both is one. */
+    for (int side = TO_GUEST; side <= FROM_GUEST; side++)
+        if (!stream->is_process && stream->side[side].fd >= 0)
+            setsockopt(stream->side[side].fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     destroy(stream);
 }
 
@@ -398,16 +403,62 @@ static void grant(struct stream *stream, uint32_t more)
         read_when_possible(stream);
 }
 
+bool stream_may_offer(void) { return counts[0] < limits[0]; }
+
+uint32_t stream_next_id(void)
+{
+    static uint32_t last;
+    do
+        last += 2;
+    while (last == 0 || *find(last));
+    return last;
+}
+
+bool stream_offer(int fd, const uint8_t *destination, size_t length)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    struct stream *stream = copy < 0 ? NULL : add_stream(stream_next_id(), 0);
+    if (!stream) {
+        if (copy >= 0)
+            close(copy);
+        return false;
+    }
+    stream->offered = true;
+    stream->side[TO_GUEST].fd = copy;
+    stream->side[FROM_GUEST].fd = fd;
+    uint8_t *payload = port_reserve(5 + length);
+    payload[0] = WIRE_KIND_EGRESS_TCP;
+    put_u32(payload + 1, WIRE_WINDOW);
+    memcpy(payload + 5, destination, length);
+    port_commit(stream->id, WIRE_OPEN, 5 + length);
+    return true;
+}
+
+static void take_answer(struct stream *stream, uint8_t type, const uint8_t *payload, size_t length)
+{
+    if (type != WIRE_OPENED || length != 4) {
+        abort_stream(stream);
+        return;
+    }
+    stream->offered = false;
+    stream->credit = get_u32(payload);
+    read_when_possible(stream);
+}
+
 void stream_frame(uint32_t id, uint8_t type, const uint8_t *payload, size_t length)
 {
     struct stream *stream = *find(id);
     /* The host may not yet know that a stream is gone. */
     if (!stream) {
-        if (type == WIRE_OPEN)
+        if (id % 2 == 0)
+            egress_answer(id, type, payload, length);
+        else if (type == WIRE_OPEN)
             open_stream(id, payload, length);
         return;
     }
-    if (type == WIRE_DATA) {
+    if (stream->offered) {
+        take_answer(stream, type, payload, length);
+    } else if (type == WIRE_DATA) {
         take_data(stream, payload, length);
     } else if (type == WIRE_WINDOW_MORE && length == 4) {
         grant(stream, get_u32(payload));

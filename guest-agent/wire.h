@@ -16,6 +16,7 @@
 #define WIRE_HEADER_BYTES 8
 #define WIRE_MAX_PAYLOAD 32768u
 #define WIRE_WINDOW (256u * 1024u)
+#define WIRE_MAX_QUERY 4096
 
 enum wire_type {
     WIRE_REQUEST = 1, /* stream 0, to the guest: id u32, operation u8, body */
@@ -36,7 +37,12 @@ enum wire_type {
     WIRE_SIGNAL = 20,      /* u32 */
 };
 
-enum wire_kind { WIRE_KIND_TCP = 1, WIRE_KIND_EXEC = 2 };
+enum wire_kind {
+    WIRE_KIND_TCP = 1,
+    WIRE_KIND_EXEC = 2,
+    WIRE_KIND_EGRESS_TCP = 3, /* to the host: family u8 (4), address, port u16 */
+    WIRE_KIND_DNS = 4,        /* to the host: a query; DATA with the answer, or FAILED, ends the stream */
+};
 
 enum wire_operation {
     OP_START_APP = 1, /* with the fields sent before */

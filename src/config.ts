@@ -1,6 +1,18 @@
 import os from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
+import { dnsPort, parseAddress, parseNetwork } from './model/network-address.ts';
+
+/** Refuses what `read` throws for. */
+function readableBy(read: (text: string) => unknown): z.ZodType<string, string> {
+  return z.string().superRefine((text, context) => {
+    try {
+      read(text);
+    } catch (error) {
+      context.addIssue(error instanceof Error ? error.message : String(error));
+    }
+  });
+}
 
 const port = z.number().int().min(0).max(65_535);
 
@@ -25,6 +37,10 @@ export const configSchema = z.object({
     .default('microvm.localhost'),
   /** Address that published ports are opened on; `0.0.0.0` for other machines to reach them. */
   publishHost: z.string().min(1).default('127.0.0.1'),
+  /** Networks that guests reach besides the Internet, in CIDR notation: private services meant for them. */
+  egressAllow: z.array(readableBy(parseNetwork)).default([]),
+  /** Name servers asked for guests, tried in order, as `ADDRESS` or `ADDRESS:PORT`; none: those of this host. */
+  dnsServers: z.array(readableBy((text) => parseAddress(text, dnsPort))).default([]),
   region: z
     .string()
     .regex(/^[a-z]{2}(-[a-z]+)+-\d$/)
@@ -68,6 +84,8 @@ const environmentNames: Readonly<Record<string, keyof ConfigInput>> = {
   DORMOUSE_ENDPOINT_PORT: 'endpointPort',
   DORMOUSE_ENDPOINT_DOMAIN: 'endpointDomain',
   DORMOUSE_PUBLISH_HOST: 'publishHost',
+  DORMOUSE_EGRESS_ALLOW: 'egressAllow',
+  DORMOUSE_DNS_SERVERS: 'dnsServers',
   DORMOUSE_REGION: 'region',
   DORMOUSE_ACCOUNT_ID: 'accountId',
   DORMOUSE_PROFILE: 'profile',
@@ -88,6 +106,14 @@ const numeric: ReadonlySet<string> = new Set([
   'logTotalMib',
 ]);
 
+/** Separated by commas. */
+const lists: ReadonlySet<string> = new Set(['egressAllow', 'dnsServers']);
+
+function readVariable(option: string, value: string): string | number | string[] {
+  if (lists.has(option)) return value.split(',').map((item) => item.trim());
+  return numeric.has(option) ? Number(value) : value;
+}
+
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
@@ -100,7 +126,7 @@ export function loadConfig(flags: Partial<ConfigInput>, environment: NodeJS.Proc
   const fromEnvironment = Object.entries(environmentNames).flatMap(([variable, option]) => {
     const value = environment[variable];
     if (value === undefined || value === '') return [];
-    return [[option, numeric.has(option) ? Number(value) : value] as const];
+    return [[option, readVariable(option, value)] as const];
   });
   const given = Object.entries(flags).filter(([, value]) => value !== undefined);
   const parsed = configSchema.safeParse(Object.fromEntries([...fromEnvironment, ...given]));

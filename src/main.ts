@@ -14,6 +14,9 @@ import { createImageService } from './images/service.ts';
 import { lockDataDirectory } from './instance-lock.ts';
 import { createMicrovmService } from './microvms/service.ts';
 import { systemClock } from './model/clock.ts';
+import { dnsPort, parseAddress } from './model/network-address.ts';
+import { createGuestNetwork } from './network/guest-network.ts';
+import { createNameService } from './network/name-service.ts';
 import { createBucketArtifactSource } from './s3/bucket-artifact-source.ts';
 import { defaultBucketName, openDiskObjectStore } from './s3/disk-object-store.ts';
 import { openDatabase } from './store/database.ts';
@@ -100,11 +103,17 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
   });
   await objects.recover();
 
+  const resolvers = config.dnsServers.map((server) => parseAddress(server, dnsPort));
+  const network = createGuestNetwork({
+    names: createNameService(resolvers.length > 0 ? resolvers : undefined),
+    allowed: config.egressAllow,
+  });
   const images = createImageService({
     store,
     vmm,
     artifacts: createBucketArtifactSource(objects),
     logs,
+    network,
     profile: config.profile,
     realm,
     assets,
@@ -118,6 +127,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     vmm,
     images,
     logs,
+    network,
     clock: systemClock,
     logger,
     directory: at('microvms'),

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import type { EgressHandler } from '../model/guest-egress.ts';
 
 /** What the guest runs as its application: the container's process as resolved from the image. */
 export interface AppSpec {
@@ -90,6 +91,8 @@ export interface GuestAgent {
   connect(port: number, signal?: AbortSignal, onTraffic?: () => void): Promise<Duplex>;
   /** @param onTraffic called whenever the process is written to or writes */
   exec(spec: ExecSpec, onTraffic?: () => void): Promise<ExecSession>;
+  /** Says who makes the guest's connections to other machines. Until then they wait. */
+  onEgress(handler: EgressHandler): void;
 
   /** Sets the clock, credits entropy, reseeds and renames. Call after every launch and resume. */
   assumeIdentity(identity: GuestIdentity): Promise<void>;

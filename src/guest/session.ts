@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import type { EgressHandler } from '../model/guest-egress.ts';
 import { decodeAppStatus, decodePorts, decodeStats, errnoName } from './answers.ts';
 import { FrameDecoder } from './frame-decoder.ts';
 import { greet } from './greeting.ts';
@@ -14,6 +15,7 @@ import {
   type GuestStats,
   type LogListener,
 } from './guest-agent.ts';
+import { GuestOpenings } from './guest-openings.ts';
 import { GuestProcess } from './guest-process.ts';
 import { GuestStream, type StreamChannel } from './guest-stream.ts';
 import { encodeApp, encodeExec } from './process-fields.ts';
@@ -54,6 +56,7 @@ class GuestSession implements GuestAgent, StreamChannel {
   readonly #requests = new Map<number, Pending<Buffer>>();
   readonly #opening = new Map<number, { stream: GuestStream; outcome: Pending<void> }>();
   readonly #streams = new Map<number, GuestStream>();
+  readonly #openings = new GuestOpenings(this);
   readonly #exit = Promise.withResolvers<Extract<AppStatus, { state: 'exited' }>>();
   readonly #introduced = Promise.withResolvers<void>();
   readonly #unread: Parameters<LogListener>[] = [];
@@ -137,6 +140,10 @@ class GuestSession implements GuestAgent, StreamChannel {
       if (!(error instanceof OpenRefused)) throw error;
       throw Object.assign(new Error(`cannot run ${spec.argv[0]}: ${error.errno}`), { code: error.errno });
     }
+  }
+
+  onEgress(handler: EgressHandler): void {
+    this.#openings.serve(handler);
   }
 
   async assumeIdentity(identity: GuestIdentity): Promise<void> {
@@ -249,6 +256,7 @@ class GuestSession implements GuestAgent, StreamChannel {
     if (this.#over) return;
     const opening = this.#opening.get(id);
     if (id === 0) this.#onSessionFrame(type, payload);
+    else if (id % 2 === 0) this.#openings.receive(id, type, payload);
     else if (opening !== undefined) this.#onOpeningFrame(id, type, payload, opening);
     // A stream the host has given up may still be spoken of.
     else this.#streams.get(id)?.receive(type, payload);
@@ -331,6 +339,7 @@ class GuestSession implements GuestAgent, StreamChannel {
     for (const request of this.#requests.values()) request.reject(error);
     for (const { outcome } of this.#opening.values()) outcome.reject(error);
     for (const stream of this.#streams.values()) stream.sever(error);
+    this.#openings.end(error);
     this.#opening.clear();
     this.#streams.clear();
     this.#onDrain();

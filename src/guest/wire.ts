@@ -12,6 +12,8 @@ export const headerBytes = 8;
 export const maximumPayload = 32_768;
 /** Bytes either side takes on a stream before it has to grant more. */
 export const streamWindow = 256 * 1024;
+/** Longest query of a name look-up, in bytes. */
+export const longestQuery = 4096;
 
 export const frame = {
   request: 1,
@@ -32,7 +34,8 @@ export const frame = {
   signal: 20,
 } as const;
 
-export const streamKind = { tcp: 1, exec: 2 } as const;
+/** The last two are the guest's: under even ids. */
+export const streamKind = { tcp: 1, exec: 2, egressTcp: 3, dns: 4 } as const;
 
 export const operation = {
   startApp: 1,

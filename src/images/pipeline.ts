@@ -2,8 +2,10 @@ import { mkdir, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { ArtifactError, type ArtifactSource } from '../blobs/artifact-source.ts';
 import { syncDirectory } from '../blobs/durable.ts';
+import type { GuestAgent } from '../guest/guest-agent.ts';
 import type { SnapshotSizes } from '../model/image.ts';
 import { diskMibFor, type Limits, vcpusFor } from '../model/limits.ts';
+import type { GuestNetwork } from '../network/guest-network.ts';
 import type { BuildRecord } from '../store/images.ts';
 import type { LogStore } from '../telemetry/log-store.ts';
 import type { Vmm } from '../vmm/vmm.ts';
@@ -26,6 +28,7 @@ export interface PipelineDependencies {
   readonly engine: ContainerEngine;
   readonly logs: Pick<LogStore, 'append'>;
   readonly paths: ImagePaths;
+  readonly network: GuestNetwork;
   readonly limits: Limits;
   readonly region: string;
   readonly now: () => number;
@@ -120,6 +123,8 @@ async function build(
   });
 
   const { hooks } = configuration;
+  const connect = (agent: GuestAgent): void =>
+    dependencies.network.attach(agent, configuration.egressNetworkConnectors);
   const memoryMib = configuration.minimumMemoryInMiB;
   const manifest = await logged(dependencies, record, 'snapshot', signal, (log) =>
     buildSnapshot(vmm, {
@@ -127,6 +132,7 @@ async function build(
       shape: { memoryMib, vcpus: vcpusFor(memoryMib) },
       rootDisk: paths.rootDisk,
       hooks,
+      connect,
       vm: paths.vm,
       snapshot: version.snapshot,
       log,
@@ -134,7 +140,7 @@ async function build(
     }),
   );
   await logged(dependencies, record, 'validate', signal, (log) =>
-    validateSnapshot(vmm, { hooks, vm: paths.validation, snapshot: version.snapshot, log, signal }),
+    validateSnapshot(vmm, { hooks, connect, vm: paths.validation, snapshot: version.snapshot, log, signal }),
   );
   sizes.memorySnapshotSizeInBytes = manifest.memoryBytes;
   sizes.diskSnapshotSizeInBytes = manifest.diskBytes;

@@ -4,6 +4,7 @@ import type { ArtifactSource } from '../blobs/artifact-source.ts';
 import type { Realm } from '../model/arn.ts';
 import type { Clock } from '../model/clock.ts';
 import { limits as limitTables, type Profile } from '../model/limits.ts';
+import type { GuestNetwork } from '../network/guest-network.ts';
 import type { Store } from '../store/database.ts';
 import type { LogStore } from '../telemetry/log-store.ts';
 import type { Vmm } from '../vmm/vmm.ts';
@@ -18,6 +19,7 @@ export interface ImageServiceOptions {
   readonly vmm: Vmm;
   readonly artifacts: ArtifactSource;
   readonly logs: Pick<LogStore, 'append'>;
+  readonly network: GuestNetwork;
   readonly profile: Profile;
   readonly realm: Realm;
   readonly assets: Pick<Assets, 'containerStorage'>;
@@ -45,6 +47,7 @@ export function createImageService(options: ImageServiceOptions): ImageService {
     engine,
     logs,
     paths,
+    network: options.network,
     limits: limitTables[options.profile],
     region: realm.region,
     now: () => clock.now(),

@@ -14,6 +14,8 @@ export interface SnapshotBuild {
   readonly shape: MachineShape;
   readonly rootDisk: string;
   readonly hooks: Hooks | null;
+  /** Gives a guest whose session has begun its network. */
+  readonly connect: (agent: GuestAgent) => void;
   /** Directories of the VM and of its snapshot; the latter must not exist. */
   readonly vm: string;
   readonly snapshot: string;
@@ -40,6 +42,7 @@ export async function buildSnapshot(vmm: Vmm, build: SnapshotBuild): Promise<Sna
   );
   try {
     const { agent, instance } = machine;
+    build.connect(agent);
     agent.onLog((source, chunk) => build.log.write(source, chunk));
     await renewIdentity(agent);
     await startApp(agent, build);
@@ -82,6 +85,7 @@ export async function validateSnapshot(
   try {
     const agent = await greet(instance, restoredHelloMs, build.signal);
     try {
+      build.connect(agent);
       agent.onLog((source, chunk) => build.log.write(source, chunk));
       await renewIdentity(agent);
       const timeoutSeconds = hooks.validateTimeoutInSeconds ?? defaultHookTimeouts.validate;

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { ImageService } from '../images/image-service.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Microvm } from '../model/microvm.ts';
+import type { GuestNetwork } from '../network/guest-network.ts';
 import type { MicrovmRepository } from '../store/microvms.ts';
 import type { LogStore } from '../telemetry/log-store.ts';
 import type { Vmm } from '../vmm/vmm.ts';
@@ -15,6 +16,7 @@ export interface Engine {
   readonly images: Pick<ImageService, 'getVersion' | 'snapshotDirectory'>;
   readonly logs: LogStore;
   readonly wakeCache: WakeCache;
+  readonly network: GuestNetwork;
   readonly leases: Leases;
   readonly clock: Clock;
   readonly logger: Logger;

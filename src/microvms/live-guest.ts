@@ -133,6 +133,7 @@ export async function attach(
   signal?: AbortSignal,
 ): Promise<LiveGuest> {
   const agent = await openSession(instance, signal);
+  engine.network.attach(agent, vm.egressNetworkConnectors);
   const logs = logPumpFor(engine, vm);
   if (logs !== undefined) agent.onLog((source, chunk) => logs.write(source, chunk));
   return { instance, agent, logs };

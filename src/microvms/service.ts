@@ -19,6 +19,7 @@ import type { ImageVersion } from '../model/image.ts';
 import { limits, type Profile } from '../model/limits.ts';
 import { isLive, type Microvm, terminationReasons } from '../model/microvm.ts';
 import { defaultIngress, includesConnector, resolveConnectors } from '../network/connectors.ts';
+import type { GuestNetwork } from '../network/guest-network.ts';
 import { findClaim, type TokenClaim } from '../store/client-tokens.ts';
 import type { Store } from '../store/database.ts';
 import { LeaseRepository } from '../store/leases.ts';
@@ -48,6 +49,7 @@ export interface MicrovmServiceOptions {
   readonly vmm: Vmm;
   readonly images: ImageService;
   readonly logs: LogStore;
+  readonly network: GuestNetwork;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Holds one directory per microVM. */
@@ -92,6 +94,7 @@ class Microvms implements MicrovmService {
       images: options.images,
       logs: options.logs,
       wakeCache: this.#wakeCache,
+      network: options.network,
       leases: this.#leases,
       clock: options.clock,
       logger: options.logger,

@@ -1,5 +1,6 @@
 import { BlockList, isIP } from 'node:net';
 import os from 'node:os';
+import { parseNetwork } from '../model/network-address.ts';
 
 /** Says where a guest may connect to. Addresses, not names: a name is resolved first, its address judged. */
 export interface EgressPolicy {
@@ -54,6 +55,24 @@ export function internetOnly(): EgressPolicy {
       isIP(address) !== 0 &&
       !special[family(address)].check(address, family(address)) &&
       !ownAddresses().has(address),
+  };
+}
+
+/**
+ * What another policy allows, and some networks besides: private services that an operator opens to guests.
+ * @param networks in CIDR notation, see {@link parseNetwork}
+ */
+export function andNetworks(policy: EgressPolicy, networks: readonly string[]): EgressPolicy {
+  const added = { ipv4: new BlockList(), ipv6: new BlockList() };
+  for (const network of networks) {
+    const { address, prefix } = parseNetwork(network);
+    added[family(address)].addSubnet(address, prefix, family(address));
+  }
+  return {
+    resolvesNames: policy.resolvesNames,
+    allows: (address, port) =>
+      (isIP(address) !== 0 && added[family(address)].check(address, family(address))) ||
+      policy.allows(address, port),
   };
 }
 

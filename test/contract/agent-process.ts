@@ -23,11 +23,13 @@ export class AgentProcess {
     });
   }
 
-  static async start(): Promise<AgentProcess> {
+  /** @param egressPort loopback port where it takes what would leave a guest */
+  static async start(egressPort?: number): Promise<AgentProcess> {
     const directory = await mkdtemp(path.join(tmpdir(), 'dormouse-agent-'));
     const program = path.join(directory, 'agent');
     await promisify(execFile)('make', ['-C', source, `OUT=${program}`, 'SANITIZE=1']);
-    const child = spawn(program, ['--listen', path.join(directory, 'port')], {
+    const egress = egressPort === undefined ? [] : [String(egressPort)];
+    const child = spawn(program, ['--listen', path.join(directory, 'port'), ...egress], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     return new AgentProcess(directory, child);

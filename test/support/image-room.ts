@@ -9,6 +9,8 @@ import { createImageService } from '../../src/images/service.ts';
 import { managedBaseImageArn } from '../../src/model/arn.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import type { Image, ImageVersion } from '../../src/model/image.ts';
+import { createGuestNetwork } from '../../src/network/guest-network.ts';
+import { createNameService } from '../../src/network/name-service.ts';
 import { openDatabase, type Store } from '../../src/store/database.ts';
 import { FileLogStore } from '../../src/telemetry/file-log-store.ts';
 import { defaultLogGroup } from '../../src/telemetry/log-store.ts';
@@ -56,6 +58,7 @@ export class ImageRoom {
       store,
       vmm,
       logs,
+      network: createGuestNetwork({ names: createNameService(), allowed: [] }),
       realm,
       artifacts: directoryOfArtifacts(artifacts),
       profile: 'relaxed',

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type Command, Option } from 'commander';
 import { type ConfigInput, configSchema, loadConfig } from '../../config.ts';
-import { parseCount, parseMemory, parsePort } from '../arguments.ts';
+import { collect, parseCount, parseMemory, parsePort } from '../arguments.ts';
 import { note, print } from '../output.ts';
 import { examples } from '../remote-command.ts';
 
@@ -13,6 +13,8 @@ interface ServeOptions {
   readonly endpointPort?: number;
   readonly endpointDomain?: string;
   readonly publishHost?: string;
+  readonly egressAllow?: string[];
+  readonly dnsServer?: string[];
   readonly dataDir?: string;
   readonly assetsDir?: string;
   readonly region?: string;
@@ -43,6 +45,16 @@ export function addServe(program: Command): void {
     )
     .option('--endpoint-domain <domain>', "domain of the microVMs' host names")
     .option('--publish-host <address>', 'address that published ports are opened on (default: 127.0.0.1)')
+    .option(
+      '--egress-allow <network>',
+      'network that microVMs reach besides the Internet, such as 10.1.0.0/16; may be repeated',
+      collect,
+    )
+    .option(
+      '--dns-server <address>',
+      'name server to ask for microVMs (default: those of this host); may be repeated',
+      collect,
+    )
     .option('--data-dir <directory>', 'directory for all state')
     .option('--assets-dir <directory>', 'directory of the files that scripts/setup made')
     .option('--region <region>', 'region to answer for')
@@ -55,7 +67,11 @@ export function addServe(program: Command): void {
     )
     .option('--wake-cache <size>', 'memory for sleeping microVMs that wake in milliseconds', parseMemory)
     .option('--log-retention-days <days>', 'days to keep logs of VMs and builds (default: 30)', parseCount)
-    .option('--log-stream-size <size>', 'most that the log of one VM or build takes (default: 16M)', parseMemory)
+    .option(
+      '--log-stream-size <size>',
+      'most that the log of one VM or build takes (default: 16M)',
+      parseMemory,
+    )
     .option('--log-total-size <size>', 'most that all logs take (default: 4G)', parseMemory)
     .addOption(
       new Option('--log-level <level>', 'least level to log').choices(choices.logLevel.unwrap().options),
@@ -70,13 +86,15 @@ export function addServe(program: Command): void {
 }
 
 async function serve(options: ServeOptions): Promise<void> {
-  const { readyJson, dataDir, assetsDir, wakeCache, logStreamSize, logTotalSize, ...rest } = options;
+  const { readyJson, dnsServer, dataDir, assetsDir, wakeCache, logStreamSize, logTotalSize, ...rest } =
+    options;
   const config = loadConfig(
     {
       ...rest,
       ...(wakeCache === undefined ? {} : { wakeCacheMib: wakeCache }),
       ...(logStreamSize === undefined ? {} : { logStreamMib: logStreamSize }),
       ...(logTotalSize === undefined ? {} : { logTotalMib: logTotalSize }),
+      ...(dnsServer === undefined ? {} : { dnsServers: dnsServer }),
       ...(dataDir === undefined ? {} : { dataDirectory: dataDir }),
       ...(assetsDir === undefined ? {} : { assetsDirectory: assetsDir }),
     },

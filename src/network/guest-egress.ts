@@ -1,0 +1,89 @@
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { EgressConnection, EgressHandler } from '../model/guest-egress.ts';
+import { dial } from './dial.ts';
+import { failure, fitDatagram, isQuery, responseCode } from './dns-message.ts';
+import { serveNamesOver } from './dns-over-tcp.ts';
+import type { EgressPolicy } from './egress-policy.ts';
+import type { NameService } from './name-service.ts';
+import { GuestNetworkError } from './network-error.ts';
+import { TokenBucket } from './token-bucket.ts';
+
+/** Look-ups of one guest: under way at once, per second in the long run, and in a burst. */
+const queriesAtOnce = 64;
+const queriesPerSecond = 100;
+const queryBurst = 200;
+const keepAliveMs = 60_000;
+/** Where a guest's /etc/resolv.conf, and the service's own resolver address, point. */
+const resolverAddresses = ['127.0.0.2:53', '169.254.53.53:53'];
+
+/** Serves one connection of a guest in this process instead of connecting it to another machine. */
+export type GuestService = (stream: Duplex) => void;
+
+export interface GuestEgressOptions {
+  readonly policy: EgressPolicy;
+  readonly names: NameService;
+  /** Services of the platform by `address:port`; they are reached whatever the policy says. */
+  readonly services?: ReadonlyMap<string, GuestService>;
+}
+
+/** Makes one guest's connections and look-ups, as far as its policy allows. */
+export function createGuestEgress({ policy, names, services }: GuestEgressOptions): EgressHandler {
+  const bucket = new TokenBucket(queriesPerSecond, queryBurst);
+  let underWay = 0;
+
+  const answer = async (query: Buffer): Promise<Buffer | undefined> => {
+    if (!isQuery(query)) return undefined;
+    if (!policy.resolvesNames) return failure(query, responseCode.refused);
+    if (underWay >= queriesAtOnce || !bucket.take()) return undefined;
+    underWay += 1;
+    try {
+      return await names.ask(query);
+    } catch (error) {
+      if (!(error instanceof GuestNetworkError)) throw error;
+      return failure(query, responseCode.serverFailure);
+    } finally {
+      underWay -= 1;
+    }
+  };
+  const builtIn = new Map<string, GuestService>([
+    ...resolverAddresses.map((at) => [at, (stream: Duplex) => void serveNamesOver(stream, answer)] as const),
+    ...(services ?? []),
+  ]);
+
+  return {
+    onConnection(connection) {
+      const service = builtIn.get(`${connection.address}:${connection.port}`);
+      if (service === undefined) void connectOut(policy, connection);
+      else service(connection.accept());
+    },
+    async onQuery(query) {
+      const said = await answer(query);
+      return said === undefined ? undefined : fitDatagram(query, said);
+    },
+  };
+}
+
+async function connectOut(policy: EgressPolicy, connection: EgressConnection): Promise<void> {
+  const { address, port, signal } = connection;
+  try {
+    const socket = await dial(policy, address, port, signal);
+    socket.setKeepAlive(true, keepAliveMs);
+    splice(connection.accept(), socket);
+  } catch (error) {
+    connection.refuse(error instanceof GuestNetworkError ? error.errno : 'ECONNREFUSED');
+  }
+}
+
+/** Carries bytes, ends and resets both ways. */
+function splice(guest: Duplex, remote: Socket): void {
+  guest.on('error', () => remote.resetAndDestroy());
+  remote.on('error', () => guest.destroy());
+  guest.on('close', () => {
+    if (!guest.readableEnded || !guest.writableFinished) remote.resetAndDestroy();
+  });
+  remote.on('close', () => {
+    if (!remote.readableEnded || !remote.writableFinished) guest.destroy();
+  });
+  guest.pipe(remote).pipe(guest);
+}

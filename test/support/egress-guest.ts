@@ -1,0 +1,117 @@
+/** A small HTTP API in a guest that reaches out as it is told. Errors are answered by their text. */
+export const guestProgram = `
+import hashlib, json, os, socket, struct
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl, urlparse
+
+held = []
+
+
+def connect(q):
+    return socket.create_connection((q["host"], int(q["port"])), timeout=30)
+
+
+def read_all(connection):
+    data = b""
+    while chunk := connection.recv(65536):
+        data += chunk
+    return data
+
+
+def read(q):
+    with connect(q) as connection:
+        return read_all(connection).decode()
+
+
+def exchange(q):
+    data = os.urandom(int(q["bytes"]))
+    with connect(q) as connection:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        got = read_all(connection)
+    digest = lambda b: hashlib.sha256(b).hexdigest()
+    return json.dumps({"sent": digest(data), "received": digest(got), "count": len(got)})
+
+
+def many(q):
+    connections = [connect(q) for _ in range(int(q["count"]))]
+    for index, connection in enumerate(connections):
+        connection.sendall(b"%d" % index)
+        connection.shutdown(socket.SHUT_WR)
+    answers = [read_all(connection) for connection in connections]
+    return str(sum(answer == b"%d" % index for index, answer in enumerate(answers)))
+
+
+def datagram(q):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(30)
+        s.connect((q["host"], int(q["port"])))
+        s.send(b"x")
+        return repr(s.recv(100))
+
+
+def ping(q):
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as s:
+        s.settimeout(1)
+        s.sendto(b"\\x08\\x00\\xf7\\xfd\\x00\\x01\\x00\\x01", (q["host"], 0))
+        while True:
+            packet, source = s.recvfrom(1000)
+            if packet[20] == 0:
+                return "answered by " + source[0]
+
+
+def resolve(q):
+    return json.dumps(sorted({a[4][0] for a in socket.getaddrinfo(q["name"], 80, socket.AF_INET)}))
+
+
+def ask(q):
+    query = struct.pack(">6H", 7, 0x100, 1, 0, 0, 0) + b"\\x03one\\x07example\\x00\\x00\\x01\\x00\\x01"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(30)
+        s.sendto(query, (q["host"], 53))
+        answer, source = s.recvfrom(4096)
+        return "%s %d" % (source[0], struct.unpack(">6H", answer[:12])[3])
+
+
+def abort(q):
+    connection = connect(q)
+    connection.sendall(b"x")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+    return "aborted"
+
+
+def hold(q):
+    held.append(connect(q))
+    return held[0].recv(4).decode()
+
+
+def held_outcome(q):
+    return repr(held[0].recv(10))
+
+
+actions = {
+    "/read": read, "/exchange": exchange, "/many": many, "/datagram": datagram, "/ping": ping,
+    "/resolve": resolve, "/ask": ask, "/abort": abort, "/hold": hold, "/held": held_outcome,
+}
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        url = urlparse(self.path)
+        action = actions.get(url.path, lambda q: "ready")
+        try:
+            body = action(dict(parse_qsl(url.query))).encode()
+        except Exception as error:
+            body = f"error: {error}".encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+ThreadingHTTPServer(("", 8080), Handler).serve_forever()
+`;
