@@ -72,7 +72,7 @@ export type ConfigInput = z.input<typeof configSchema>;
 
 function defaultDataDirectory(): string {
   if (process.getuid?.() === 0) return '/var/lib/dormouse';
-  return path.join(process.env['XDG_DATA_HOME'] ?? path.join(os.homedir(), '.local', 'share'), 'dormouse');
+  return path.join(process.env.XDG_DATA_HOME ?? path.join(os.homedir(), '.local', 'share'), 'dormouse');
 }
 
 const environmentNames: Readonly<Record<string, keyof ConfigInput>> = {
