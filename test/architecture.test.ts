@@ -16,8 +16,8 @@ const layers: readonly (readonly string[])[] = [
   ['images'],
   ['vmm', 'guest', 'network', 'identity'],
   ['store', 'telemetry'],
-  ['blobs', 'instance-lock'],
-  ['model', 'config', 'assets', 'version'],
+  ['blobs', 'instance-lock', 'config'],
+  ['model', 'assets', 'version'],
   ['errors'],
 ];
 

@@ -13,7 +13,10 @@ const megabyte = 1024 * 1024;
 const user = { env: { PATH: '/usr/bin:/bin' }, workdir: '/', uid: 0, gid: 0 } as const;
 
 async function listen(onConnection: (socket: Socket) => void): Promise<Server & { port: number }> {
-  const server = createServer({ allowHalfOpen: true }, onConnection);
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    // The end of a session resets what is left of its connections.
+    onConnection(socket.on('error', () => undefined));
+  });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return Object.assign(server, { port: (server.address() as AddressInfo).port });
