@@ -1,0 +1,124 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { extensionOperations } from '../../../src/api/extensions/index.ts';
+import { logsActions } from '../../../src/api/logs/actions.ts';
+import { operations } from '../../../src/api/operations/index.ts';
+import type { Members } from '../../../src/api/shapes/shape.ts';
+import { stsActions } from '../../../src/api/sts/actions.ts';
+import { limits } from '../../../src/model/limits.ts';
+import { endpointChoices, introduction, s3Operations, standing } from './facts.ts';
+import { findMarks } from './marks.ts';
+import { memberRows } from './members.ts';
+
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+
+export const compatibilityFile = path.join(root, 'docs', 'compatibility.md');
+
+interface Described {
+  readonly name: string;
+  readonly method?: string;
+  readonly path?: string;
+  readonly status?: number;
+  readonly members: Members;
+}
+
+/** The whole of docs/compatibility.md. */
+export async function compatibilityText(): Promise<string> {
+  const main = await readFile(path.join(root, 'src', 'main.ts'), 'utf8');
+  const errors = await readFile(path.join(root, 'src', 'errors.ts'), 'utf8');
+  const served = { connectors: /^\s+connectors[,:]/m.test(main) };
+  const marks = await findMarks(root);
+  const sections = [
+    introduction,
+    '## Operations of the service',
+    table(
+      ['Operation', 'Request', 'Status', 'Compared with the service'],
+      operations.map((operation) => [...requestCells(operation), standing(operation.name, served)]),
+    ),
+    '## Extensions',
+    'Below `/dormouse/v1/`, signed like everything else; the service has none of them.',
+    table(['Operation', 'Request', 'Status'], extensionOperations.map(requestCells)),
+    '## STS',
+    table(
+      ['Action', 'Compared with the service'],
+      stsActions.map(({ name }) => [code(name), standing(name, served)]),
+    ),
+    '## CloudWatch Logs',
+    'AWS JSON 1.1. Other operations answer `UnknownOperationException`; `StartLiveTail` is one of them.',
+    table(
+      ['Operation', 'Compared with the service'],
+      logsActions.map(({ name }) => [code(name), standing(name, served)]),
+    ),
+    '## S3',
+    'What tools use for artifacts, addressed by path.',
+    list(s3Operations),
+    '## Errors',
+    'Types and statuses of the REST-JSON services. The other protocols name the same failures in their own way.',
+    table(['Type', 'Status'], errorRows(errors)),
+    '## Limits by profile',
+    table(['Limit', ...Object.keys(limits).map(code)], limitRows()),
+    '## Unrecorded choices',
+    'Nobody has recorded what the service does here. The choice is ours, and follows the service once it is known.',
+    table(
+      ['Where', 'What', 'Note'],
+      marks.map(({ file, place, comment }) => [code(file), code(place), cell(comment)]),
+    ),
+    'At the endpoint and in builds, besides:',
+    list(endpointChoices),
+    '## Members of requests',
+    ...[...operations, ...extensionOperations, ...stsActions, ...logsActions].flatMap(memberSection),
+  ];
+  return `${sections.join('\n\n')}\n`;
+}
+
+function requestCells({ name, method, path: at, status }: Described): string[] {
+  return [code(name), code(`${method} ${at}`), String(status)];
+}
+
+function memberSection({ name, members }: Described): string[] {
+  const rows = memberRows(members).map((row) => [
+    code(row.name),
+    row.location,
+    row.required ? 'yes' : '',
+    cell(row.constraints),
+  ]);
+  if (rows.length === 0) return [`### ${name}`, 'None.'];
+  return [`### ${name}`, table(['Member', 'In', 'Required', 'Constraints'], rows)];
+}
+
+/** The table of statuses in src/errors.ts. */
+function errorRows(source: string): string[][] {
+  return [...source.matchAll(/^ {2}(\w+): ([45]\d\d),$/gm)].map(([, type = '', status = '']) => [
+    code(type),
+    status,
+  ]);
+}
+
+function limitRows(): string[][] {
+  const [first] = Object.values(limits);
+  return Object.keys(first ?? {}).map((name) => [
+    code(name),
+    ...Object.values(limits).map((of) => {
+      const value: unknown = Object.getOwnPropertyDescriptor(of, name)?.value;
+      return cell(typeof value === 'object' ? JSON.stringify(value) : String(value));
+    }),
+  ]);
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+function list(items: readonly string[]): string {
+  return items.map((item) => `- ${item}`).join('\n');
+}
+
+function code(text: string): string {
+  return `\`${text}\``;
+}
+
+function cell(text: string): string {
+  return text.replaceAll(/(?<!\\)\|/g, '\\|');
+}

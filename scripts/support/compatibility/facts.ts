@@ -1,0 +1,49 @@
+/** What no table of the server says. */
+
+export const introduction = `# Compatibility
+
+Made by \`node scripts/compatibility.ts\` from the tables that the server works by; a test fails when the two differ.
+
+- **same**: as the service does it, as far as it is documented or has been recorded.
+- **extension**: the service has no such thing, or refuses it. The \`aws\` profile leaves out extensions of members.
+- **unrecorded**: nobody has recorded what the service does; the choice is ours.`;
+
+const standings: Readonly<Record<string, string>> = {
+  GetCallerIdentity: 'same',
+  GetSessionToken: 'same, without MFA',
+  AssumeRole: 'same members where they matter to credential chains; any role of the account can be assumed',
+  DescribeLogGroups: 'same; `retentionInDays` is never set',
+  DescribeLogStreams: 'same; no `uploadSequenceToken`',
+  GetLogEvents: 'same; `ingestionTime` is the time of the event',
+  FilterLogEvents: 'same for text patterns; JSON, column and expression patterns are refused',
+};
+
+export interface Served {
+  /** Whether customer connectors are behind their operations. */
+  readonly connectors: boolean;
+}
+
+/** How an operation compares with the service's. */
+export function standing(operation: string, served: Served): string {
+  if (/NetworkConnectors?$/.test(operation) && !served.connectors) {
+    return 'requests are checked as at the service; then `NotImplementedException` (501)';
+  }
+  return standings[operation] ?? 'same';
+}
+
+export const s3Operations: readonly string[] = [
+  'Buckets: `CreateBucket`, `HeadBucket`, `ListBuckets`, `DeleteBucket`, `GetBucketLocation`, `GetBucketVersioning`.',
+  'Objects: `PutObject`, `GetObject` with ranges, `HeadObject`, `CopyObject`, `DeleteObject`, `DeleteObjects`, `ListObjectsV2`.',
+  'Multipart uploads: create, upload of parts, complete, abort, list of uploads and of parts.',
+  'Bodies in chunks (`aws-chunked`) with trailing checksums; presigned URLs, signature version 4 only.',
+];
+
+/** Choices that no single place in the source marks. */
+export const endpointChoices: readonly string[] = [
+  'A TLS server name of another microVM than the request names: 421.',
+  '`x-aws-proxy-error` is `UNAUTHORIZED` on every 403, and `RATE_LIMITED`, `MICROVM_WAKING`, `BAD_REQUEST` or `INTERNAL` elsewhere.',
+  'Shell tokens are 767 characters long.',
+  'A microVM without HTTP ingress answers 403 `Access to port denied`.',
+  'Image versions carry `stateReason` too.',
+  'An application that cannot be run counts as one that exited: 127 when it is not there, 126 when it cannot be executed.',
+];
