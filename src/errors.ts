@@ -346,3 +346,27 @@ export function hostPortUnavailable(hostPort: number, cause: unknown): ServiceEr
 export function tooManyPublishedPorts(microvmId: string, most: number): ServiceError {
   return validation(`${microvmId} has ${most} published ports already, the most it can have`);
 }
+
+/** Extension; worded as IAM does. */
+export function malformedPolicy(problem: string): ServiceError {
+  return validation(`Malformed policy document: ${problem}.`);
+}
+
+/** Extension. */
+export function accessKeyTaken(name: string): ServiceError {
+  return new ServiceError('ConflictException', `An access key with the name '${name}' already exists`, {
+    members: noResource,
+  });
+}
+
+/** Extension. */
+export function accessKeyNotFound(name: string): ServiceError {
+  return new ServiceError('ResourceNotFoundException', `Access key not found: ${name}`, {
+    members: noResource,
+  });
+}
+
+/** Extension. */
+export function tooManyAccessKeys(most: number): ServiceError {
+  return validation(`There are ${most} access keys already, the most there can be`);
+}

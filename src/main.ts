@@ -9,7 +9,10 @@ import { openLocalCertificates } from './endpoint/certificates.ts';
 import { createEndpoint } from './endpoint/endpoint.ts';
 import { PublishedPorts } from './endpoint/published/published-ports.ts';
 import { openTokens } from './endpoint/tokens.ts';
+import { AccessKeys } from './identity/access-keys.ts';
 import { rootAccessKey } from './identity/root-credentials.ts';
+import { createSecretSealer } from './identity/sealed-secret.ts';
+import { openSealingKey } from './identity/sealing-key.ts';
 import { createImageService } from './images/service.ts';
 import { lockDataDirectory } from './instance-lock.ts';
 import { createMicrovmService } from './microvms/service.ts';
@@ -83,6 +86,13 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
   const store = await openDatabase(at('dormouse.sqlite'));
   undo.push(() => store.destroy());
   const rootKey = await rootAccessKey(store);
+  const accessKeys = new AccessKeys({
+    store,
+    sealer: createSecretSealer(await openSealingKey(at('identity'))),
+    accountId: config.accountId,
+    clock: systemClock,
+    rootKey,
+  });
   const logs = new FileLogStore(at('logs'), { segmentBytes: config.logStreamMib * 2 ** 19 });
   undo.push(() => logs.close());
   undo.push(
@@ -181,19 +191,8 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
       objects,
       publishedPorts,
       mintToken: (microvmId, grants, minutes) => tokens.mint(microvmId, grants, minutes),
-      credentials: {
-        lookup: async (accessKeyId) =>
-          accessKeyId === rootKey.accessKeyId
-            ? {
-                secretAccessKey: rootKey.secretAccessKey,
-                principal: {
-                  arn: `arn:aws:iam::${config.accountId}:root`,
-                  accountId: config.accountId,
-                  userId: config.accountId,
-                },
-              }
-            : undefined,
-      },
+      credentials: accessKeys,
+      accessKeys,
     },
     {
       realm,

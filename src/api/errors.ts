@@ -1,15 +1,22 @@
 import { ServiceError, validation } from '../errors.ts';
+import { type Denial, notAllowed } from './authorization/access.ts';
 import type { Principal } from './sigv4/credentials.ts';
 
 /** Refusals the API makes by itself, before a service is asked. */
 
 /** Text of a denial (spec section 1.5). */
-export function accessDenied(principal: Principal, action: string, resource: string): ServiceError {
+export function accessDenied(principal: Principal, denial: Denial): ServiceError {
+  const { action, resource, reason } = denial;
   return new ServiceError(
     'AccessDeniedException',
-    `User: ${principal.arn} is not authorized to perform: lambda:${action} on resource: ${resource} ` +
-      `because no identity-based policy allows the lambda:${action} action`,
+    `User: ${principal.arn} is not authorized to perform: ${action} on resource: ${resource} ${reason}`,
   );
+}
+
+/** Denial of what belongs to another account or to nobody, whatever the caller's policy. */
+export function foreignResource(principal: Principal, operation: string, resource: string): ServiceError {
+  const action = `lambda:${operation}`;
+  return accessDenied(principal, { action, resource, reason: notAllowed(action) });
 }
 
 /** Wording unrecorded. */

@@ -1,6 +1,6 @@
 import { invalidArnFormat, malformedArn, type ServiceError } from '../errors.ts';
 import { imageArn } from '../model/arn.ts';
-import { accessDenied } from './errors.ts';
+import { foreignResource } from './errors.ts';
 import type { Call } from './operation.ts';
 
 const imageName = /^[a-zA-Z0-9-_]{1,64}$/;
@@ -37,7 +37,7 @@ function resolve(
   if (match === null) throw malformed(identifier);
   const [, account, separator] = match;
   if (account !== realm.accountId || separator === '/')
-    throw accessDenied(call.principal, action, identifier);
+    throw foreignResource(call.principal, action, identifier);
   return identifier;
 }
 

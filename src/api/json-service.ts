@@ -8,18 +8,18 @@ import type { Router } from './router.ts';
 import { parseQuery } from './sigv4/uri.ts';
 
 /**
- * Answers a request of the REST-JSON services: route, signature, rate, types, constraints, then the operation.
+ * Answers a request of the REST-JSON services: route, signature, rate, types, constraints, permission, then the operation.
  * @throws {ServiceError | SignatureError}
  */
 export async function answerJson(exchange: ClaimedExchange, router: Router, api: Api): Promise<void> {
   const { request, message, response, requestId, signal } = exchange;
   const route = findRoute(exchange, router);
   const body = await readBody(message);
-  const { principal } = await authenticate(exchange, body, api);
+  const { principal, permissions } = await authenticate(exchange, body, api);
   api.throttle(route.operation.name);
   const answer = await route.operation.run(
     { path: route.path, query: parseQuery(request.query), body: parseJsonBody(body) },
-    { api, principal, requestId, signal },
+    { api, principal, permissions, requestId, signal },
   );
   if (answer instanceof StreamedAnswer) await answer.write(response);
   else sendJson(response, route.operation.status, answer);

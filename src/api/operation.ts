@@ -1,5 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Limits } from '../model/limits.ts';
+import type { Permissions } from '../model/policy.ts';
+import { authorize } from './authorization/authorize.ts';
 import type { PageTokens } from './page-token.ts';
 import type { Throttle } from './rates.ts';
 import type { ApiOptions, ApiServices } from './services.ts';
@@ -25,6 +27,7 @@ export interface Api {
 export interface Call {
   readonly api: Api;
   readonly principal: Principal;
+  readonly permissions: Permissions;
   readonly requestId: string;
   /** Aborted when the client goes away. */
   readonly signal: AbortSignal;
@@ -58,17 +61,18 @@ interface Definition<M extends Members> extends Omit<Operation, 'run' | 'members
   handle(input: Infer<StructureShape<M>>, call: Call): Promise<Answer>;
 }
 
-/** Ties an operation's request shape to its code: `handle` sees only input that passed every constraint. */
+/** Ties an operation's request shape to its code: `handle` sees only input that is valid and allowed. */
 export function defineOperation<const M extends Members>(definition: Definition<M>): Operation {
   const { input, handle, ...rest } = definition;
   return {
     ...rest,
     members: input.members,
-    run(raw, call) {
+    async run(raw, call) {
       const read = readInput(input.members, raw);
       const { options, limits } = call.api;
       checkInput(input.members, read, { profile: options.profile, limits });
-      return handle(read as Infer<StructureShape<M>>, call);
+      await authorize(definition, read, call);
+      return await handle(read as Infer<StructureShape<M>>, call);
     },
   };
 }

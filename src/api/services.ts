@@ -6,6 +6,7 @@ import type { Profile } from '../model/limits.ts';
 import type { PortGrant } from '../model/port-grant.ts';
 import type { ObjectStore } from '../s3/object-store.ts';
 import type { LogStore } from '../telemetry/log-store.ts';
+import type { AccessKeyService } from './access-key-service.ts';
 import type { ConnectorService } from './connector-service.ts';
 import type { PublishedPortService } from './published-port-service.ts';
 import type { Rates } from './rates.ts';
@@ -24,6 +25,8 @@ export interface ApiServices {
   readonly connectors?: ConnectorService | undefined;
   /** Ports opened on the host; their operations answer 501 without it. */
   readonly publishedPorts?: PublishedPortService | undefined;
+  /** Access keys besides the root key; their operations answer 501 without it. */
+  readonly accessKeys?: AccessKeyService | undefined;
 }
 
 /** What `GET /dormouse/v1/server` tells. */

@@ -9,6 +9,7 @@ import { addFork } from './commands/fork.ts';
 import { addForward } from './commands/forward.ts';
 import { addImages } from './commands/images.ts';
 import { addInspect } from './commands/inspect.ts';
+import { addKeys } from './commands/keys.ts';
 import { addLease } from './commands/lease.ts';
 import { addLogs } from './commands/logs.ts';
 import { addPs } from './commands/ps.ts';
@@ -40,6 +41,7 @@ export function createProgram(): Command {
   addLogs(program);
   addTransitions(program);
   addFork(program);
+  addKeys(program);
   addExec(program);
   addShell(program);
   addForward(program);

@@ -13,6 +13,7 @@ export interface Database {
   settings: SettingsTable;
   published_ports: PublishedPortsTable;
   leases: LeasesTable;
+  access_keys: AccessKeysTable;
   s3_buckets: S3BucketsTable;
   s3_objects: S3ObjectsTable;
   s3_uploads: S3UploadsTable;
@@ -106,6 +107,19 @@ export interface PublishedPortsTable {
 export interface LeasesTable {
   microvm_id: string;
   ends_at: number;
+}
+
+export interface AccessKeysTable {
+  name: string;
+  /** Stays the same when the key is rotated. */
+  user_id: string;
+  access_key_id: string;
+  /** The secret, encrypted: signatures cannot be verified with a digest of it. */
+  sealed_secret: string;
+  /** Policy document as it was given. */
+  policy: string;
+  created_at: number;
+  rotated_at: number | null;
 }
 
 export interface S3BucketsTable {

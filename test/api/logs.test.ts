@@ -18,7 +18,7 @@ import {
 } from '@aws-sdk/client-cloudwatch-logs';
 import { FileLogStore } from '../../src/telemetry/file-log-store.ts';
 import { raw } from './raw.ts';
-import { realm, startServer, type TestServer } from './server.ts';
+import { principal, realm, startServer, type TestServer } from './server.ts';
 
 const group = '/aws/lambda-microvms/counter';
 const start = Date.UTC(2026, 0, 2);
@@ -259,4 +259,42 @@ test('an operation that is not served and a stranger are refused', async () => {
     name: 'UnrecognizedClientException',
   });
   stranger.destroy();
+});
+
+test('a key may read only the groups that its policy names', async () => {
+  const allowed = `arn:aws:logs:*:${realm.accountId}:log-group:/other/*`;
+  const limited = await startServer('relaxed', {
+    services: {
+      logs,
+      credentials: {
+        lookup: async () => ({
+          secretAccessKey: server.client.credentials.secretAccessKey,
+          principal,
+          permissions: {
+            statements: [
+              {
+                effect: 'Allow',
+                actions: { except: false, patterns: ['logs:FilterLogEvents'] },
+                resources: { except: false, patterns: [allowed] },
+                conditions: [],
+              },
+            ],
+          },
+        }),
+      },
+    },
+  });
+  const reader = new CloudWatchLogsClient({ ...limited.client, maxAttempts: 1 });
+  try {
+    const own = await reader.send(new FilterLogEventsCommand({ logGroupName: '/other/group' }));
+    assert.equal(own.events?.length, 1);
+    const denied = { name: 'AccessDeniedException', message: /not authorized to perform: logs:/ };
+    await assert.rejects(reader.send(new FilterLogEventsCommand({ logGroupName: group })), denied);
+    const stream = new GetLogEventsCommand({ logGroupName: '/other/group', logStreamName: 'build' });
+    await assert.rejects(reader.send(stream), denied);
+    await assert.rejects(reader.send(new DescribeLogGroupsCommand({})), denied);
+  } finally {
+    reader.destroy();
+    await limited.close();
+  }
 });

@@ -4,6 +4,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { createApi } from '../../src/api/server.ts';
 import type { ApiOptions, ApiServices } from '../../src/api/services.ts';
+import { AccessKeys } from '../../src/identity/access-keys.ts';
+import { createSecretSealer } from '../../src/identity/sealed-secret.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import type { Profile } from '../../src/model/limits.ts';
 import { defaultBucketName, openDiskObjectStore } from '../../src/s3/disk-object-store.ts';
@@ -47,6 +49,13 @@ export async function startServer(
     defaultBucket: defaultBucketName(realm.accountId),
     now: Date.now,
   });
+  const accessKeys = new AccessKeys({
+    store,
+    sealer: createSecretSealer(randomBytes(32)),
+    accountId: realm.accountId,
+    clock: systemClock,
+    rootKey: credentials,
+  });
   const images = createMemoryImages(realm, Date.now);
   const faults: unknown[] = [];
   const services: ApiServices = {
@@ -54,12 +63,8 @@ export async function startServer(
     microvms: createMemoryMicrovms(realm, images, Date.now),
     logs: createMemoryLogs(),
     objects,
-    credentials: {
-      lookup: async (accessKeyId) =>
-        accessKeyId === credentials.accessKeyId
-          ? { secretAccessKey: credentials.secretAccessKey, principal }
-          : undefined,
-    },
+    credentials: accessKeys,
+    accessKeys,
     mintToken: async (microvmId, grants, minutes) => JSON.stringify({ microvmId, grants, minutes }),
     ...changes.services,
   };

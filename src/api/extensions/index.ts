@@ -3,6 +3,10 @@ import { describeServer } from './describe-server.ts';
 import { endLease } from './end-lease.ts';
 import { forkMicrovm } from './fork-microvm.ts';
 import { inspectMicrovm } from './inspect-microvm.ts';
+import { createKeys } from './keys-create.ts';
+import { deleteKeys } from './keys-delete.ts';
+import { listKeys } from './keys-list.ts';
+import { rotateKeys } from './keys-rotate.ts';
 import { listLogStreams } from './list-log-streams.ts';
 import { listPorts } from './list-ports.ts';
 import { publishPort } from './publish-port.ts';
@@ -22,4 +26,8 @@ export const extensionOperations: readonly Operation[] = [
   publishPort,
   listPorts,
   unpublishPort,
+  createKeys,
+  listKeys,
+  rotateKeys,
+  deleteKeys,
 ];

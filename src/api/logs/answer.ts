@@ -8,6 +8,7 @@ import { SignatureError } from '../sigv4/signature-error.ts';
 import { checkInput } from '../validation/check.ts';
 import { readInput } from '../validation/read.ts';
 import { logsActions } from './actions.ts';
+import { authorizeLogs } from './authorize.ts';
 import { LogsError } from './logs-error.ts';
 
 const targetPrefix = 'Logs_20140328.';
@@ -29,12 +30,13 @@ export async function answerLogs(exchange: ClaimedExchange, api: Api): Promise<v
 async function perform(exchange: ClaimedExchange, api: Api): Promise<object> {
   const { message, request } = exchange;
   const body = await readBody(message);
-  await authenticate(exchange, body, api);
+  const caller = await authenticate(exchange, body, api);
   const target = request.headers.get('x-amz-target') ?? '';
   const action = logsActions.find(({ name }) => target === `${targetPrefix}${name}`);
   if (action === undefined) throw new ServiceError('UnknownOperationException', '');
   const input = readInput(action.members, { path: new Map(), query: [], body: parseJsonBody(body) });
   checkInput(action.members, input, { profile: api.options.profile, limits: api.limits });
+  authorizeLogs(action.name, input, caller, api.options.realm);
   api.throttle(action.name);
   return await action.run(input, { api, logs: api.services.logs });
 }

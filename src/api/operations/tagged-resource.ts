@@ -1,5 +1,5 @@
 import type { ImageService } from '../../images/image-service.ts';
-import { accessDenied, taggedResourceNotFound } from '../errors.ts';
+import { foreignResource, taggedResourceNotFound } from '../errors.ts';
 import type { Call } from '../operation.ts';
 
 /** The part of a service that keeps the tags of one kind of resource. */
@@ -16,7 +16,7 @@ interface TagKeeper {
 export function tagKeeper(resource: string, call: Call, action: string): TagKeeper {
   const { services, options } = call.api;
   const [, , , , account, kind] = resource.split(':');
-  if (account !== options.realm.accountId) throw accessDenied(call.principal, action, resource);
+  if (account !== options.realm.accountId) throw foreignResource(call.principal, action, resource);
   if (kind === 'microvm-image') return imageTags(services.images);
   if (kind === 'network-connector' && services.connectors !== undefined) return services.connectors;
   throw taggedResourceNotFound(resource);

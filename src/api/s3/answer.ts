@@ -5,6 +5,7 @@ import type { Api } from '../operation.ts';
 import { SignatureError, type SignatureFault } from '../sigv4/signature-error.ts';
 import { parseQuery, queryValue } from '../sigv4/uri.ts';
 import { verifySignature } from '../sigv4/verify.ts';
+import { requireAccess } from './authorize.ts';
 import { sendS3Error } from './respond.ts';
 import { findS3Operation } from './routes.ts';
 import { type S3Request, splitPath } from './s3-request.ts';
@@ -14,7 +15,9 @@ export async function answerS3(exchange: ClaimedExchange, api: Api): Promise<voi
   exchange.response.setHeader('x-amz-request-id', exchange.requestId);
   try {
     const request = await verify(exchange, api);
-    await findS3Operation(request)(request);
+    const { action, answer } = findS3Operation(request);
+    if (action !== undefined) requireAccess(request, action, request);
+    await answer(request);
   } catch (error) {
     // A client that left or broke off has nobody to be told.
     if (exchange.signal.aborted || exchange.message.errored !== null) {
@@ -40,12 +43,12 @@ async function verify(exchange: ClaimedExchange, api: Api): Promise<S3Request> {
   if (payloadHash === undefined) {
     throw new S3Error('InvalidRequest', 'Missing required header for this request: x-amz-content-sha256');
   }
-  const { signingKey } = await verifySignature(request, claim, payloadHash, {
+  const { signingKey, ...caller } = await verifySignature(request, claim, payloadHash, {
     credentials: api.credentials,
     region: api.options.realm.region,
     now: api.options.clock.now(),
   });
-  return { ...exchange, api, ...splitPath(request.path), queryParameters, payloadHash, signingKey };
+  return { ...exchange, api, caller, ...splitPath(request.path), queryParameters, payloadHash, signingKey };
 }
 
 /** S3's names for what can be wrong with a signature. */

@@ -3,6 +3,7 @@ import { malformedXml, S3Error } from '../../s3/s3-error.ts';
 import { uriDecode } from '../sigv4/uri.ts';
 import { childrenNamed, childText } from '../xml/parse.ts';
 import { element, type XmlNode } from '../xml/write.ts';
+import { refusalOf, requireAccess } from './authorize.ts';
 import { incomingBody } from './incoming-body.ts';
 import { isNotModified, readAttributes, readPrecondition, setObjectHeaders } from './object-headers.ts';
 import { parseRange } from './range.ts';
@@ -80,6 +81,17 @@ export async function deleteObjects(request: S3Request): Promise<void> {
   const results: XmlNode[] = [];
   for (const key of keys) {
     if (key === undefined || key === '') throw malformedXml();
+    const refusal = refusalOf(request, 's3:DeleteObject', { bucket: request.bucket, key });
+    if (refusal !== undefined) {
+      results.push(
+        element('Error', [
+          element('Key', key),
+          element('Code', refusal.code),
+          element('Message', refusal.message),
+        ]),
+      );
+      continue;
+    }
     await objects.delete(request.bucket, key);
     if (!quiet) results.push(element('Deleted', [element('Key', key)]));
   }
@@ -89,6 +101,7 @@ export async function deleteObjects(request: S3Request): Promise<void> {
 export async function copyObject(request: S3Request): Promise<void> {
   const { bucket, key, api } = request;
   const source = copySource(request);
+  requireAccess(request, 's3:GetObject', source);
   const replace = header(request, 'x-amz-metadata-directive')?.toUpperCase() === 'REPLACE';
   if (source.bucket === bucket && source.key === key && !replace) {
     throw new S3Error(

@@ -37,39 +37,84 @@ interface S3Route {
   readonly parameter?: string;
   /** Header that has to be there. */
   readonly header?: string;
+  /** What the caller has to be allowed on the bucket or object; undefined where the answer judges by itself. */
+  readonly action: string | undefined;
   readonly answer: Answer;
 }
 
 /** The first that fits answers. */
 const routes: readonly S3Route[] = [
-  { method: 'GET', level: 'service', answer: listBuckets },
+  { method: 'GET', level: 'service', action: 's3:ListAllMyBuckets', answer: listBuckets },
 
-  { method: 'PUT', level: 'bucket', answer: createBucket },
-  { method: 'HEAD', level: 'bucket', answer: headBucket },
-  { method: 'DELETE', level: 'bucket', answer: deleteBucket },
-  { method: 'POST', level: 'bucket', parameter: 'delete', answer: deleteObjects },
-  { method: 'GET', level: 'bucket', parameter: 'location', answer: getBucketLocation },
-  { method: 'GET', level: 'bucket', parameter: 'versioning', answer: getBucketVersioning },
-  { method: 'GET', level: 'bucket', parameter: 'uploads', answer: listMultipartUploads },
-  { method: 'GET', level: 'bucket', answer: listObjects },
+  { method: 'PUT', level: 'bucket', action: 's3:CreateBucket', answer: createBucket },
+  { method: 'HEAD', level: 'bucket', action: 's3:ListBucket', answer: headBucket },
+  { method: 'DELETE', level: 'bucket', action: 's3:DeleteBucket', answer: deleteBucket },
+  { method: 'POST', level: 'bucket', parameter: 'delete', action: undefined, answer: deleteObjects },
+  {
+    method: 'GET',
+    level: 'bucket',
+    parameter: 'location',
+    action: 's3:GetBucketLocation',
+    answer: getBucketLocation,
+  },
+  {
+    method: 'GET',
+    level: 'bucket',
+    parameter: 'versioning',
+    action: 's3:GetBucketVersioning',
+    answer: getBucketVersioning,
+  },
+  {
+    method: 'GET',
+    level: 'bucket',
+    parameter: 'uploads',
+    action: 's3:ListBucketMultipartUploads',
+    answer: listMultipartUploads,
+  },
+  { method: 'GET', level: 'bucket', action: 's3:ListBucket', answer: listObjects },
 
-  { method: 'POST', level: 'object', parameter: 'uploads', answer: createMultipartUpload },
-  { method: 'POST', level: 'object', parameter: 'uploadId', answer: completeMultipartUpload },
+  {
+    method: 'POST',
+    level: 'object',
+    parameter: 'uploads',
+    action: 's3:PutObject',
+    answer: createMultipartUpload,
+  },
+  {
+    method: 'POST',
+    level: 'object',
+    parameter: 'uploadId',
+    action: 's3:PutObject',
+    answer: completeMultipartUpload,
+  },
   {
     method: 'PUT',
     level: 'object',
     parameter: 'uploadId',
     header: 'x-amz-copy-source',
+    action: 's3:PutObject',
     answer: uploadPartCopy,
   },
-  { method: 'PUT', level: 'object', parameter: 'uploadId', answer: uploadPart },
-  { method: 'GET', level: 'object', parameter: 'uploadId', answer: listParts },
-  { method: 'DELETE', level: 'object', parameter: 'uploadId', answer: abortMultipartUpload },
-  { method: 'PUT', level: 'object', header: 'x-amz-copy-source', answer: copyObject },
-  { method: 'PUT', level: 'object', answer: putObject },
-  { method: 'HEAD', level: 'object', answer: headObject },
-  { method: 'GET', level: 'object', answer: getObject },
-  { method: 'DELETE', level: 'object', answer: deleteObject },
+  { method: 'PUT', level: 'object', parameter: 'uploadId', action: 's3:PutObject', answer: uploadPart },
+  {
+    method: 'GET',
+    level: 'object',
+    parameter: 'uploadId',
+    action: 's3:ListMultipartUploadParts',
+    answer: listParts,
+  },
+  {
+    method: 'DELETE',
+    level: 'object',
+    parameter: 'uploadId',
+    action: 's3:AbortMultipartUpload',
+    answer: abortMultipartUpload,
+  },
+  { method: 'PUT', level: 'object', header: 'x-amz-copy-source', action: 's3:PutObject', answer: copyObject },
+  { method: 'PUT', level: 'object', action: 's3:PutObject', answer: putObject },
+  { method: 'HEAD', level: 'object', action: 's3:GetObject', answer: headObject },
+  { method: 'GET', level: 'object', action: 's3:GetObject', answer: getObject },
+  { method: 'DELETE', level: 'object', action: 's3:DeleteObject', answer: deleteObject },
 ];
 
 /** Parts of S3 a request would mean by these; answering it as if they were not there would be wrong. */
@@ -104,7 +149,7 @@ const unsupportedParameters: readonly string[] = [
 ];
 
 /** @throws {S3Error} NotImplemented or MethodNotAllowed */
-export function findS3Operation(request: S3Request): Answer {
+export function findS3Operation(request: S3Request): Pick<S3Route, 'action' | 'answer'> {
   const unsupported = request.queryParameters.find(([name]) => unsupportedParameters.includes(name));
   if (unsupported !== undefined) {
     throw new S3Error('NotImplemented', `The artifact bucket does not support ${unsupported[0]}.`);
@@ -123,7 +168,7 @@ export function findS3Operation(request: S3Request): Answer {
       Method: method,
     });
   }
-  return found.answer;
+  return found;
 }
 
 function levelOf({ bucket, key }: S3Request): Level {

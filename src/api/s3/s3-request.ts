@@ -1,3 +1,4 @@
+import type { Caller } from '../authorization/access.ts';
 import type { ClaimedExchange } from '../http/exchange.ts';
 import type { Api } from '../operation.ts';
 import { type QueryParameter, queryValue, uriDecode } from '../sigv4/uri.ts';
@@ -5,6 +6,7 @@ import { type QueryParameter, queryValue, uriDecode } from '../sigv4/uri.ts';
 /** A verified request to the artifact bucket. */
 export interface S3Request extends ClaimedExchange {
   readonly api: Api;
+  readonly caller: Caller;
   /** Empty for requests about all buckets. */
   readonly bucket: string;
   /** Empty for requests about a bucket. */

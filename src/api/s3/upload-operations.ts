@@ -4,6 +4,7 @@ import { malformedXml, S3Error } from '../../s3/s3-error.ts';
 import { largestPartNumber } from '../../s3/uploads.ts';
 import { childrenNamed, childText } from '../xml/parse.ts';
 import { element } from '../xml/write.ts';
+import { requireAccess } from './authorize.ts';
 import { incomingBody } from './incoming-body.ts';
 import { readAttributes } from './object-headers.ts';
 import { copySource } from './object-operations.ts';
@@ -62,6 +63,7 @@ export async function uploadPartCopy(request: S3Request): Promise<void> {
   const checksum = await objects.uploadChecksum(upload);
   const partNumber = partNumberOf(request);
   const source = copySource(request);
+  requireAccess(request, 's3:GetObject', source);
   const opened = await objects.open(source.bucket, source.key);
   try {
     const range = parseRange(header(request, 'x-amz-copy-source-range'), opened.object.size);

@@ -1,3 +1,5 @@
+import type { Permissions } from '../../model/policy.ts';
+
 /** Who a signed request comes from. */
 export interface Principal {
   readonly arn: string;
@@ -8,6 +10,9 @@ export interface Principal {
 export interface Credential {
   readonly secretAccessKey: string;
   readonly principal: Principal;
+  readonly permissions: Permissions;
+  /** Temporary credentials: the long-lived access key they go back to. */
+  readonly issuer?: string | undefined;
   /** Temporary credentials: the token every request must carry. */
   readonly sessionToken?: string | undefined;
   /** Temporary credentials: epoch milliseconds of their end. */

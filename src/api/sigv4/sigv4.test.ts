@@ -22,7 +22,9 @@ const principal = {
 };
 const source: CredentialSource = {
   lookup: async (accessKeyId) =>
-    accessKeyId === keys.accessKeyId ? { secretAccessKey: keys.secretAccessKey, principal } : undefined,
+    accessKeyId === keys.accessKeyId
+      ? { secretAccessKey: keys.secretAccessKey, principal, permissions: 'all' }
+      : undefined,
 };
 
 /** The hash the official signer is given to work with. */
@@ -154,6 +156,7 @@ test('accepts presigned URLs of the official signer until they expire', async ()
           lookup: async () => ({
             secretAccessKey: keys.secretAccessKey,
             principal,
+            permissions: 'all' as const,
             sessionToken: 'a+token/==',
           }),
         },
@@ -248,7 +251,12 @@ test('refuses other regions, unknown keys and wrong session tokens', async () =>
     fault('unknown-key'),
   );
   const temporary: CredentialSource = {
-    lookup: async () => ({ secretAccessKey: keys.secretAccessKey, principal, sessionToken: 'token' }),
+    lookup: async () => ({
+      secretAccessKey: keys.secretAccessKey,
+      principal,
+      permissions: 'all',
+      sessionToken: 'token',
+    }),
   };
   await assert.rejects(
     verifySignature(request, claim, emptyBodyHash, { credentials: temporary, region, now }),
@@ -258,7 +266,12 @@ test('refuses other regions, unknown keys and wrong session tokens', async () =>
 
 test('refuses temporary credentials after their end', async () => {
   const expiring: CredentialSource = {
-    lookup: async () => ({ secretAccessKey: keys.secretAccessKey, principal, expiresAt: now }),
+    lookup: async () => ({
+      secretAccessKey: keys.secretAccessKey,
+      principal,
+      permissions: 'all',
+      expiresAt: now,
+    }),
   };
   const request = signedGet();
   const claim = readClaim(request);

@@ -1,4 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
+import type { Permissions } from '../../model/policy.ts';
 import { canonicalRequest, sign, signingKey, stringToSign, timestampOf } from './canonical.ts';
 import type { SignatureClaim } from './claim.ts';
 import type { CredentialSource, Principal } from './credentials.ts';
@@ -17,6 +18,9 @@ export interface VerifyOptions {
 /** A request whose signature was right; the key goes on to sign the chunks of a streamed body. */
 export interface VerifiedSignature {
   readonly principal: Principal;
+  readonly permissions: Permissions;
+  /** The long-lived access key behind the request. */
+  readonly issuer: string;
   readonly signingKey: Buffer;
 }
 
@@ -54,7 +58,8 @@ export async function verifySignature(
   if (credential.expiresAt !== undefined && credential.expiresAt <= options.now) {
     throw new SignatureError('token-expired', 'The security token included in the request is expired');
   }
-  return { principal: credential.principal, signingKey: key };
+  const { principal, permissions, issuer = claim.accessKeyId } = credential;
+  return { principal, permissions, issuer, signingKey: key };
 }
 
 /** Compares in a time that depends on the lengths only. */

@@ -1,4 +1,7 @@
 import { ServiceError } from '../../errors.ts';
+import type { Permissions } from '../../model/policy.ts';
+import { findDenial } from '../authorization/access.ts';
+import { accessDenied } from '../errors.ts';
 import { roleArn } from '../shapes/common.ts';
 import {
   type Infer,
@@ -17,6 +20,9 @@ import type { SessionCredentials, Sessions } from './sessions.ts';
 
 export interface StsCall {
   readonly principal: Principal;
+  readonly permissions: Permissions;
+  /** The long-lived access key behind the caller. */
+  readonly issuer: string;
   /** Whether the caller itself uses temporary credentials. */
   readonly temporary: boolean;
   readonly sessions: Sessions;
@@ -61,11 +67,16 @@ const getSessionToken = defineAction({
     if (call.temporary) {
       throw new ServiceError('AccessDeniedException', 'Cannot call GetSessionToken with session credentials');
     }
-    return [credentialsElement(call.sessions.issue(call.principal, call.now + DurationSeconds * 1000))];
+    return [
+      credentialsElement(call.sessions.issue(call.principal, call.issuer, call.now + DurationSeconds * 1000)),
+    ];
   },
 });
 
-/** Any role of the account can be assumed: roles are names here, what they may do is not restricted. */
+/**
+ * Any role of the account can be assumed by who may do that. Roles are names here: the session keeps the
+ * permissions of the access key that asked for it.
+ */
 const assumeRole = defineAction({
   name: 'AssumeRole',
   input: structure({
@@ -81,6 +92,8 @@ const assumeRole = defineAction({
         `User: ${principal.arn} is not authorized to perform: sts:AssumeRole on resource: ${RoleArn}`,
       );
     }
+    const denial = findDenial(call, [{ action: 'sts:AssumeRole', resource: RoleArn }]);
+    if (denial !== undefined) throw accessDenied(principal, denial);
     const role = RoleArn.slice(RoleArn.lastIndexOf('/') + 1);
     const assumed: Principal = {
       arn: `arn:aws:sts::${principal.accountId}:assumed-role/${role}/${RoleSessionName}`,
@@ -89,7 +102,7 @@ const assumeRole = defineAction({
     };
     return [
       element('AssumedRoleUser', [element('AssumedRoleId', assumed.userId), element('Arn', assumed.arn)]),
-      credentialsElement(call.sessions.issue(assumed, call.now + DurationSeconds * 1000)),
+      credentialsElement(call.sessions.issue(assumed, call.issuer, call.now + DurationSeconds * 1000)),
     ];
   },
 });

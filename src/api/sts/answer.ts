@@ -37,7 +37,7 @@ export async function answerSts(exchange: ClaimedExchange, api: Api): Promise<vo
 async function perform(exchange: ClaimedExchange, api: Api): Promise<XmlNode> {
   const { message, request, claim, requestId } = exchange;
   const body = await readBody(message);
-  const { principal } = await authenticate(exchange, body, api);
+  const { principal, permissions, issuer } = await authenticate(exchange, body, api);
   const query = [...parseQuery(body.toString('utf8')), ...parseQuery(request.query)];
   const name = queryValue(query, 'Action') ?? '';
   const action = stsActions.find((candidate) => candidate.name === name);
@@ -48,6 +48,8 @@ async function perform(exchange: ClaimedExchange, api: Api): Promise<XmlNode> {
   checkInput(action.members, input, { profile: api.options.profile, limits: api.limits });
   const result = action.run(input, {
     principal,
+    permissions,
+    issuer,
     temporary: claim.sessionToken !== undefined,
     sessions: api.sessions,
     now: api.options.clock.now(),

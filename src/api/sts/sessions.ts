@@ -17,7 +17,8 @@ export interface SessionCredentials {
 
 /** Temporary credentials that are not stored anywhere: their token holds the secret, sealed. */
 export interface Sessions {
-  issue(principal: Principal, expiresAt: number): SessionCredentials;
+  /** @param issuer the long-lived access key whose permissions they have, and with which they end */
+  issue(principal: Principal, issuer: string, expiresAt: number): SessionCredentials;
   /** Knows the issued credentials, and all that `source` knows. */
   extend(source: CredentialSource): CredentialSource;
 }
@@ -26,6 +27,7 @@ interface SealedSession {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly principal: Principal;
+  readonly issuer: string;
   readonly expiresAt: number;
 }
 
@@ -33,10 +35,10 @@ interface SealedSession {
 export function createSessions(secret: Buffer): Sessions {
   const key = Buffer.from(hkdfSync('sha256', secret, '', 'session credentials', 32));
   return {
-    issue(principal, expiresAt) {
+    issue(principal, issuer, expiresAt) {
       const accessKeyId = `ASIA${randomKeyName()}`;
       const secretAccessKey = randomBytes(30).toString('base64');
-      const session: SealedSession = { accessKeyId, secretAccessKey, principal, expiresAt };
+      const session: SealedSession = { accessKeyId, secretAccessKey, principal, issuer, expiresAt };
       return { accessKeyId, secretAccessKey, sessionToken: seal(key, session), expiresAt };
     },
 
@@ -44,8 +46,10 @@ export function createSessions(secret: Buffer): Sessions {
       async lookup(accessKeyId, sessionToken): Promise<Credential | undefined> {
         const session = sessionToken === undefined ? undefined : open(key, sessionToken);
         if (session?.accessKeyId !== accessKeyId) return source.lookup(accessKeyId, sessionToken);
-        const { secretAccessKey, principal, expiresAt } = session;
-        return { secretAccessKey, principal, expiresAt, sessionToken };
+        const { secretAccessKey, principal, issuer, expiresAt } = session;
+        const permissions = (await source.lookup(issuer, undefined))?.permissions;
+        if (permissions === undefined) return undefined;
+        return { secretAccessKey, principal, permissions, issuer, expiresAt, sessionToken };
       },
     }),
   };

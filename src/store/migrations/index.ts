@@ -2,10 +2,12 @@ import type { Migration } from 'kysely/migration';
 import * as initial from './0001-initial.ts';
 import * as forks from './0002-forks.ts';
 import * as ingress from './0003-ingress.ts';
+import * as accessKeys from './0004-access-keys.ts';
 
 /** Forward only, applied in the order of their names; a landed migration never changes. */
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-initial': initial,
   '0002-forks': forks,
   '0003-ingress': ingress,
+  '0004-access-keys': accessKeys,
 };
