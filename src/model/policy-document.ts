@@ -40,8 +40,8 @@ export function parsePolicy(text: string): Policy {
   }
   const document = readObject(parseJson(text), 'the document');
   refuseOthers(document, ['Version', 'Id', 'Statement'], 'the document');
-  if (document['Version'] !== version) throw new PolicyError(`Version has to be "${version}"`);
-  const statements = asList(document['Statement']);
+  if (document.Version !== version) throw new PolicyError(`Version has to be "${version}"`);
+  const statements = asList(document.Statement);
   if (statements.length === 0) throw new PolicyError('Statement is missing');
   if (statements.length > mostStatements) throw new PolicyError(`more than ${mostStatements} statements`);
   return { statements: statements.map((item, index) => readStatement(item, `Statement[${index}]`)) };
@@ -58,7 +58,7 @@ function parseJson(text: string): unknown {
 function readStatement(value: unknown, where: string): Statement {
   const statement = readObject(value, where);
   refuseOthers(statement, elements, where);
-  const effect = statement['Effect'];
+  const effect = statement.Effect;
   if (effect !== 'Allow' && effect !== 'Deny') {
     throw new PolicyError(`${where}.Effect has to be "Allow" or "Deny"`);
   }
@@ -66,7 +66,7 @@ function readStatement(value: unknown, where: string): Statement {
     effect,
     actions: readSelection(statement, 'Action', where, /^(\*|[a-zA-Z0-9-]+:[a-zA-Z0-9*?]+)$/),
     resources: readSelection(statement, 'Resource', where, /^(\*|arn:.+)$/s),
-    conditions: statement['Condition'] === undefined ? [] : readConditions(statement['Condition'], where),
+    conditions: statement.Condition === undefined ? [] : readConditions(statement.Condition, where),
   };
 }
 

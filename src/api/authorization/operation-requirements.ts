@@ -25,13 +25,13 @@ export async function requirementsOf(
   call: Call,
 ): Promise<readonly Requirement[]> {
   const resource = await resourceOf(operation, input, call);
-  const requestTags = tagsOf(input['tags'] ?? input['Tags']);
+  const requestTags = tagsOf(input.tags ?? input.Tags);
   const own: Requirement = {
     action: actionOf(operation),
     resource,
     resourceTags: await resourceTags(resource, call),
     requestTags,
-    tagKeys: [...Object.keys(requestTags), ...textsOf(input['TagKeys'])],
+    tagKeys: [...Object.keys(requestTags), ...textsOf(input.TagKeys)],
   };
   return [own, ...(await passedConnectors(operation, input, call)), ...passedRoles(input)];
 }
@@ -60,7 +60,7 @@ const resolvers: Readonly<Record<string, Resolver>> = {
 
 async function resourceOf(operation: NamedOperation, input: Input, call: Call): Promise<string> {
   const { name, path } = operation;
-  if (name === 'CreateMicrovmImage') return imageArn(call.api.options.realm, String(input['name']));
+  if (name === 'CreateMicrovmImage') return imageArn(call.api.options.realm, String(input.name));
   // The service's lists are allowed as a whole or not at all; the tags of a resource are no such list.
   if (!path.startsWith('/dormouse/') && name.startsWith('List') && name !== 'ListTags') return '*';
   for (const [member, resolve] of Object.entries(resolvers)) {
@@ -79,9 +79,9 @@ async function passedConnectors(
   const { region } = call.api.options.realm;
   const isRun = name === 'RunMicrovm';
   const ingress =
-    input['ingressNetworkConnectors'] ?? (isRun ? [managedConnectorArn(region, 'HTTP_INGRESS')] : []);
+    input.ingressNetworkConnectors ?? (isRun ? [managedConnectorArn(region, 'HTTP_INGRESS')] : []);
   const egress =
-    input['egressNetworkConnectors'] ?? (isRun ? [managedConnectorArn(region, 'INTERNET_EGRESS')] : []);
+    input.egressNetworkConnectors ?? (isRun ? [managedConnectorArn(region, 'INTERNET_EGRESS')] : []);
   return await Promise.all(
     [...textsOf(ingress), ...textsOf(egress)].map(async (resource) => ({
       action: 'lambda:PassNetworkConnector',

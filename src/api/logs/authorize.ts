@@ -23,5 +23,5 @@ export function authorizeLogs(
 function resourceOf(operation: string, input: Readonly<Record<string, unknown>>, realm: Realm): string {
   if (operation === 'DescribeLogGroups') return groupArn(realm, '*');
   const arn = groupArn(realm, groupOf(input));
-  return operation === 'GetLogEvents' ? `${arn}:log-stream:${input['logStreamName']}` : `${arn}:*`;
+  return operation === 'GetLogEvents' ? `${arn}:log-stream:${input.logStreamName}` : `${arn}:*`;
 }
