@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
-import { readdir, readFile, readlink, rm } from 'node:fs/promises';
+import { readdir, readFile, readlink } from 'node:fs/promises';
 import { promisify } from 'node:util';
+import { removeDirectory } from './remove-directory.ts';
 
 /** Ids of the processes that work in `directory` or have it on their command line, ourselves excluded. */
 export async function processesIn(directory: string): Promise<readonly number[]> {
@@ -33,7 +34,7 @@ export async function removeEverything(directory: string): Promise<void> {
     }
   }
   for (const mount of await mountsIn(directory)) await promisify(execFile)('umount', ['--lazy', mount]);
-  await rm(directory, { recursive: true, force: true, maxRetries: 5 });
+  await removeDirectory(directory);
 }
 
 export async function isRunning(pid: number): Promise<boolean> {

@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, readlink, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, readlink } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { LambdaMicrovmsClient } from '@aws-sdk/client-lambda-microvms';
 import { S3Client } from '@aws-sdk/client-s3';
+import { removeDirectory } from '../../scripts/support/remove-directory.ts';
 
 const program = fileURLToPath(new URL('../../bin/dormouse', import.meta.url));
 
@@ -110,5 +111,5 @@ export async function removeDataDirectory(directory: string): Promise<void> {
       // It ended by itself meanwhile.
     }
   }
-  await rm(directory, { recursive: true, force: true });
+  await removeDirectory(directory);
 }
