@@ -1,9 +1,11 @@
 """Tries from inside a RUN step what no build may do; prints one line of JSON for each attempt."""
 import ctypes
+import errno
 import json
 import os
 import signal
 import socket
+import stat
 
 libc = ctypes.CDLL(None, use_errno=True)
 most_processes = 6000
@@ -25,6 +27,13 @@ def attempt(name, action):
 def block_devices():
     found = [os.path.join(top, name) for top, _, names in os.walk("/dev") for name in names]
     return [name for name in found if os.path.exists(name) and os.stat(name).st_mode & 0o170000 == 0o060000]
+
+
+def open_device(name):
+    with open(name, "wb") as file:
+        # The builder of an ordinary user may unpack an empty file in its place.
+        if not stat.S_ISCHR(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.ENODEV, "not a device")
 
 
 def fork_many():
@@ -66,7 +75,7 @@ attempt("read a file of the host", lambda: open(secret).read())
 attempt("list the host's block devices", block_devices)
 attempt("make a block device", lambda: os.mknod("/disk", 0o060600, os.makedev(8, 0)))
 attempt("make a character device", lambda: os.mknod("/memory", 0o020600, os.makedev(1, 1)))
-attempt("open a device out of an archive", lambda: open("/shipped-device", "wb").close())
+attempt("open a device out of an archive", lambda: open_device("/shipped-device"))
 attempt("read the kernel's messages", lambda: open("/dev/kmsg", "rb").close())
 attempt("change roots", lambda: os.chroot("/tmp"))
 attempt("mount", lambda: call(libc.mount, b"none", b"/mnt", b"tmpfs", 0, None))
