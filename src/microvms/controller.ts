@@ -1,7 +1,7 @@
 import { microvmBusy, microvmTerminated } from '../errors.ts';
 import { type GuestAgent, GuestConnectError, GuestProtocolError } from '../guest/guest-agent.ts';
 import { nextDue } from '../model/idle.ts';
-import { applyEvent, type Microvm, type MicrovmEvent, terminationReasons } from '../model/microvm.ts';
+import { type Microvm, terminationReasons } from '../model/microvm.ts';
 import { recoveryStep } from '../model/recovery.ts';
 import type { VmmInstance } from '../vmm/vmm.ts';
 import { abortable } from './abortable.ts';
@@ -20,6 +20,7 @@ import {
   suspendGuest,
 } from './live-guest.ts';
 import { MicrovmUnreachableError } from './microvm-service.ts';
+import { MicrovmRecord } from './record.ts';
 import { SerialQueue } from './serial-queue.ts';
 
 /** A request meets at most this many changes of state before it is told so. */
@@ -32,19 +33,17 @@ const connectAttempts = 8;
 export class MicrovmController {
   readonly #engine: Engine;
   readonly #queue = new SerialQueue();
-  #vm: Microvm;
+  readonly #record: MicrovmRecord;
   #live: LiveGuest | undefined;
-  #lastActivityAt: number;
   #waking: Promise<void> | undefined;
 
   constructor(engine: Engine, vm: Microvm) {
     this.#engine = engine;
-    this.#vm = vm;
-    this.#lastActivityAt = engine.clock.now();
+    this.#record = new MicrovmRecord(engine, vm);
   }
 
   get vm(): Microvm {
-    return this.#vm;
+    return this.#record.vm;
   }
 
   get live(): LiveGuest | undefined {
@@ -52,16 +51,16 @@ export class MicrovmController {
   }
 
   get lastActivityAt(): number {
-    return this.#lastActivityAt;
+    return this.#record.lastActivityAt;
   }
 
   /** PENDING → RUNNING, or TERMINATED with the reason of the failure. */
   launch(): Promise<void> {
     return this.#queue.run(async (signal) => {
-      if (this.#vm.state !== 'PENDING') return;
+      if (this.vm.state !== 'PENDING') return;
       try {
-        this.#adoptGuest(await launchGuest(this.#engine, this.#vm, signal));
-        await this.#commit({ type: 'launched' });
+        this.#adoptGuest(await launchGuest(this.#engine, this.vm, signal));
+        await this.#record.commit({ type: 'launched' });
       } catch (error) {
         if (signal.aborted) return;
         await this.#fail(error, terminationReasons.launchFailed);
@@ -76,12 +75,12 @@ export class MicrovmController {
   async suspend(): Promise<void> {
     const begun = Promise.withResolvers<void>();
     const done = this.#queue.run(async (signal) => {
-      if (isEnding(this.#vm)) throw microvmTerminated(this.#vm.microvmId);
-      if (this.#vm.state !== 'RUNNING') return;
+      if (this.#record.ending) throw microvmTerminated(this.vm.microvmId);
+      if (this.vm.state !== 'RUNNING') return;
       await this.#suspend(signal, begun.resolve);
     });
     await Promise.race([begun.promise, done]);
-    done.catch((error: unknown) => this.#report(error, 'suspend failed'));
+    done.catch((error: unknown) => this.#record.report(error, 'suspend failed'));
   }
 
   /**
@@ -90,18 +89,18 @@ export class MicrovmController {
    */
   async resume(): Promise<void> {
     await this.#wake();
-    if (isEnding(this.#vm)) throw microvmTerminated(this.#vm.microvmId);
+    if (this.#record.ending) throw microvmTerminated(this.vm.microvmId);
   }
 
   /** Resolves once TERMINATING is stored. Cuts short what is under way. */
   async terminate(reason: string): Promise<void> {
     const begun = Promise.withResolvers<void>();
     const done = this.#queue.interrupt(async () => {
-      if (isEnding(this.#vm)) return;
+      if (this.#record.ending) return;
       await this.#terminate(reason, begun.resolve);
     });
     await Promise.race([begun.promise, done]);
-    done.catch((error: unknown) => this.#report(error, 'terminate failed'));
+    done.catch((error: unknown) => this.#record.report(error, 'terminate failed'));
   }
 
   /**
@@ -110,8 +109,8 @@ export class MicrovmController {
    */
   fork(directories: readonly string[]): Promise<void> {
     return this.#queue.run(async () => {
-      if (isEnding(this.#vm)) throw microvmTerminated(this.#vm.microvmId);
-      if (this.#live === undefined) throw microvmBusy(this.#vm.microvmId, this.#vm.state);
+      if (this.#record.ending) throw microvmTerminated(this.vm.microvmId);
+      if (this.#live === undefined) throw microvmBusy(this.vm.microvmId, this.vm.state);
       await this.#live.instance.fork(directories);
     });
   }
@@ -127,14 +126,14 @@ export class MicrovmController {
   ): Promise<Result> {
     for (let attempt = 0; attempt < connectAttempts; attempt += 1) {
       signal.throwIfAborted();
-      const live = this.#vm.state === 'RUNNING' ? this.#live : undefined;
+      const live = this.vm.state === 'RUNNING' ? this.#live : undefined;
       if (live === undefined) {
         await abortable(this.#becomeReachable(), signal);
         continue;
       }
-      this.#touch();
+      this.#record.touch();
       try {
-        return await use(live.agent, this.#touch);
+        return await use(live.agent, this.#record.touch);
       } catch (error) {
         if (error instanceof GuestConnectError) {
           throw new MicrovmUnreachableError('APP_CONNECT_FAILED', error.message);
@@ -148,21 +147,21 @@ export class MicrovmController {
 
   /** Keeps the VM awake until then. @throws {ServiceError} the VM has been terminated */
   async setLease(endsAt: number): Promise<void> {
-    if (isEnding(this.#vm)) throw microvmTerminated(this.#vm.microvmId);
-    await this.#engine.leases.set(this.#vm.microvmId, endsAt);
-    this.#noteDeadline();
+    if (this.#record.ending) throw microvmTerminated(this.vm.microvmId);
+    await this.#engine.leases.set(this.vm.microvmId, endsAt);
+    this.#record.noteDeadline();
   }
 
   async endLease(): Promise<void> {
-    await this.#engine.leases.end(this.#vm.microvmId);
-    this.#noteDeadline();
+    await this.#engine.leases.end(this.vm.microvmId);
+    this.#record.noteDeadline();
   }
 
   /** Does what time asks for, if it still does. */
   onDeadline(): Promise<void> {
     return this.#queue.run(async (signal) => {
-      const due = nextDue(this.#vm, this.#lastActivityAt, this.#engine.leases.endOf(this.#vm.microvmId));
-      if (due === undefined || due.at > this.#engine.clock.now()) return this.#noteDeadline();
+      const due = nextDue(this.vm, this.#record.lastActivityAt, this.#engine.leases.endOf(this.vm.microvmId));
+      if (due === undefined || due.at > this.#engine.clock.now()) return this.#record.noteDeadline();
       if (due.action.type === 'suspend') return await this.#suspend(signal, () => undefined);
       await this.#terminate(due.action.reason, () => undefined);
     });
@@ -173,47 +172,47 @@ export class MicrovmController {
     return this.#queue
       .run((signal) => this.#recover(signal))
       .catch(async (error: unknown) => {
-        this.#report(error, 'recovery failed');
+        this.#record.report(error, 'recovery failed');
         // What is on the disk of a sleeping VM is not given up for a failure that may pass.
-        if (this.#vm.state !== 'SUSPENDED') await this.#queue.run(() => this.#lose());
+        if (this.vm.state !== 'SUSPENDED') await this.#queue.run(() => this.#lose());
       });
   }
 
   async #recover(signal: AbortSignal): Promise<void> {
     const { vmm, repository } = this.#engine;
-    const directory = this.#engine.directoryOf(this.#vm.microvmId);
+    const directory = this.#engine.directoryOf(this.vm.microvmId);
     const instance = await vmm.adopt(directory);
     const asleep = await vmm.isSuspended(directory);
-    const { forkedFrom } = await repository.beginning(this.#vm.microvmId);
+    const { forkedFrom } = await repository.beginning(this.vm.microvmId);
     const found = { alive: instance !== undefined, asleep, forked: forkedFrom !== null };
-    const step = recoveryStep(this.#vm.state, found);
+    const step = recoveryStep(this.vm.state, found);
     if (instance !== undefined && step === 'go-on') return await this.#goOn(instance, signal);
     await instance?.kill();
     switch (step) {
       case 'finish-suspend':
-        if (this.#vm.state === 'RUNNING') await this.#commit({ type: 'suspend-started' });
-        return await this.#commit({ type: 'suspend-finished' });
+        if (this.vm.state === 'RUNNING') await this.#record.commit({ type: 'suspend-started' });
+        return await this.#record.commit({ type: 'suspend-finished' });
       case 'finish-termination':
-        return await this.#finishTermination(this.#vm.stateReason ?? terminationReasons.requested, undefined);
+        return await this.#finishTermination(this.vm.stateReason ?? terminationReasons.requested, undefined);
       case 'lose':
         return await this.#lose();
       default:
-        this.#noteDeadline();
+        this.#record.noteDeadline();
     }
   }
 
   /** Takes over a process left by an earlier server, and finishes what that server was at. */
   async #goOn(instance: VmmInstance, signal: AbortSignal): Promise<void> {
     await instance.unpause();
-    const live = await attach(this.#engine, this.#vm, instance, signal);
-    const { state } = this.#vm;
-    if (state === 'PENDING') await greetLaunched(this.#engine, this.#vm, live, signal);
-    if (state === 'SUSPENDED') await greetResumed(this.#engine, this.#vm, live, signal);
+    const live = await attach(this.#engine, this.vm, instance, signal);
+    const { state } = this.vm;
+    if (state === 'PENDING') await greetLaunched(this.#engine, this.vm, live, signal);
+    if (state === 'SUSPENDED') await greetResumed(this.#engine, this.vm, live, signal);
     this.#adoptGuest(live);
-    if (state === 'PENDING') await this.#commit({ type: 'launched' });
-    else if (state === 'SUSPENDED') await this.#commit({ type: 'resumed' });
-    else if (state === 'SUSPENDING') await this.#commit({ type: 'suspend-abandoned' });
-    else this.#noteDeadline();
+    if (state === 'PENDING') await this.#record.commit({ type: 'launched' });
+    else if (state === 'SUSPENDED') await this.#record.commit({ type: 'resumed' });
+    else if (state === 'SUSPENDING') await this.#record.commit({ type: 'suspend-abandoned' });
+    else this.#record.noteDeadline();
   }
 
   /** Waits for the transition under way and lets go of the VM without ending it. */
@@ -226,13 +225,13 @@ export class MicrovmController {
   }
 
   async #becomeReachable(): Promise<void> {
-    switch (this.#vm.state) {
+    switch (this.vm.state) {
       case 'PENDING':
       case 'SUSPENDING':
       case 'RUNNING':
         return await this.#queue.idle();
       case 'SUSPENDED':
-        if (this.#vm.idlePolicy?.autoResumeEnabled !== true) {
+        if (this.vm.idlePolicy?.autoResumeEnabled !== true) {
           throw new MicrovmUnreachableError(
             'MICROVM_SUSPENDED',
             'the microVM is suspended and does not wake by itself',
@@ -250,10 +249,10 @@ export class MicrovmController {
   #wake(): Promise<void> {
     this.#waking ??= this.#queue
       .run(async (signal) => {
-        if (this.#vm.state !== 'SUSPENDED') return;
+        if (this.vm.state !== 'SUSPENDED') return;
         try {
-          this.#adoptGuest(await resumeGuest(this.#engine, this.#vm, signal));
-          await this.#commit({ type: 'resumed' });
+          this.#adoptGuest(await resumeGuest(this.#engine, this.vm, signal));
+          await this.#record.commit({ type: 'resumed' });
         } catch (error) {
           if (signal.aborted) return;
           await this.#failResume(error);
@@ -267,9 +266,9 @@ export class MicrovmController {
 
   /** A resume that never reached the guest leaves the VM asleep and whole; any other has lost it. */
   async #failResume(error: unknown): Promise<void> {
-    const directory = this.#engine.directoryOf(this.#vm.microvmId);
+    const directory = this.#engine.directoryOf(this.vm.microvmId);
     if (!(error instanceof HookFailedError) && (await this.#engine.vmm.isSuspended(directory))) {
-      this.#report(error, 'resume failed, the microVM stays suspended');
+      this.#record.report(error, 'resume failed, the microVM stays suspended');
       throw new MicrovmUnreachableError('MICROVM_CONNECT_FAILED', 'the microVM could not be resumed');
     }
     await this.#fail(error, terminationReasons.lost);
@@ -278,29 +277,29 @@ export class MicrovmController {
   async #suspend(signal: AbortSignal, begun: () => void): Promise<void> {
     const live = this.#live;
     if (live === undefined) return;
-    await this.#commit({ type: 'suspend-started' });
+    await this.#record.commit({ type: 'suspend-started' });
     begun();
     this.#live = undefined;
     try {
-      await suspendGuest(this.#engine, this.#vm, live, signal);
+      await suspendGuest(this.#engine, this.vm, live, signal);
     } catch (error) {
       if (error instanceof HookFailedError && !signal.aborted) {
         return await this.#terminate(error.message, () => undefined, live);
       }
-      this.#report(error, 'suspend failed, the microVM goes on');
+      this.#record.report(error, 'suspend failed, the microVM goes on');
       return await this.#abandonSuspend(live, signal);
     }
-    await this.#commit({ type: 'suspend-finished' });
-    if (this.#engine.wakeCache.enabled) await this.#engine.wakeCache.keep(this.#vm.microvmId, live.instance);
+    await this.#record.commit({ type: 'suspend-finished' });
+    if (this.#engine.wakeCache.enabled) await this.#engine.wakeCache.keep(this.vm.microvmId, live.instance);
   }
 
   async #abandonSuspend(live: LiveGuest, signal: AbortSignal): Promise<void> {
     try {
       live.agent.close();
       await live.instance.unpause();
-      this.#adoptGuest(await attach(this.#engine, this.#vm, live.instance, signal));
-      this.#touch();
-      await this.#commit({ type: 'suspend-abandoned' });
+      this.#adoptGuest(await attach(this.#engine, this.vm, live.instance, signal));
+      this.#record.touch();
+      await this.#record.commit({ type: 'suspend-abandoned' });
     } catch (error) {
       if (signal.aborted) return;
       await this.#fail(error, terminationReasons.lost);
@@ -308,40 +307,40 @@ export class MicrovmController {
   }
 
   async #terminate(reason: string, begun: () => void, live = this.#live): Promise<void> {
-    await this.#commit({ type: 'terminate-started', reason });
+    await this.#record.commit({ type: 'terminate-started', reason });
     begun();
     const mayHear = reason === terminationReasons.requested || reason === terminationReasons.lifetime;
-    if (mayHear && live !== undefined) await greetTerminating(this.#engine, this.#vm, live);
+    if (mayHear && live !== undefined) await greetTerminating(this.#engine, this.vm, live);
     await this.#finishTermination(reason, live);
   }
 
   async #finishTermination(reason: string, live: LiveGuest | undefined): Promise<void> {
     this.#live = undefined;
-    await discardGuest(this.#engine, this.#vm, live);
-    await this.#commit({ type: 'terminated', reason });
+    await discardGuest(this.#engine, this.vm, live);
+    await this.#record.commit({ type: 'terminated', reason });
   }
 
   async #fail(error: unknown, otherwise: string): Promise<void> {
-    this.#report(error, 'the microVM failed');
+    this.#record.report(error, 'the microVM failed');
     const reason = failureReason(error) ?? otherwise;
-    if (!isEnding(this.#vm)) await this.#commit({ type: 'terminate-started', reason });
+    if (!this.#record.ending) await this.#record.commit({ type: 'terminate-started', reason });
     await this.#finishTermination(reason, this.#live);
   }
 
   async #lose(): Promise<void> {
-    if (this.#vm.state === 'TERMINATED') return;
+    if (this.vm.state === 'TERMINATED') return;
     await this.#finishTermination(terminationReasons.lost, this.#live);
   }
 
   /** From here on the guest's own end of things is watched. */
   #adoptGuest(live: LiveGuest): void {
     this.#live = live;
-    this.#lastActivityAt = this.#engine.clock.now();
+    this.#record.touch();
     const whileCurrent = (work: (signal: AbortSignal) => Promise<void>): void => {
       if (this.#live !== live) return;
       this.#queue
         .run(async (signal) => (this.#live === live ? await work(signal) : undefined))
-        .catch((error: unknown) => this.#report(error, 'a transition failed'));
+        .catch((error: unknown) => this.#record.report(error, 'a transition failed'));
     };
     live.agent.appExit().then(
       ({ code }) =>
@@ -350,7 +349,7 @@ export class MicrovmController {
     );
     live.instance.exited.then((exit) =>
       whileCurrent(async () => {
-        this.#engine.logger.error({ microvmId: this.#vm.microvmId, exit }, 'the VMM process is gone');
+        this.#engine.logger.error({ microvmId: this.vm.microvmId, exit }, 'the VMM process is gone');
         await this.#terminate(terminationReasons.lost, () => undefined);
       }),
     );
@@ -361,40 +360,11 @@ export class MicrovmController {
   async #reattach(live: LiveGuest, signal: AbortSignal): Promise<void> {
     try {
       await live.logs?.end();
-      this.#adoptGuest(await attach(this.#engine, this.#vm, live.instance, signal));
+      this.#adoptGuest(await attach(this.#engine, this.vm, live.instance, signal));
     } catch (error) {
       if (signal.aborted) return;
-      this.#report(error, 'the guest agent does not answer any more');
+      this.#record.report(error, 'the guest agent does not answer any more');
       await this.#terminate(terminationReasons.lost, () => undefined);
     }
   }
-
-  async #commit(event: MicrovmEvent): Promise<void> {
-    const next = applyEvent(this.#vm, event, this.#engine.clock.now());
-    if (!(await this.#engine.repository.transition(next, this.#vm.state))) {
-      throw new Error(`the stored state of ${next.microvmId} is not ${this.#vm.state}`);
-    }
-    this.#engine.logger.info(
-      { microvmId: next.microvmId, from: this.#vm.state, to: next.state, reason: next.stateReason },
-      event.type,
-    );
-    this.#vm = next;
-    this.#noteDeadline();
-  }
-
-  readonly #touch = (): void => {
-    this.#lastActivityAt = this.#engine.clock.now();
-  };
-
-  #noteDeadline(): void {
-    this.#engine.changed(this.#vm, this.#lastActivityAt);
-  }
-
-  #report(error: unknown, message: string): void {
-    this.#engine.logger.error({ microvmId: this.#vm.microvmId, err: error }, message);
-  }
-}
-
-function isEnding(vm: Microvm): boolean {
-  return vm.state === 'TERMINATING' || vm.state === 'TERMINATED';
 }

@@ -1,0 +1,59 @@
+import { applyEvent, type Microvm, type MicrovmEvent } from '../model/microvm.ts';
+import type { Engine } from './engine.ts';
+
+/** What is known of one microVM: its stored state, and when it was last used. */
+export class MicrovmRecord {
+  readonly #engine: Engine;
+  #vm: Microvm;
+  #lastActivityAt: number;
+
+  constructor(engine: Engine, vm: Microvm) {
+    this.#engine = engine;
+    this.#vm = vm;
+    this.#lastActivityAt = engine.clock.now();
+  }
+
+  get vm(): Microvm {
+    return this.#vm;
+  }
+
+  /** Milliseconds since the epoch. */
+  get lastActivityAt(): number {
+    return this.#lastActivityAt;
+  }
+
+  get ending(): boolean {
+    return this.#vm.state === 'TERMINATING' || this.#vm.state === 'TERMINATED';
+  }
+
+  /** Bound, because it is handed to every connection. */
+  readonly touch = (): void => {
+    this.#lastActivityAt = this.#engine.clock.now();
+  };
+
+  /**
+   * Stores what has happened, and only then lets anyone see it.
+   * @throws {IllegalTransitionError} it cannot happen in the state the VM is in
+   */
+  async commit(event: MicrovmEvent): Promise<void> {
+    const next = applyEvent(this.#vm, event, this.#engine.clock.now());
+    if (!(await this.#engine.repository.transition(next, this.#vm.state))) {
+      throw new Error(`the stored state of ${next.microvmId} is not ${this.#vm.state}`);
+    }
+    this.#engine.logger.info(
+      { microvmId: next.microvmId, from: this.#vm.state, to: next.state, reason: next.stateReason },
+      event.type,
+    );
+    this.#vm = next;
+    this.noteDeadline();
+  }
+
+  /** Has the time looked at again at which something is due. */
+  noteDeadline(): void {
+    this.#engine.changed(this.#vm, this.#lastActivityAt);
+  }
+
+  report(error: unknown, message: string): void {
+    this.#engine.logger.error({ microvmId: this.#vm.microvmId, err: error }, message);
+  }
+}
