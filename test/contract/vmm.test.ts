@@ -12,6 +12,7 @@ import { findExecutable, hostArchitecture, qemuProgram } from '../../src/vmm/pro
 import type { QemuAccelerator } from '../../src/vmm/qemu/machine.ts';
 import { createQemuVmm, type QemuVmmOptions } from '../../src/vmm/qemu/qemu-vmm.ts';
 import { verifySnapshot } from '../../src/vmm/qemu/snapshot-files.ts';
+import { buildFakeMachine } from '../fake-machine/fake-machine.ts';
 import { buildProbeGuest } from './probe-guest/probe-guest.ts';
 import { type Subject, vmmContract } from './vmm-contract.ts';
 import type { Order } from './vmm-server.ts';
@@ -50,20 +51,31 @@ async function accelerators(): Promise<readonly QemuAccelerator[]> {
 
 console.log('VMM contract: skipped firecracker and gvisor, which are not part of this version');
 
+console.log('VMM contract: the fake machine runs no code, so commands, egress and kernels are not in it');
+
+vmmContract('fake machine', async () => {
+  const room = path.join(scratch, 'fake');
+  const { options, rootDisk } = await buildFakeMachine(room);
+  return await subject(room, options, rootDisk);
+});
+
 for (const accelerator of await accelerators()) {
-  vmmContract(`qemu (${accelerator})`, () => subject(accelerator));
+  vmmContract(`qemu (${accelerator})`, async () => {
+    const room = path.join(scratch, accelerator);
+    await mkdir(room);
+    const { assets, rootDisk } = await buildProbeGuest(room);
+    const architecture = hostArchitecture();
+    const binary = await findExecutable(qemuProgram(architecture));
+    assert.ok(binary, 'QEMU is not installed');
+    return await subject(room, { assets, accelerator, binary, architecture }, rootDisk);
+  });
 }
 
-async function subject(accelerator: QemuAccelerator): Promise<Subject> {
-  const room = path.join(scratch, accelerator);
+async function subject(room: string, options: QemuVmmOptions, rootDisk: string): Promise<Subject> {
+  const { assets } = options;
   // Longer than the path of a Unix socket may be.
   const directory = path.join(room, 'd'.repeat(60), 'e'.repeat(60));
   await mkdir(directory, { recursive: true });
-  const { assets, rootDisk } = await buildProbeGuest(room);
-  const architecture = hostArchitecture();
-  const binary = await findExecutable(qemuProgram(architecture));
-  assert.ok(binary, 'QEMU is not installed');
-  const options: QemuVmmOptions = { assets, accelerator, binary, architecture };
   return {
     vmm: await createQemuVmm(options),
     unableToSuspend: await createQemuVmm({
