@@ -250,18 +250,22 @@ export class MicrovmController {
     this.#waking ??= this.#queue
       .run(async (signal) => {
         if (this.vm.state !== 'SUSPENDED') return;
-        try {
-          this.#adoptGuest(await resumeGuest(this.#engine, this.vm, signal));
-          await this.#record.commit({ type: 'resumed' });
-        } catch (error) {
-          if (signal.aborted) return;
-          await this.#failResume(error);
-        }
+        await this.#engine.traces.record(this.vm.microvmId, 'resume', () => this.#resume(signal));
       })
       .finally(() => {
         this.#waking = undefined;
       });
     return this.#waking;
+  }
+
+  async #resume(signal: AbortSignal): Promise<void> {
+    try {
+      this.#adoptGuest(await resumeGuest(this.#engine, this.vm, signal));
+      await this.#record.commit({ type: 'resumed' });
+    } catch (error) {
+      if (signal.aborted) return;
+      await this.#failResume(error);
+    }
   }
 
   /** A resume that never reached the guest leaves the VM asleep and whole; any other has lost it. */
@@ -277,6 +281,11 @@ export class MicrovmController {
   async #suspend(signal: AbortSignal, begun: () => void): Promise<void> {
     const live = this.#live;
     if (live === undefined) return;
+    const work = (): Promise<void> => this.#putToSleep(live, signal, begun);
+    await this.#engine.traces.record(this.vm.microvmId, 'suspend', work);
+  }
+
+  async #putToSleep(live: LiveGuest, signal: AbortSignal, begun: () => void): Promise<void> {
     await this.#record.commit({ type: 'suspend-started' });
     begun();
     this.#live = undefined;

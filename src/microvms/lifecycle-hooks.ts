@@ -2,6 +2,7 @@ import type { GuestAgent } from '../guest/guest-agent.ts';
 import { callHook, type HookOutcome, succeeded } from '../guest/hooks.ts';
 import { defaultHookTimeouts, type Hooks } from '../model/image.ts';
 import { type HookName, terminationReasons } from '../model/microvm.ts';
+import { step } from '../telemetry/trace.ts';
 
 type RuntimeHook = 'run' | 'resume' | 'suspend' | 'terminate';
 
@@ -33,13 +34,15 @@ export async function runLifecycleHook(agent: GuestAgent, call: RuntimeHookCall)
   const port = call.hooks?.port;
   if (settings?.[call.hook] !== 'ENABLED' || port === undefined) return;
   const seconds = settings[`${call.hook}TimeoutInSeconds`] ?? defaultHookTimeouts[call.hook];
-  const outcome = await callHook(agent, {
-    hook: call.hook,
-    port,
-    timeoutMs: seconds * 1000,
-    ...(call.body === undefined ? {} : { body: call.body }),
-    ...(call.signal === undefined ? {} : { signal: call.signal }),
-  });
+  const outcome = await step(`/${call.hook} hook`, () =>
+    callHook(agent, {
+      hook: call.hook,
+      port,
+      timeoutMs: seconds * 1000,
+      ...(call.body === undefined ? {} : { body: call.body }),
+      ...(call.signal === undefined ? {} : { signal: call.signal }),
+    }),
+  );
   if (!succeeded(outcome)) throw new HookFailedError(describe(names[call.hook], outcome));
 }
 

@@ -6,6 +6,7 @@ import type { Hooks } from '../model/image.ts';
 import type { Microvm } from '../model/microvm.ts';
 import { LogPump } from '../telemetry/log-pump.ts';
 import { defaultLogGroup, microvmLogStream } from '../telemetry/log-store.ts';
+import { step } from '../telemetry/trace.ts';
 import type { VmmInstance } from '../vmm/vmm.ts';
 import type { Engine } from './engine.ts';
 import { openSession, renewIdentity } from './guest-session.ts';
@@ -36,8 +37,10 @@ export async function launchGuest(engine: Engine, vm: Microvm, signal: AbortSign
 
 async function launchFromSnapshot(engine: Engine, vm: Microvm, signal: AbortSignal): Promise<VmmInstance> {
   const directory = engine.directoryOf(vm.microvmId);
-  await rm(directory, { recursive: true, force: true });
-  await makeDirectory(directory);
+  await step('directory', async () => {
+    await rm(directory, { recursive: true, force: true });
+    await makeDirectory(directory);
+  });
   signal.throwIfAborted();
   return await engine.vmm.launch({ directory, snapshot: engine.images.snapshotDirectory(vm) });
 }
@@ -56,7 +59,7 @@ export async function greetLaunched(
   signal: AbortSignal,
 ): Promise<void> {
   const { runHookPayload } = await engine.repository.beginning(vm.microvmId);
-  await renewIdentity(live.agent, vm.microvmId);
+  await step('identity', () => renewIdentity(live.agent, vm.microvmId));
   const hooks = await hooksOf(engine, vm);
   await runLifecycleHook(live.agent, { hook: 'run', hooks, body: runHookBody(vm, runHookPayload), signal });
 }
@@ -74,8 +77,8 @@ export async function suspendGuest(
 ): Promise<void> {
   await runLifecycleHook(live.agent, { hook: 'suspend', hooks: await hooksOf(engine, vm), signal });
   signal.throwIfAborted();
-  await live.agent.sync({ dropCaches: false });
-  await live.agent.quiesce();
+  await step('guest sync', () => live.agent.sync({ dropCaches: false }));
+  await step('agent quiesce', () => live.agent.quiesce());
   await live.logs?.end();
   await live.instance.suspend({ keepProcess: engine.wakeCache.enabled });
 }
@@ -121,7 +124,7 @@ export async function greetResumed(
   live: LiveGuest,
   signal: AbortSignal,
 ): Promise<void> {
-  await renewIdentity(live.agent);
+  await step('identity', () => renewIdentity(live.agent));
   await runLifecycleHook(live.agent, { hook: 'resume', hooks: await hooksOf(engine, vm), signal });
 }
 
@@ -132,7 +135,7 @@ export async function attach(
   instance: VmmInstance,
   signal?: AbortSignal,
 ): Promise<LiveGuest> {
-  const agent = await openSession(instance, signal);
+  const agent = await step('agent session', () => openSession(instance, signal));
   engine.network.attach(agent, vm.egressNetworkConnectors);
   const logs = logPumpFor(engine, vm);
   if (logs !== undefined) agent.onLog((source, chunk) => logs.write(source, chunk));

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { ExecSession, ExecSpec } from '../guest/guest-agent.ts';
 import type { Page, PageRequest } from '../images/image-service.ts';
 import type { IdlePolicy, Logging, Microvm } from '../model/microvm.ts';
+import type { LatestTraces } from './transition-traces.ts';
 
 export interface RunInput {
   readonly imageIdentifier: string;
@@ -61,6 +62,8 @@ export interface MicrovmDetails {
   readonly lastActivityAt: number | null;
   /** When the lease that keeps the VM awake ends, milliseconds since the epoch. */
   readonly leaseEndsAt: number | null;
+  /** Where the time of its latest transitions went, as far as this server made them. */
+  readonly traces: LatestTraces;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { applyEvent, type Microvm, type MicrovmEvent } from '../model/microvm.ts';
+import { step } from '../telemetry/trace.ts';
 import type { Engine } from './engine.ts';
 
 /** What is known of one microVM: its stored state, and when it was last used. */
@@ -37,11 +38,13 @@ export class MicrovmRecord {
    */
   async commit(event: MicrovmEvent): Promise<void> {
     const next = applyEvent(this.#vm, event, this.#engine.clock.now());
-    if (!(await this.#engine.repository.transition(next, this.#vm.state))) {
-      throw new Error(`the stored state of ${next.microvmId} is not ${this.#vm.state}`);
+    const from = this.#vm.state;
+    const stored = await step(`${next.state} stored`, () => this.#engine.repository.transition(next, from));
+    if (!stored) {
+      throw new Error(`the stored state of ${next.microvmId} is not ${from}`);
     }
     this.#engine.logger.info(
-      { microvmId: next.microvmId, from: this.#vm.state, to: next.state, reason: next.stateReason },
+      { microvmId: next.microvmId, from, to: next.state, reason: next.stateReason },
       event.type,
     );
     this.#vm = next;

@@ -25,6 +25,7 @@ import type { Store } from '../store/database.ts';
 import { LeaseRepository } from '../store/leases.ts';
 import { MicrovmRepository } from '../store/microvms.ts';
 import type { LogStore } from '../telemetry/log-store.ts';
+import { step, type Trace } from '../telemetry/trace.ts';
 import type { Vmm } from '../vmm/vmm.ts';
 import { MicrovmController } from './controller.ts';
 import { Deadlines } from './deadlines.ts';
@@ -39,6 +40,7 @@ import {
   MicrovmUnreachableError,
   type RunInput,
 } from './microvm-service.ts';
+import { TransitionTraces } from './transition-traces.ts';
 import { WakeCache } from './wake-cache.ts';
 
 /** VMs brought back at the same time after a restart. */
@@ -96,6 +98,7 @@ class Microvms implements MicrovmService {
       wakeCache: this.#wakeCache,
       network: options.network,
       leases: this.#leases,
+      traces: new TransitionTraces(options.clock, options.logger),
       clock: options.clock,
       logger: options.logger,
       directoryOf: (microvmId) => path.join(options.directory, microvmId),
@@ -104,19 +107,25 @@ class Microvms implements MicrovmService {
   }
 
   async run(input: RunInput): Promise<Microvm> {
+    const trace = this.#engine.traces.begin();
+    return await trace.run(() => this.#run(input, trace));
+  }
+
+  async #run(input: RunInput, trace: Trace): Promise<Microvm> {
     const claim = claimOf(input);
     const earlier = await this.#claimed(claim);
     if (earlier !== undefined) return earlier;
-    const { vm, payload } = await this.#prepare(input);
+    const { vm, payload } = await step('checks', () => this.#prepare(input));
+    const beginning = { runHookPayload: payload, forkedFrom: null };
     try {
-      await this.#repository.insert([vm], { runHookPayload: payload, forkedFrom: null }, claim);
+      await step('PENDING stored', () => this.#repository.insert([vm], beginning, claim));
     } catch (error) {
       // Two requests with one client token race for its row; the loser answers with the winner's VM.
       const winner = await this.#claimed(claim);
       if (winner !== undefined) return winner;
       throw error;
     }
-    this.#inBackground(vm.microvmId, this.#control(vm).launch());
+    this.#launch(vm, trace);
     return vm;
   }
 
@@ -138,7 +147,7 @@ class Microvms implements MicrovmService {
       for (const directory of directories) await rm(directory, { recursive: true, force: true });
       throw error;
     }
-    for (const child of children) this.#inBackground(child.microvmId, this.#control(child).launch());
+    for (const child of children) this.#launch(child);
     return children;
   }
 
@@ -206,6 +215,7 @@ class Microvms implements MicrovmService {
       diskBytes: await directorySize(this.#engine.directoryOf(microvmId)),
       lastActivityAt: controller?.lastActivityAt ?? null,
       leaseEndsAt: this.#leases.endOf(microvmId) ?? null,
+      traces: this.#engine.traces.of(microvmId),
     };
   }
 
@@ -223,7 +233,7 @@ class Microvms implements MicrovmService {
       for (let vm = waiting.pop(); vm !== undefined; vm = waiting.pop()) {
         const controller = this.#control(vm);
         await controller.recover();
-        if (vm.state === 'PENDING') this.#inBackground(vm.microvmId, controller.launch());
+        if (vm.state === 'PENDING') this.#launch(vm);
       }
     };
     await Promise.all(Array.from({ length: recoveryWidth }, worker));
@@ -306,6 +316,11 @@ class Microvms implements MicrovmService {
       this.#byEndpoint.set(vm.endpointId, controller);
     }
     return controller;
+  }
+
+  #launch(vm: Microvm, trace?: Trace): void {
+    const launch = (): Promise<void> => this.#control(vm).launch();
+    this.#inBackground(vm.microvmId, this.#engine.traces.record(vm.microvmId, 'launch', launch, trace));
   }
 
   #onChanged(vm: Microvm, lastActivityAt: number): void {

@@ -105,6 +105,16 @@ test('ps lists live VMs, -a all', async () => {
   );
 });
 
+test('run --trace waits and shows where the time went', async () => {
+  await fixture.dormouse('build', context, '--name', 'traced');
+  assert.match(
+    (await fixture.dormouse('run', 'traced', '--trace')).stdout,
+    /RUNNING.*\n.*\n +checks +1\.0 +2\.0 /,
+  );
+  const { trace } = (await json('run', 'traced', '--trace')) as { trace: { durationMs: number } };
+  assert.equal(trace.durationMs, 8);
+});
+
 test('a part of the id is enough for every command', async () => {
   const id = await launch('partly');
   const part = id.slice('microvm-'.length, 20);
@@ -113,6 +123,7 @@ test('a part of the id is enough for every command', async () => {
   const details = (await json('inspect', part)) as { microvmId: string; vmmPid: number };
   assert.deepEqual([details.microvmId, details.vmmPid], [id, 4711]);
   assert.match((await fixture.dormouse('inspect', part)).stdout, /diskBytes +4\.0 KiB/);
+  assert.match((await fixture.dormouse('inspect', part, '--trace')).stdout, /launch .* 8\.0 ms\n +checks /);
   assert.match((await fixture.dormouse('rm', part)).stdout, new RegExp(`${id}  TERMINATED`));
 });
 

@@ -1,7 +1,7 @@
 import { defineOperation } from '../operation.ts';
 import { microvmOnly } from '../shapes/microvms.ts';
 import { microvmToWire } from '../wire/microvm.ts';
-import { toSecondsOrNull } from '../wire/time.ts';
+import { toSeconds, toSecondsOrNull } from '../wire/time.ts';
 
 /** GetMicrovm, and what the host knows about the VM. */
 export const inspectMicrovm = defineOperation({
@@ -11,7 +11,7 @@ export const inspectMicrovm = defineOperation({
   status: 200,
   input: microvmOnly,
   async handle({ microvmIdentifier }, { api }) {
-    const { microvm, lastActivityAt, leaseEndsAt, ...host } =
+    const { microvm, lastActivityAt, leaseEndsAt, traces, ...host } =
       await api.services.microvms.inspect(microvmIdentifier);
     return {
       ...microvmToWire(microvm, api.options),
@@ -21,6 +21,12 @@ export const inspectMicrovm = defineOperation({
       lastActivityAt: toSecondsOrNull(lastActivityAt),
       leaseEndsAt: toSecondsOrNull(leaseEndsAt),
       ...host,
+      traces: Object.fromEntries(
+        Object.entries(traces).map(([transition, trace]) => [
+          transition,
+          { ...trace, startedAt: toSeconds(trace.startedAt) },
+        ]),
+      ),
     };
   },
 });

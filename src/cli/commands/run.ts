@@ -13,6 +13,8 @@ import { print, printJson, stateText } from '../output.ts';
 import { withProgress } from '../progress.ts';
 import { examples, type RemoteOptions, remote, withClient } from '../remote-command.ts';
 import { poll } from '../wait.ts';
+import { waterfall } from '../waterfall.ts';
+import { inspect } from './inspect.ts';
 
 interface RunOptions extends RemoteOptions {
   readonly idle?: number;
@@ -23,6 +25,7 @@ interface RunOptions extends RemoteOptions {
   readonly version?: string;
   readonly shell?: true;
   readonly wait?: true;
+  readonly trace?: true;
 }
 
 const pollMs = 50;
@@ -41,12 +44,14 @@ export function addRun(program: Command): void {
     .option('--version <version>', 'version of the image (default: the newest active one)')
     .option('--shell', 'allow `dormouse shell` and `dormouse exec`')
     .option('--wait', 'return when it runs')
+    .option('--trace', 'wait, and show where the time of the launch went')
     .action(async (image: string, options: RunOptions) => {
       await withClient(options, async (client) => await run(client, image, options));
     });
   examples(
     command,
     'dormouse run counter --wait',
+    'dormouse run counter --trace',
     'dormouse run counter --idle 30s --suspended 2h',
     'dormouse run counter --payload \'{"tenant":7}\' --json',
   );
@@ -66,12 +71,15 @@ async function run(client: Client, image: string, options: RunOptions): Promise<
     }),
   );
   const id = launched.microvmId ?? '';
-  const microvm = options.wait ? await waitUntilRunning(client, id) : launched;
+  const wait = options.wait || options.trace;
+  const microvm = wait ? await waitUntilRunning(client, id) : launched;
+  const trace = options.trace ? (await inspect(client, id)).traces?.launch : undefined;
   if (options.json) {
     const { $metadata, ...shown } = microvm;
-    printJson(shown);
+    printJson({ ...shown, trace });
   } else {
     print(`${id}  ${stateText(microvm.state)}  https://${microvm.endpoint}`);
+    if (trace !== undefined) print(waterfall('launch', trace));
   }
 }
 

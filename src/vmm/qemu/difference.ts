@@ -2,6 +2,7 @@ import { link, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { syncDirectory, writeFileDurably } from '../../blobs/durable.ts';
+import { step } from '../../telemetry/trace.ts';
 import { type DifferenceStats, SnapshotCorruptError, SnapshotIncompatibleError } from '../vmm.ts';
 import { allDone } from './all-done.ts';
 import { vmFiles } from './arguments.ts';
@@ -61,9 +62,13 @@ export async function storeDifference(directory: string, source: DifferenceSourc
     await rm(building, { recursive: true, force: true });
     await mkdir(building, { mode: 0o700 });
     await allDone([
-      saveMemoryDifference(source.helper, source.pid, source.baseMemory, memory),
-      source.saveDeviceState(`${next}/${names.deviceState}`).then(() => syncFile(deviceState)),
-      syncFile(disk),
+      step('memory difference stored', () =>
+        saveMemoryDifference(source.helper, source.pid, source.baseMemory, memory),
+      ),
+      step('device state stored', () =>
+        source.saveDeviceState(`${next}/${names.deviceState}`).then(() => syncFile(deviceState)),
+      ),
+      step('disk synced', () => syncFile(disk)),
     ]);
     const [memoryFile, deviceStateFile, diskFile] = await Promise.all(
       [memory, deviceState, disk].map((file) => stat(file)),
@@ -81,9 +86,11 @@ export async function storeDifference(directory: string, source: DifferenceSourc
       diskFileBytes: diskFile?.size ?? 0,
       stats,
     };
-    await writeFileDurably(path.join(building, names.manifest), JSON.stringify(manifest));
-    await rename(building, path.join(directory, current));
-    await syncDirectory(directory);
+    await step('made durable', async () => {
+      await writeFileDurably(path.join(building, names.manifest), JSON.stringify(manifest));
+      await rename(building, path.join(directory, current));
+      await syncDirectory(directory);
+    });
     return stats;
   } catch (error) {
     await rm(building, { recursive: true, force: true });

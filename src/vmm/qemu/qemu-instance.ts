@@ -3,6 +3,7 @@ import { chmod, copyFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { Assets } from '../../assets.ts';
+import { step } from '../../telemetry/trace.ts';
 import {
   type DifferenceStats,
   type SnapshotManifest,
@@ -39,7 +40,7 @@ export interface InstanceContext {
 
 /** Loads a migration stream into a VMM started with `-incoming defer`; its virtual CPUs stay stopped. */
 export async function loadState(qmp: QmpClient, file: string, ignoreShared: boolean): Promise<void> {
-  await migrate(qmp, 'migrate-incoming', file, ignoreShared);
+  await step('device state loaded', () => migrate(qmp, 'migrate-incoming', file, ignoreShared));
 }
 
 async function migrate(
@@ -151,7 +152,7 @@ export class QemuInstance implements VmmInstance {
     const source = this.#source;
     if (source.kind !== 'snapshot')
       throw new VmmError('a VM that was booted cannot be suspended, only become a snapshot');
-    await Promise.all([this.pause(), this.#cleared]);
+    await step('virtual CPUs stopped', () => allDone([this.pause(), this.#cleared]));
     // Resumed but never started: what is stored still is this VM.
     const unconsumed = await readDifference(this.directory);
     const stats =
@@ -165,7 +166,7 @@ export class QemuInstance implements VmmInstance {
           await this.#qmp.execute('xen-save-devices-state', { filename: file, live: false });
         },
       }));
-    if (!keepProcess) await this.kill();
+    if (!keepProcess) await step('QEMU ended', () => this.kill());
     return stats;
   }
 

@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import type { Assets } from '../../assets.ts';
+import { step } from '../../telemetry/trace.ts';
 import {
   type Architecture,
   type BootRequest,
@@ -81,7 +82,7 @@ class QemuVmm implements Vmm {
     const { binary } = this.#options;
     const prepare = async (): Promise<void> => {
       await endLeftovers(binary, directory);
-      await copyOverlay(snapshotPath(snapshot, 'overlay'), directory);
+      await step('overlay', () => copyOverlay(snapshotPath(snapshot, 'overlay'), directory));
     };
     const [manifest] = await allDone([this.#openSnapshot(snapshot), prepare()]);
     return await this.#restore(directory, snapshot, manifest, 'snapshot', paused, ({ qmp }) =>
@@ -92,7 +93,10 @@ class QemuVmm implements Vmm {
   async resume({ directory, snapshot, paused = false }: LaunchRequest): Promise<VmmInstance> {
     const { binary, assets } = this.#options;
     const manifest = await this.#openSnapshot(snapshot);
-    await allDone([openDifference(directory, manifest.id), endLeftovers(binary, directory)]);
+    await allDone([
+      step('difference checked', () => openDifference(directory, manifest.id)),
+      endLeftovers(binary, directory),
+    ]);
     return await this.#restore(
       directory,
       snapshot,
@@ -102,7 +106,10 @@ class QemuVmm implements Vmm {
       async ({ process, qmp }) => {
         const memory = snapshotPath(snapshot, 'memory');
         const difference = differencePath(directory, 'memory');
-        await applyMemoryDifference(assets.memoryDifference, process.identity.pid, memory, difference);
+        const { pid } = process.identity;
+        await step('memory difference applied', () =>
+          applyMemoryDifference(assets.memoryDifference, pid, memory, difference),
+        );
         await loadState(qmp, differenceDeviceState, false);
       },
     );
@@ -122,7 +129,7 @@ class QemuVmm implements Vmm {
   }
 
   async #openSnapshot(directory: string): Promise<SnapshotManifest> {
-    const manifest = await openSnapshot(directory);
+    const manifest = await step('snapshot checked', () => openSnapshot(directory));
     assertSameOrigin(manifest.origin, this.origin);
     return manifest;
   }
@@ -147,11 +154,11 @@ class QemuVmm implements Vmm {
       incoming,
     });
     const source = { kind: 'snapshot', directory: snapshot, id } as const;
-    const vmm = await startVmm(this.#options.binary, args, directory, source);
+    const vmm = await step('QEMU started', () => startVmm(this.#options.binary, args, directory, source));
     const instance = this.#instance(directory, vmm, source);
     try {
       await load(vmm);
-      if (!paused) await instance.unpause();
+      if (!paused) await step('virtual CPUs started', () => instance.unpause());
       return instance;
     } catch (error) {
       await instance.kill();

@@ -89,6 +89,13 @@ export function createMemoryMicrovms(realm: Realm, images: ImageService, now: ()
       diskBytes: 4096,
       lastActivityAt: now(),
       leaseEndsAt: leases.get(id) ?? null,
+      traces: {
+        launch: {
+          startedAt: now(),
+          durationMs: 8,
+          steps: [{ name: 'checks', startMs: 1, durationMs: 2, failed: false }],
+        },
+      },
     }),
     exec: async () => {
       throw new Error('no guests here');
