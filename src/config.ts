@@ -64,6 +64,9 @@ export const configSchema = z.object({
   logStreamMib: z.number().int().min(1).default(16),
   /** Size in MiB that all logs take at most; those written to longest ago are removed first. */
   logTotalMib: z.number().int().min(1).default(4096),
+  /** Days after which events (state changes) are no longer known, and how many of them are kept at most. */
+  eventRetentionDays: z.number().int().min(1).default(30),
+  eventCount: z.number().int().min(1000).default(100_000),
   logLevel: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
 });
 
@@ -94,6 +97,8 @@ const environmentNames: Readonly<Record<string, keyof ConfigInput>> = {
   DORMOUSE_LOG_RETENTION_DAYS: 'logRetentionDays',
   DORMOUSE_LOG_STREAM_MIB: 'logStreamMib',
   DORMOUSE_LOG_TOTAL_MIB: 'logTotalMib',
+  DORMOUSE_EVENT_RETENTION_DAYS: 'eventRetentionDays',
+  DORMOUSE_EVENT_COUNT: 'eventCount',
   DORMOUSE_LOG_LEVEL: 'logLevel',
 };
 
@@ -104,6 +109,8 @@ const numeric: ReadonlySet<string> = new Set([
   'logRetentionDays',
   'logStreamMib',
   'logTotalMib',
+  'eventRetentionDays',
+  'eventCount',
 ]);
 
 /** Separated by commas. */

@@ -370,3 +370,28 @@ export function accessKeyNotFound(name: string): ServiceError {
 export function tooManyAccessKeys(most: number): ServiceError {
   return validation(`There are ${most} access keys already, the most there can be`);
 }
+
+/** Extension. */
+export function tooManyEventReaders(most: number): ServiceError {
+  return new ServiceError('ThrottlingException', `There are ${most} readers of events already`, {
+    members: { serviceCode: null, quotaCode: null },
+    retryAfterSeconds: 5,
+  });
+}
+
+/** Extension. */
+export function invalidWebhookUrl(problem: string): ServiceError {
+  return validation(`Invalid webhook URL: ${problem}`);
+}
+
+/** Extension. */
+export function webhookNotFound(webhookId: string): ServiceError {
+  return new ServiceError('ResourceNotFoundException', `Webhook not found: ${webhookId}`, {
+    members: noResource,
+  });
+}
+
+/** Extension. */
+export function tooManyWebhooks(most: number): ServiceError {
+  return validation(`There are ${most} webhooks already, the most there can be`);
+}

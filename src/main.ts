@@ -9,6 +9,8 @@ import { openLocalCertificates } from './endpoint/certificates.ts';
 import { createEndpoint } from './endpoint/endpoint.ts';
 import { PublishedPorts } from './endpoint/published/published-ports.ts';
 import { openTokens } from './endpoint/tokens.ts';
+import { EventFeed } from './events/event-feed.ts';
+import { Webhooks } from './events/webhooks.ts';
 import { AccessKeys } from './identity/access-keys.ts';
 import { rootAccessKey } from './identity/root-credentials.ts';
 import { createSecretSealer } from './identity/sealed-secret.ts';
@@ -23,10 +25,12 @@ import { createNameService } from './network/name-service.ts';
 import { createBucketArtifactSource } from './s3/bucket-artifact-source.ts';
 import { defaultBucketName, openDiskObjectStore } from './s3/disk-object-store.ts';
 import { openDatabase } from './store/database.ts';
+import { EventLog } from './store/event-log.ts';
 import { secretSetting } from './store/secret-setting.ts';
 import { FileLogStore } from './telemetry/file-log-store.ts';
 import { startLogSweeper } from './telemetry/log-sweeper.ts';
 import { createLogger } from './telemetry/logger.ts';
+import { repeatedly } from './telemetry/repeatedly.ts';
 import { version } from './version.ts';
 import { chooseVmm } from './vmm/choose-vmm.ts';
 
@@ -55,6 +59,8 @@ export interface RunningServer {
 }
 
 const httpsPort = 443;
+const dayMs = 24 * 3600 * 1000;
+const eventPruneMs = 5 * 60 * 1000;
 
 /**
  * Builds the whole server and starts it: the only place where services are made and joined.
@@ -86,9 +92,10 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
   const store = await openDatabase(at('dormouse.sqlite'));
   undo.push(() => store.destroy());
   const rootKey = await rootAccessKey(store);
+  const sealer = createSecretSealer(await openSealingKey(at('identity')));
   const accessKeys = new AccessKeys({
     store,
-    sealer: createSecretSealer(await openSealingKey(at('identity'))),
+    sealer,
     accountId: config.accountId,
     clock: systemClock,
     rootKey,
@@ -103,6 +110,25 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
       onError: (error) => logger.error({ err: error }, 'old logs could not be removed'),
     }),
   );
+
+  const events = new EventLog(store);
+  undo.push(
+    repeatedly(
+      () =>
+        events.prune({
+          count: config.eventCount,
+          since: systemClock.now() - config.eventRetentionDays * dayMs,
+        }),
+      {
+        intervalMs: eventPruneMs,
+        clock: systemClock,
+        onError: (error) => logger.error({ err: error }, 'old events could not be removed'),
+      },
+    ),
+  );
+  const webhooks = new Webhooks({ store, log: events, sealer, clock: systemClock, logger });
+  await webhooks.recover();
+  undo.push(() => webhooks.close());
 
   const realm = { region: config.region, accountId: config.accountId };
   const objects = await openDiskObjectStore({
@@ -120,6 +146,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
   });
   const images = createImageService({
     store,
+    events,
     vmm,
     artifacts: createBucketArtifactSource(objects),
     logs,
@@ -134,6 +161,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
   });
   const microvms = createMicrovmService({
     store,
+    events,
     vmm,
     images,
     logs,
@@ -193,6 +221,8 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
       mintToken: (microvmId, grants, minutes) => tokens.mint(microvmId, grants, minutes),
       credentials: accessKeys,
       accessKeys,
+      events: new EventFeed(events),
+      webhooks,
     },
     {
       realm,

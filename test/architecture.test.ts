@@ -12,7 +12,7 @@ const layers: readonly (readonly string[])[] = [
   ['cli', 'console'],
   ['main'],
   ['api', 'endpoint', 'jobs', 'doctor'],
-  ['microvms', 's3'],
+  ['microvms', 's3', 'events'],
   ['images'],
   ['vmm', 'guest', 'network', 'identity'],
   ['store', 'telemetry'],

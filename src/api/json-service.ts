@@ -19,7 +19,7 @@ export async function answerJson(exchange: ClaimedExchange, router: Router, api:
   api.throttle(route.operation.name);
   const answer = await route.operation.run(
     { path: route.path, query: parseQuery(request.query), body: parseJsonBody(body) },
-    { api, principal, permissions, requestId, signal },
+    { api, principal, permissions, requestId, headers: request.headers, signal },
   );
   if (answer instanceof StreamedAnswer) await answer.write(response);
   else sendJson(response, route.operation.status, answer);

@@ -29,6 +29,7 @@ export interface Call {
   readonly principal: Principal;
   readonly permissions: Permissions;
   readonly requestId: string;
+  readonly headers: ReadonlyMap<string, string>;
   /** Aborted when the client goes away. */
   readonly signal: AbortSignal;
 }

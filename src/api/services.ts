@@ -1,3 +1,5 @@
+import type { EventFeed } from '../events/event-feed.ts';
+import type { Webhooks } from '../events/webhooks.ts';
 import type { ImageService } from '../images/image-service.ts';
 import type { MicrovmService } from '../microvms/microvm-service.ts';
 import type { Realm } from '../model/arn.ts';
@@ -27,6 +29,9 @@ export interface ApiServices {
   readonly publishedPorts?: PublishedPortService | undefined;
   /** Access keys besides the root key; their operations answer 501 without it. */
   readonly accessKeys?: AccessKeyService | undefined;
+  /** State changes; the operations answer 501 without it, and so do those of webhooks. */
+  readonly events?: EventFeed | undefined;
+  readonly webhooks?: Webhooks | undefined;
 }
 
 /** What `GET /dormouse/v1/server` tells. */

@@ -4,6 +4,7 @@ import { addBuild } from './commands/build.ts';
 import { addCurl } from './commands/curl.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addEnv } from './commands/env.ts';
+import { addEvents } from './commands/events.ts';
 import { addExec } from './commands/exec.ts';
 import { addFork } from './commands/fork.ts';
 import { addForward } from './commands/forward.ts';
@@ -18,6 +19,7 @@ import { addRun } from './commands/run.ts';
 import { addServe } from './commands/serve.ts';
 import { addShell } from './commands/shell.ts';
 import { addTransitions } from './commands/transitions.ts';
+import { addWebhooks } from './commands/webhooks.ts';
 import { examples } from './remote-command.ts';
 
 /** The whole command line. Errors of use are thrown, never an exit. */
@@ -47,6 +49,8 @@ export function createProgram(): Command {
   addForward(program);
   addPublish(program);
   addLease(program);
+  addEvents(program);
+  addWebhooks(program);
   return examples(
     program,
     'dormouse serve',

@@ -35,6 +35,7 @@ import {
 import { limits as limitTables, type Profile } from '../model/limits.ts';
 import { findClaim, type TokenClaim } from '../store/client-tokens.ts';
 import type { Store } from '../store/database.ts';
+import type { EventLog } from '../store/event-log.ts';
 import { type BuildRecord, ImageRepository } from '../store/images.ts';
 import type { Vmm } from '../vmm/vmm.ts';
 import { BuildQueue } from './build-queue.ts';
@@ -46,6 +47,8 @@ import { removeAbandonedBuilds, removeForeignVersions } from './recovery.ts';
 
 export interface ImagesOptions {
   readonly store: Store;
+  /** Where changes of state are told; in the store alone when absent. */
+  readonly events?: EventLog | undefined;
   readonly vmm: Pick<Vmm, 'origin' | 'adopt'>;
   readonly builder: ImageBuilder;
   readonly paths: ImagePaths;
@@ -72,7 +75,7 @@ export class Images implements ImageService {
 
   constructor(options: ImagesOptions) {
     this.#options = options;
-    this.#repository = new ImageRepository(options.store);
+    this.#repository = new ImageRepository(options.store, options.events);
     this.#queue = new BuildQueue({
       repository: this.#repository,
       builder: options.builder,
@@ -348,7 +351,7 @@ export class Images implements ImageService {
   async #removeImage(image: Image): Promise<void> {
     await rm(this.#options.paths.image(image.imageArn), { recursive: true, force: true });
     await this.#options.builder.forget(image);
-    await this.#repository.removeImage(image.imageArn);
+    await this.#repository.removeImage(image.imageArn, this.#options.clock.now());
   }
 
   async #removeVersion(version: ImageVersion): Promise<void> {

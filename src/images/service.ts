@@ -6,6 +6,7 @@ import type { Clock } from '../model/clock.ts';
 import { limits as limitTables, type Profile } from '../model/limits.ts';
 import type { GuestNetwork } from '../network/guest-network.ts';
 import type { Store } from '../store/database.ts';
+import type { EventLog } from '../store/event-log.ts';
 import type { LogStore } from '../telemetry/log-store.ts';
 import type { Vmm } from '../vmm/vmm.ts';
 import { ContainerEngine } from './container-engine.ts';
@@ -16,6 +17,8 @@ import { containerTag, runPipeline } from './pipeline.ts';
 
 export interface ImageServiceOptions {
   readonly store: Store;
+  /** Where changes of state are told; in the store alone when absent. */
+  readonly events?: EventLog | undefined;
   readonly vmm: Vmm;
   readonly artifacts: ArtifactSource;
   readonly logs: Pick<LogStore, 'append'>;
@@ -55,6 +58,7 @@ export function createImageService(options: ImageServiceOptions): ImageService {
   };
   return new Images({
     store: options.store,
+    events: options.events,
     vmm,
     paths,
     profile: options.profile,

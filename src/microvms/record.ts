@@ -37,9 +37,12 @@ export class MicrovmRecord {
    * @throws {IllegalTransitionError} it cannot happen in the state the VM is in
    */
   async commit(event: MicrovmEvent): Promise<void> {
-    const next = applyEvent(this.#vm, event, this.#engine.clock.now());
+    const now = this.#engine.clock.now();
+    const next = applyEvent(this.#vm, event, now);
     const from = this.#vm.state;
-    const stored = await step(`${next.state} stored`, () => this.#engine.repository.transition(next, from));
+    const stored = await step(`${next.state} stored`, () =>
+      this.#engine.repository.transition(next, from, now),
+    );
     if (!stored) {
       throw new Error(`the stored state of ${next.microvmId} is not ${from}`);
     }

@@ -22,6 +22,7 @@ import { defaultIngress, includesConnector, resolveConnectors } from '../network
 import type { GuestNetwork } from '../network/guest-network.ts';
 import { findClaim, type TokenClaim } from '../store/client-tokens.ts';
 import type { Store } from '../store/database.ts';
+import type { EventLog } from '../store/event-log.ts';
 import { LeaseRepository } from '../store/leases.ts';
 import { MicrovmRepository } from '../store/microvms.ts';
 import type { LogStore } from '../telemetry/log-store.ts';
@@ -48,6 +49,8 @@ const recoveryWidth = 4;
 
 export interface MicrovmServiceOptions {
   readonly store: Store;
+  /** Where changes of state are told; in the store alone when absent. */
+  readonly events?: EventLog | undefined;
   readonly vmm: Vmm;
   readonly images: ImageService;
   readonly logs: LogStore;
@@ -82,7 +85,7 @@ class Microvms implements MicrovmService {
 
   constructor(options: MicrovmServiceOptions) {
     this.#options = options;
-    this.#repository = new MicrovmRepository(options.store);
+    this.#repository = new MicrovmRepository(options.store, options.events);
     this.#deadlines = new Deadlines(options.clock, (id) => this.#onDue(id));
     this.#wakeCache = new WakeCache({
       limitBytes: options.wakeCacheBytes,

@@ -3,7 +3,6 @@ import {
   compareVersions,
   type Image,
   type ImageBuild,
-  type ImageBuildState,
   type ImageState,
   type ImageVersion,
   type ImageVersionState,
@@ -14,6 +13,16 @@ import {
 } from '../model/image.ts';
 import { dropClaims, recordClaim, type TokenClaim } from './client-tokens.ts';
 import type { Store } from './database.ts';
+import { EventLog } from './event-log.ts';
+import {
+  buildChange,
+  imageChange,
+  type Moment,
+  moveBuild,
+  moveImage,
+  moveVersion,
+  versionChange,
+} from './image-moves.ts';
 import {
   buildFromRow,
   buildToRow,
@@ -40,22 +49,40 @@ const unfinished: readonly ImageVersionState[] = ['PENDING', 'IN_PROGRESS'];
 /** Rows of images, their versions and builds. Each method is one transaction: all of it is seen, or nothing. */
 export class ImageRepository {
   readonly #store: Store;
+  readonly #events: EventLog;
 
-  constructor(store: Store) {
+  constructor(store: Store, events: EventLog = new EventLog(store)) {
     this.#store = store;
+    this.#events = events;
   }
 
   /** Inserts an image with its first version, or replaces the image's row and adds the version. */
   async addVersion(record: BuildRecord, claim: TokenClaim | undefined): Promise<void> {
     const { image, version, build } = record;
-    await this.#store.transaction().execute(async (transaction) => {
-      await transaction
+    await this.#change(version.createdAt, async (moment) => {
+      const { transaction, emit, now } = moment;
+      const created = await transaction
         .insertInto('images')
         .values(imageToRow(image))
-        .onConflict((conflict) => conflict.column('image_arn').doUpdateSet(imageToRow(image)))
-        .execute();
+        .onConflict((conflict) => conflict.column('image_arn').doNothing())
+        .executeTakeFirst();
+      if (created.numInsertedOrUpdatedRows === 1n) {
+        await emit(now, { ...imageChange(image.imageArn), from: null, to: image.state, reason: null });
+      } else {
+        await moveImage(moment, image.imageArn, image.state);
+        await transaction
+          .updateTable('images')
+          .set(imageToRow(image))
+          .where('image_arn', '=', image.imageArn)
+          .execute();
+      }
       await transaction.insertInto('image_versions').values(versionToRow(version)).execute();
       await transaction.insertInto('image_builds').values(buildToRow(build)).execute();
+      await emit(
+        now,
+        { ...versionChange(version), from: null, to: version.state, reason: null },
+        { ...buildChange(build), from: null, to: build.buildState, reason: null },
+      );
       if (claim !== undefined) {
         await recordClaim(transaction, claim, versionResource(version), version.createdAt);
       }
@@ -63,18 +90,9 @@ export class ImageRepository {
   }
 
   async startBuild(record: BuildRecord, now: number): Promise<void> {
-    await this.#store.transaction().execute(async (transaction) => {
-      await transaction
-        .updateTable('image_versions')
-        .set({ state: 'IN_PROGRESS' satisfies ImageVersionState, updated_at: now })
-        .where('image_arn', '=', record.image.imageArn)
-        .where('version', '=', versionNumber(record.version.imageVersion))
-        .execute();
-      await transaction
-        .updateTable('image_builds')
-        .set({ state: 'IN_PROGRESS' satisfies ImageBuildState })
-        .where('build_id', '=', record.build.buildId)
-        .execute();
+    await this.#change(now, async (moment) => {
+      await moveVersion(moment, record.version, { state: 'IN_PROGRESS' });
+      await moveBuild(moment, record.build, 'IN_PROGRESS');
     });
   }
 
@@ -84,51 +102,31 @@ export class ImageRepository {
     const { imageVersion } = record.version;
     const successful = result.type === 'successful';
     const reason = successful ? null : result.reason;
-    const state = successful ? ('SUCCESSFUL' as const) : ('FAILED' as const);
+    const state = successful ? 'SUCCESSFUL' : 'FAILED';
     const status: ImageVersionStatus = successful ? 'ACTIVE' : 'INACTIVE';
-    await this.#store.transaction().execute(async (transaction) => {
-      await transaction
-        .updateTable('image_builds')
-        .set({
-          state,
-          state_reason: reason,
-          snapshot_sizes: result.sizes === null ? null : JSON.stringify(result.sizes),
-        })
-        .where('build_id', '=', record.build.buildId)
-        .execute();
-      await transaction
-        .updateTable('image_versions')
-        .set({ state, status, state_reason: reason, updated_at: now })
-        .where('image_arn', '=', imageArn)
-        .where('version', '=', versionNumber(imageVersion))
-        .execute();
-      const creating = versionNumber(imageVersion) === 1;
-      const imageState: ImageState = successful
-        ? creating
-          ? 'CREATED'
-          : 'UPDATED'
-        : creating
-          ? 'CREATE_FAILED'
-          : 'UPDATE_FAILED';
-      await transaction
-        .updateTable('images')
-        .set({
-          state: imageState,
-          updated_at: now,
-          ...(successful ? {} : { latest_failed_version: imageVersion }),
-        })
-        .where('image_arn', '=', imageArn)
-        .execute();
-      await refreshLatestActive(transaction, imageArn);
+    const creating = versionNumber(imageVersion) === 1;
+    const imageState = successful
+      ? creating
+        ? 'CREATED'
+        : 'UPDATED'
+      : creating
+        ? 'CREATE_FAILED'
+        : 'UPDATE_FAILED';
+    await this.#change(now, async (moment) => {
+      await moveBuild(moment, record.build, state, { reason, sizes: result.sizes });
+      await moveVersion(moment, record.version, { state, status, state_reason: reason });
+      await moveImage(
+        moment,
+        imageArn,
+        imageState,
+        successful ? {} : { latest_failed_version: imageVersion },
+      );
+      await refreshLatestActive(moment.transaction, imageArn);
     });
   }
 
   async setImageState(imageArn: string, state: ImageState, now: number): Promise<void> {
-    await this.#store
-      .updateTable('images')
-      .set({ state, updated_at: now })
-      .where('image_arn', '=', imageArn)
-      .execute();
+    await this.#change(now, (moment) => moveImage(moment, imageArn, state));
   }
 
   async setTags(imageArn: string, tags: Readonly<Record<string, string>>): Promise<void> {
@@ -140,39 +138,27 @@ export class ImageRepository {
   }
 
   async setVersionStatus(version: ImageVersion, status: ImageVersionStatus, now: number): Promise<void> {
-    await this.#store.transaction().execute(async (transaction) => {
-      await transaction
-        .updateTable('image_versions')
-        .set({ status, updated_at: now })
-        .where('image_arn', '=', version.imageArn)
-        .where('version', '=', versionNumber(version.imageVersion))
-        .execute();
-      await refreshLatestActive(transaction, version.imageArn);
+    await this.#change(now, async (moment) => {
+      await moveVersion(moment, version, { status });
+      await refreshLatestActive(moment.transaction, version.imageArn);
     });
   }
 
   /** Version DELETING, its image UPDATING (spec section 1.6). */
   async startVersionDeletion(version: ImageVersion, now: number): Promise<void> {
-    await this.#store.transaction().execute(async (transaction) => {
-      await transaction
-        .updateTable('image_versions')
-        .set({ state: 'DELETING' satisfies ImageVersionState, updated_at: now })
-        .where('image_arn', '=', version.imageArn)
-        .where('version', '=', versionNumber(version.imageVersion))
-        .execute();
-      await transaction
-        .updateTable('images')
-        .set({ state: 'UPDATING' satisfies ImageState, updated_at: now })
-        .where('image_arn', '=', version.imageArn)
-        .execute();
-      await refreshLatestActive(transaction, version.imageArn);
+    await this.#change(now, async (moment) => {
+      await moveVersion(moment, version, { state: 'DELETING' });
+      await moveImage(moment, version.imageArn, 'UPDATING');
+      await refreshLatestActive(moment.transaction, version.imageArn);
     });
   }
 
   /** Forgets a version whose files are gone; its image is UPDATED again. */
   async removeVersion(version: ImageVersion, now: number): Promise<void> {
     const number = versionNumber(version.imageVersion);
-    await this.#store.transaction().execute(async (transaction) => {
+    await this.#change(now, async (moment) => {
+      const { transaction } = moment;
+      await moveVersion(moment, version, { state: 'DELETED' });
       await transaction
         .deleteFrom('image_builds')
         .where('image_arn', '=', version.imageArn)
@@ -189,18 +175,16 @@ export class ImageRepository {
         .where('image_arn', '=', version.imageArn)
         .where('latest_failed_version', '=', version.imageVersion)
         .execute();
-      await transaction
-        .updateTable('images')
-        .set({ state: 'UPDATED' satisfies ImageState, updated_at: now })
-        .where('image_arn', '=', version.imageArn)
-        .execute();
+      await moveImage(moment, version.imageArn, 'UPDATED');
       await dropClaims(transaction, versionResource(version));
     });
   }
 
   /** Forgets an image whose files are gone; its name and its client tokens are free again. */
-  async removeImage(imageArn: string): Promise<void> {
-    await this.#store.transaction().execute(async (transaction) => {
+  async removeImage(imageArn: string, now: number): Promise<void> {
+    await this.#change(now, async (moment) => {
+      const { transaction } = moment;
+      await moveImage(moment, imageArn, 'DELETED');
       const versions = await transaction
         .selectFrom('image_versions')
         .selectAll()
@@ -331,6 +315,10 @@ export class ImageRepository {
         : [{ image, version, build }];
     });
     return (await Promise.all(records)).flat();
+  }
+
+  async #change(now: number, work: (moment: Moment) => Promise<void>): Promise<void> {
+    await this.#events.transaction((transaction, emit) => work({ transaction, emit, now }));
   }
 }
 

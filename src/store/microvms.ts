@@ -1,7 +1,9 @@
 import type { Page, PageRequest } from '../images/image-service.ts';
+import type { StateChange } from '../model/event.ts';
 import type { IdlePolicy, Logging, Microvm, MicrovmState } from '../model/microvm.ts';
 import { recordClaim, type TokenClaim } from './client-tokens.ts';
 import type { Store } from './database.ts';
+import { EventLog } from './event-log.ts';
 import type { MicrovmRow, NewMicrovmRow } from './schema.ts';
 
 const live: readonly MicrovmState[] = ['PENDING', 'RUNNING', 'SUSPENDING', 'SUSPENDED', 'TERMINATING'];
@@ -21,9 +23,11 @@ export interface MicrovmBeginning {
 /** MicroVM rows. A row is written before the state it holds can be seen by anyone. */
 export class MicrovmRepository {
   readonly #store: Store;
+  readonly #events: EventLog;
 
-  constructor(store: Store) {
+  constructor(store: Store, events: EventLog = new EventLog(store)) {
     this.#store = store;
+    this.#events = events;
   }
 
   /** Inserts new VMs that begin alike, and with the first of them the client token that asked for it. */
@@ -32,7 +36,7 @@ export class MicrovmRepository {
     beginning: MicrovmBeginning,
     claim: TokenClaim | undefined,
   ): Promise<void> {
-    await this.#store.transaction().execute(async (transaction) => {
+    await this.#events.transaction(async (transaction, emit) => {
       for (const vm of vms) {
         await transaction
           .insertInto('microvms')
@@ -43,6 +47,7 @@ export class MicrovmRepository {
             last_activity_at: vm.startedAt,
           })
           .execute();
+        await emit(vm.startedAt, microvmChange(vm, null));
       }
       const [first] = vms;
       if (claim !== undefined && first !== undefined) {
@@ -51,21 +56,28 @@ export class MicrovmRepository {
     });
   }
 
-  /** Replaces what may change, provided the row is still in state `from`; says whether it was. */
-  async transition(vm: Microvm, from: MicrovmState): Promise<boolean> {
-    const result = await this.#store
-      .updateTable('microvms')
-      .set({
-        state: vm.state,
-        state_reason: vm.stateReason,
-        suspended_at: vm.suspendedAt,
-        terminated_at: vm.terminatedAt,
-        ...(vm.state === 'PENDING' ? {} : { run_hook_payload: null }),
-      })
-      .where('microvm_id', '=', vm.microvmId)
-      .where('state', '=', from)
-      .executeTakeFirst();
-    return result.numUpdatedRows === 1n;
+  /**
+   * Replaces what may change, provided the row is still in state `from`; says whether it was.
+   * @param now when it happens, in milliseconds since the epoch
+   */
+  async transition(vm: Microvm, from: MicrovmState, now: number): Promise<boolean> {
+    return await this.#events.transaction(async (transaction, emit) => {
+      const result = await transaction
+        .updateTable('microvms')
+        .set({
+          state: vm.state,
+          state_reason: vm.stateReason,
+          suspended_at: vm.suspendedAt,
+          terminated_at: vm.terminatedAt,
+          ...(vm.state === 'PENDING' ? {} : { run_hook_payload: null }),
+        })
+        .where('microvm_id', '=', vm.microvmId)
+        .where('state', '=', from)
+        .executeTakeFirst();
+      if (result.numUpdatedRows !== 1n) return false;
+      await emit(now, microvmChange(vm, from));
+      return true;
+    });
   }
 
   async get(microvmId: string): Promise<Microvm | undefined> {
@@ -146,6 +158,11 @@ export class MicrovmRepository {
       .executeTakeFirst();
     return Number(row?.total ?? 0);
   }
+}
+
+function microvmChange(vm: Microvm, from: MicrovmState | null): StateChange {
+  const { microvmId, imageArn, imageVersion, state: to, stateReason: reason } = vm;
+  return { subject: 'microvm', microvmId, imageArn, imageVersion, buildId: null, from, to, reason };
 }
 
 function parsePosition(position: string): { startedAt: number; microvmId: string } {

@@ -1,4 +1,4 @@
-import type { Insertable, Selectable } from 'kysely';
+import type { Generated, Insertable, Selectable } from 'kysely';
 
 /**
  * Tables of the metadata store. Times are epoch milliseconds, structured values JSON text, flags 0 or 1.
@@ -14,6 +14,8 @@ export interface Database {
   published_ports: PublishedPortsTable;
   leases: LeasesTable;
   access_keys: AccessKeysTable;
+  events: EventsTable;
+  webhooks: WebhooksTable;
   s3_buckets: S3BucketsTable;
   s3_objects: S3ObjectsTable;
   s3_uploads: S3UploadsTable;
@@ -122,6 +124,41 @@ export interface AccessKeysTable {
   rotated_at: number | null;
 }
 
+export interface EventsTable {
+  sequence: Generated<number>;
+  time: number;
+  subject: string;
+  microvm_id: string | null;
+  image_arn: string;
+  image_version: string | null;
+  build_id: string | null;
+  from_state: string | null;
+  to_state: string;
+  reason: string | null;
+}
+
+export interface WebhooksTable {
+  webhook_id: string;
+  url: string;
+  /** An `EventFilter`. */
+  filter: string;
+  /** The secret that signs deliveries, encrypted. */
+  sealed_secret: string;
+  created_at: number;
+  /** Sequence of the last event that was delivered or not wanted. */
+  position: number;
+  /** Events delivered, and events that retention removed before they could be. */
+  delivered: number;
+  missed: number;
+  last_delivered_at: number | null;
+  /** Failed attempts at the event that is next. */
+  attempts: number;
+  failing_since: number | null;
+  last_error: string | null;
+  /** Since when nothing is delivered any more. */
+  dead_at: number | null;
+}
+
 export interface S3BucketsTable {
   name: string;
   created_at: number;
@@ -151,4 +188,6 @@ export interface S3UploadsTable {
 
 export type MicrovmRow = Selectable<MicrovmsTable>;
 export type NewMicrovmRow = Insertable<MicrovmsTable>;
+export type EventRow = Selectable<EventsTable>;
+export type WebhookRow = Selectable<WebhooksTable>;
 export type PublishedPortRow = Selectable<PublishedPortsTable>;

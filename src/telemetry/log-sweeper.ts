@@ -1,5 +1,6 @@
 import type { Clock } from '../model/clock.ts';
 import type { FileLogStore } from './file-log-store.ts';
+import { repeatedly } from './repeatedly.ts';
 
 const intervalMs = 60 * 60 * 1000;
 const dayMs = 24 * 60 * 60 * 1000;
@@ -18,21 +19,7 @@ export function startLogSweeper(
   options: LogSweeperOptions,
 ): () => Promise<void> {
   const { retentionDays, totalBytes, clock, onError } = options;
-  let cancel = (): void => undefined;
-  let stopped = false;
-  let sweeping = Promise.resolve();
-  const sweep = (): void => {
-    sweeping = logs
-      .sweep({ writtenSince: clock.now() - retentionDays * dayMs, totalBytes })
-      .catch(onError)
-      .finally(() => {
-        if (!stopped) cancel = clock.schedule(intervalMs, sweep);
-      });
-  };
-  sweep();
-  return async () => {
-    stopped = true;
-    cancel();
-    await sweeping;
-  };
+  const sweep = (): Promise<void> =>
+    logs.sweep({ writtenSince: clock.now() - retentionDays * dayMs, totalBytes });
+  return repeatedly(sweep, { intervalMs, clock, onError });
 }

@@ -2,14 +2,18 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { pino } from 'pino';
 import { createApi } from '../../src/api/server.ts';
 import type { ApiOptions, ApiServices } from '../../src/api/services.ts';
+import { EventFeed } from '../../src/events/event-feed.ts';
+import { Webhooks } from '../../src/events/webhooks.ts';
 import { AccessKeys } from '../../src/identity/access-keys.ts';
 import { createSecretSealer } from '../../src/identity/sealed-secret.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import type { Profile } from '../../src/model/limits.ts';
 import { defaultBucketName, openDiskObjectStore } from '../../src/s3/disk-object-store.ts';
 import { openDatabase } from '../../src/store/database.ts';
+import { EventLog } from '../../src/store/event-log.ts';
 import { createMemoryImages } from './doubles/images.ts';
 import { createMemoryLogs } from './doubles/logs.ts';
 import { createMemoryMicrovms } from './doubles/microvms.ts';
@@ -25,6 +29,8 @@ export const principal = {
 export interface TestServer {
   readonly url: string;
   readonly services: ApiServices;
+  /** What is stored here is told by the server's stream of events. */
+  readonly events: EventLog;
   /** Failures the server took for its own; a test that expects none checks that it is empty. */
   readonly faults: readonly unknown[];
   /** What SDK clients need to talk to it. */
@@ -49,12 +55,21 @@ export async function startServer(
     defaultBucket: defaultBucketName(realm.accountId),
     now: Date.now,
   });
+  const sealer = createSecretSealer(randomBytes(32));
   const accessKeys = new AccessKeys({
     store,
-    sealer: createSecretSealer(randomBytes(32)),
+    sealer,
     accountId: realm.accountId,
     clock: systemClock,
     rootKey: credentials,
+  });
+  const events = new EventLog(store);
+  const webhooks = new Webhooks({
+    store,
+    log: events,
+    sealer,
+    clock: systemClock,
+    logger: pino({ level: 'silent' }),
   });
   const images = createMemoryImages(realm, Date.now);
   const faults: unknown[] = [];
@@ -65,6 +80,8 @@ export async function startServer(
     objects,
     credentials: accessKeys,
     accessKeys,
+    events: new EventFeed(events),
+    webhooks,
     mintToken: async (microvmId, grants, minutes) => JSON.stringify({ microvmId, grants, minutes }),
     ...changes.services,
   };
@@ -90,11 +107,13 @@ export async function startServer(
   const url = `http://127.0.0.1:${port}`;
   return {
     url,
+    events,
     services,
     faults,
     client: { endpoint: url, region: realm.region, credentials },
     async close() {
       await api.close();
+      await webhooks.close();
       await store.destroy();
       await rm(directory, { recursive: true, force: true });
     },

@@ -12,7 +12,9 @@ import { listPorts } from './list-ports.ts';
 import { publishPort } from './publish-port.ts';
 import { readLog } from './read-log.ts';
 import { setLease } from './set-lease.ts';
+import { streamEvents } from './stream-events.ts';
 import { unpublishPort } from './unpublish-port.ts';
+import { createWebhook, deleteWebhook, listWebhooks, resumeWebhook } from './webhooks.ts';
 
 /** Operations the service does not have, all below `/dormouse/v1/`. */
 export const extensionOperations: readonly Operation[] = [
@@ -30,4 +32,9 @@ export const extensionOperations: readonly Operation[] = [
   listKeys,
   rotateKeys,
   deleteKeys,
+  streamEvents,
+  createWebhook,
+  listWebhooks,
+  resumeWebhook,
+  deleteWebhook,
 ];

@@ -1,6 +1,6 @@
-import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { StoredLogEvent } from '../../telemetry/log-store.ts';
+import { drained } from '../http/drained.ts';
 import { defineOperation, StreamedAnswer } from '../operation.ts';
 import { inQuery, integer, oneOf, optional, required, structure } from '../shapes/shape.ts';
 import { logName } from './list-log-streams.ts';
@@ -47,7 +47,7 @@ async function writeEvents(
   try {
     for await (const { sequence, timestamp, message } of events) {
       const line = `${JSON.stringify({ sequence, timestamp, message })}\n`;
-      if (!response.write(line)) await once(response, 'drain', { signal });
+      if (!response.write(line)) await drained(response, signal);
     }
     response.end();
   } catch (error) {

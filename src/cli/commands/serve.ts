@@ -25,6 +25,8 @@ interface ServeOptions {
   readonly logRetentionDays?: number;
   readonly logStreamSize?: number;
   readonly logTotalSize?: number;
+  readonly eventRetentionDays?: number;
+  readonly eventCount?: number;
   readonly logLevel?: ConfigInput['logLevel'];
 }
 
@@ -73,6 +75,8 @@ export function addServe(program: Command): void {
       parseMemory,
     )
     .option('--log-total-size <size>', 'most that all logs take (default: 4G)', parseMemory)
+    .option('--event-retention-days <days>', 'days to keep events (default: 30)', parseCount)
+    .option('--event-count <count>', 'most events to keep (default: 100000)', parseCount)
     .addOption(
       new Option('--log-level <level>', 'least level to log').choices(choices.logLevel.unwrap().options),
     )

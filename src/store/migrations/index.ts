@@ -3,6 +3,7 @@ import * as initial from './0001-initial.ts';
 import * as forks from './0002-forks.ts';
 import * as ingress from './0003-ingress.ts';
 import * as accessKeys from './0004-access-keys.ts';
+import * as events from './0005-events.ts';
 
 /** Forward only, applied in the order of their names; a landed migration never changes. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -10,4 +11,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0002-forks': forks,
   '0003-ingress': ingress,
   '0004-access-keys': accessKeys,
+  '0005-events': events,
 };

@@ -1,0 +1,136 @@
+import type { EventSubject, StateChange, StateEvent } from '../model/event.ts';
+import type { Store } from './database.ts';
+import type { EventRow } from './schema.ts';
+
+/** Takes what happened in a transaction; it is stored with the transaction or not at all. */
+export type Emit = (time: number, ...changes: readonly StateChange[]) => Promise<void>;
+
+export interface EventRetention {
+  /** Events kept at most. */
+  readonly count: number;
+  /** Events from before then, in milliseconds since the epoch, are removed. */
+  readonly since: number;
+}
+
+/** Rows removed by one statement: it holds everything else up while it runs. */
+const pruneBatch = 1000;
+
+/**
+ * State changes in the order they happened, kept for a while. Readers pull: one that is slow holds nobody up and
+ * finds everything it has not seen, unless that was removed meanwhile.
+ */
+export class EventLog {
+  readonly #store: Store;
+  #appended = Promise.withResolvers<void>();
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  /** Runs one transaction; what it emits is stored with it, and seen by readers after it. */
+  async transaction<Result>(work: (transaction: Store, emit: Emit) => Promise<Result>): Promise<Result> {
+    let emitted = false;
+    const result = await this.#store.transaction().execute(async (transaction) => {
+      return await work(transaction, async (time, ...changes) => {
+        if (changes.length === 0) return;
+        emitted = true;
+        await transaction
+          .insertInto('events')
+          .values(changes.map((change) => toRow(change, time)))
+          .execute();
+      });
+    });
+    if (emitted) this.#announce();
+    return result;
+  }
+
+  /** Events after a sequence, oldest first. */
+  async read(after: number, limit: number): Promise<readonly StateEvent[]> {
+    const rows = await this.#store
+      .selectFrom('events')
+      .selectAll()
+      .where('sequence', '>', after)
+      .orderBy('sequence')
+      .limit(limit)
+      .execute();
+    return rows.map(fromRow);
+  }
+
+  /** Resolves when there may be more than there was at the time of the call. */
+  appended(): Promise<void> {
+    return this.#appended.promise;
+  }
+
+  /** Sequence of the newest event that ever was; 0 before there was one. */
+  async newest(): Promise<number> {
+    const row = await this.#store
+      .selectFrom('events')
+      .select((select) => select.fn.max<number | null>('sequence').as('newest'))
+      .executeTakeFirst();
+    return Number(row?.newest ?? 0);
+  }
+
+  /** Sequence of the oldest event that is still kept; undefined when there is none. */
+  async oldest(): Promise<number | undefined> {
+    const row = await this.#store
+      .selectFrom('events')
+      .select('sequence')
+      .orderBy('sequence')
+      .limit(1)
+      .executeTakeFirst();
+    return row?.sequence;
+  }
+
+  /** Removes what retention no longer covers, but never the newest event: it tells where the log is. */
+  async prune({ count, since }: EventRetention): Promise<void> {
+    const newest = await this.newest();
+    const old = await this.#store
+      .selectFrom('events')
+      .select((select) => select.fn.max<number | null>('sequence').as('last'))
+      .where('time', '<', since)
+      .executeTakeFirst();
+    const last = Math.min(Math.max(newest - count, Number(old?.last ?? 0)), newest - 1);
+    for (;;) {
+      const oldest = await this.oldest();
+      if (oldest === undefined || oldest > last) return;
+      await this.#store
+        .deleteFrom('events')
+        .where('sequence', '<=', Math.min(last, oldest + pruneBatch))
+        .execute();
+    }
+  }
+
+  #announce(): void {
+    this.#appended.resolve();
+    this.#appended = Promise.withResolvers();
+  }
+}
+
+function toRow(change: StateChange, time: number): Omit<EventRow, 'sequence'> {
+  return {
+    time,
+    subject: change.subject,
+    microvm_id: change.microvmId,
+    image_arn: change.imageArn,
+    image_version: change.imageVersion,
+    build_id: change.buildId,
+    from_state: change.from,
+    to_state: change.to,
+    reason: change.reason,
+  };
+}
+
+function fromRow(row: EventRow): StateEvent {
+  return {
+    sequence: row.sequence,
+    time: row.time,
+    subject: row.subject as EventSubject,
+    microvmId: row.microvm_id,
+    imageArn: row.image_arn,
+    imageVersion: row.image_version,
+    buildId: row.build_id,
+    from: row.from_state,
+    to: row.to_state,
+    reason: row.reason,
+  };
+}
