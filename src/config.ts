@@ -64,6 +64,11 @@ export const configSchema = z.object({
   logStreamMib: z.number().int().min(1).default(16),
   /** Size in MiB that all logs take at most; those written to longest ago are removed first. */
   logTotalMib: z.number().int().min(1).default(4096),
+  /**
+   * Who may read the metrics: `open` for anyone at `/metrics`, `signed` for requests that are signed, `off` for
+   * nobody. When absent, `open` where only this machine can reach the API.
+   */
+  metrics: z.enum(['open', 'signed', 'off']).optional(),
   /** Days after which events (state changes) are no longer known, and how many of them are kept at most. */
   eventRetentionDays: z.number().int().min(1).default(30),
   eventCount: z.number().int().min(1000).default(100_000),
@@ -97,6 +102,7 @@ const environmentNames: Readonly<Record<string, keyof ConfigInput>> = {
   DORMOUSE_LOG_RETENTION_DAYS: 'logRetentionDays',
   DORMOUSE_LOG_STREAM_MIB: 'logStreamMib',
   DORMOUSE_LOG_TOTAL_MIB: 'logTotalMib',
+  DORMOUSE_METRICS: 'metrics',
   DORMOUSE_EVENT_RETENTION_DAYS: 'eventRetentionDays',
   DORMOUSE_EVENT_COUNT: 'eventCount',
   DORMOUSE_LOG_LEVEL: 'logLevel',

@@ -8,6 +8,7 @@ import type { Config } from './config.ts';
 import { openLocalCertificates } from './endpoint/certificates.ts';
 import { createEndpoint } from './endpoint/endpoint.ts';
 import { PublishedPorts } from './endpoint/published/published-ports.ts';
+import { declareEndpointMetrics } from './endpoint/tally.ts';
 import { openTokens } from './endpoint/tokens.ts';
 import { EventFeed } from './events/event-feed.ts';
 import { Webhooks } from './events/webhooks.ts';
@@ -19,7 +20,7 @@ import { createImageService } from './images/service.ts';
 import { lockDataDirectory } from './instance-lock.ts';
 import { createMicrovmService } from './microvms/service.ts';
 import { systemClock } from './model/clock.ts';
-import { dnsPort, parseAddress } from './model/network-address.ts';
+import { dnsPort, isLoopback, parseAddress } from './model/network-address.ts';
 import { createGuestNetwork } from './network/guest-network.ts';
 import { createNameService } from './network/name-service.ts';
 import { createBucketArtifactSource } from './s3/bucket-artifact-source.ts';
@@ -30,7 +31,9 @@ import { secretSetting } from './store/secret-setting.ts';
 import { FileLogStore } from './telemetry/file-log-store.ts';
 import { startLogSweeper } from './telemetry/log-sweeper.ts';
 import { createLogger } from './telemetry/logger.ts';
+import { Metrics } from './telemetry/metrics.ts';
 import { repeatedly } from './telemetry/repeatedly.ts';
+import { declareStorageMetrics } from './telemetry/storage-metrics.ts';
 import { version } from './version.ts';
 import { chooseVmm } from './vmm/choose-vmm.ts';
 
@@ -111,6 +114,10 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     }),
   );
 
+  const metrics = new Metrics();
+  metrics.watchProcess();
+  declareStorageMetrics(metrics, config.dataDirectory, ['images', 'microvms', 's3', 'logs']);
+
   const events = new EventLog(store);
   undo.push(
     repeatedly(
@@ -141,12 +148,14 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
 
   const resolvers = config.dnsServers.map((server) => parseAddress(server, dnsPort));
   const network = createGuestNetwork({
+    metrics,
     names: createNameService(resolvers.length > 0 ? resolvers : undefined),
     allowed: config.egressAllow,
   });
   const images = createImageService({
     store,
     events,
+    metrics,
     vmm,
     artifacts: createBucketArtifactSource(objects),
     logs,
@@ -162,6 +171,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
   const microvms = createMicrovmService({
     store,
     events,
+    metrics,
     vmm,
     images,
     logs,
@@ -206,6 +216,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     profile: config.profile,
     onError: (error) => logger.error({ err: error }, 'the endpoint failed'),
   });
+  declareEndpointMetrics(metrics, () => endpoint.status());
   const endpointPort = await endpoint.listen(config.endpointPort, config.endpointHost);
   undo.push(() => endpoint.close());
 
@@ -223,10 +234,12 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
       accessKeys,
       events: new EventFeed(events),
       webhooks,
+      metrics,
     },
     {
       realm,
       profile: config.profile,
+      metricsAccess: config.metrics ?? (isLoopback(config.host) ? 'open' : 'signed'),
       clock: systemClock,
       pageTokenKey: await secretSetting(store, 'page-token-key', () => randomBytes(32)),
       endpointOf: (endpointId) => `${endpointId}.${config.endpointDomain}${suffix}`,

@@ -2,6 +2,7 @@ import { internalFailure, ServiceError } from '../errors.ts';
 import { oldSignature } from '../s3/s3-error.ts';
 import { signatureRefusal } from './auth-errors.ts';
 import { extensionOperations } from './extensions/index.ts';
+import { metricsOf, sendMetrics } from './extensions/read-metrics.ts';
 import { discardBody } from './http/body.ts';
 import type { Exchange } from './http/exchange.ts';
 import { sendJson, sendServiceError } from './http/respond.ts';
@@ -16,6 +17,8 @@ import { readClaim, type SignatureClaim } from './sigv4/claim.ts';
 import { SignatureError } from './sigv4/signature-error.ts';
 import { answerSts } from './sts/answer.ts';
 
+/** Names a signature may be made for. */
+const services: ReadonlySet<string> = new Set(['s3', 'sts', 'lambda', 'logs']);
 const router = createRouter([...operations, ...extensionOperations]);
 
 /** Answers one request whatever it is; never rejects. The service is the one the signature names. */
@@ -23,7 +26,15 @@ export async function dispatch(exchange: Exchange, api: Api): Promise<void> {
   const { request, response } = exchange;
   try {
     if (request.path === '/healthz') {
+      exchange.subject.operation = 'health';
       sendJson(response, 200, { status: 'ok' });
+      return;
+    }
+    const metrics = metricsOf(api);
+    if (request.path === '/metrics' && metrics !== undefined) {
+      exchange.subject.operation = 'metrics';
+      if (api.options.metricsAccess === 'open') await sendMetrics(response, metrics);
+      else sendJson(response, 403, { message: 'Signed requests get the metrics at /dormouse/v1/metrics.' });
       return;
     }
     if (usesOldSignature(exchange)) {
@@ -33,6 +44,7 @@ export async function dispatch(exchange: Exchange, api: Api): Promise<void> {
     }
     const claim = readClaimOf(exchange);
     const claimed = { ...exchange, claim };
+    exchange.subject.service = services.has(claim.scope.service) ? claim.scope.service : 'other';
     switch (claim.scope.service) {
       case 's3':
         return await answerS3(claimed, api);

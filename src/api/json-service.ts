@@ -14,6 +14,7 @@ import { parseQuery } from './sigv4/uri.ts';
 export async function answerJson(exchange: ClaimedExchange, router: Router, api: Api): Promise<void> {
   const { request, message, response, requestId, signal } = exchange;
   const route = findRoute(exchange, router);
+  exchange.subject.operation = route.operation.name;
   const body = await readBody(message);
   const { principal, permissions } = await authenticate(exchange, body, api);
   api.throttle(route.operation.name);
@@ -21,8 +22,10 @@ export async function answerJson(exchange: ClaimedExchange, router: Router, api:
     { path: route.path, query: parseQuery(request.query), body: parseJsonBody(body) },
     { api, principal, permissions, requestId, headers: request.headers, signal },
   );
-  if (answer instanceof StreamedAnswer) await answer.write(response);
-  else sendJson(response, route.operation.status, answer);
+  if (answer instanceof StreamedAnswer) {
+    exchange.subject.streamed = true;
+    await answer.write(response);
+  } else sendJson(response, route.operation.status, answer);
 }
 
 /** @throws {ServiceError} UnknownOperationException */

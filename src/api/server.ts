@@ -4,7 +4,9 @@ import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { limits } from '../model/limits.ts';
+import { ApiMetrics } from './api-metrics.ts';
 import { dispatch } from './dispatch.ts';
+import type { Exchange } from './http/exchange.ts';
 import type { Api } from './operation.ts';
 import { createPageTokens } from './page-token.ts';
 import { createThrottle, ratesOf } from './rates.ts';
@@ -52,6 +54,7 @@ export function createApi(
   server.timeout = stalledMs;
   server.maxHeadersCount = headerCount;
 
+  const counters = services.metrics === undefined ? undefined : new ApiMetrics(services.metrics);
   const answering = new WeakSet<Duplex>();
   server.on('request', (message, response) => {
     answering.add(message.socket);
@@ -64,10 +67,16 @@ export function createApi(
     response.on('error', () => leaving.abort());
     message.on('error', () => leaving.abort());
     response.setHeader('x-amzn-requestid', requestId);
-    void dispatch(
-      { message, response, requestId, request: signableRequest(message), signal: leaving.signal },
-      api,
-    );
+    const exchange: Exchange = {
+      message,
+      response,
+      requestId,
+      request: signableRequest(message),
+      signal: leaving.signal,
+      subject: { service: 'none', operation: 'unknown', streamed: false },
+    };
+    counters?.watch(exchange);
+    void dispatch(exchange, api);
   });
   server.on('clientError', (error, socket) => {
     // Anything written now would land in the middle of an answer.

@@ -8,6 +8,7 @@ import type { Profile } from '../model/limits.ts';
 import type { PortGrant } from '../model/port-grant.ts';
 import type { ObjectStore } from '../s3/object-store.ts';
 import type { LogStore } from '../telemetry/log-store.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 import type { AccessKeyService } from './access-key-service.ts';
 import type { ConnectorService } from './connector-service.ts';
 import type { PublishedPortService } from './published-port-service.ts';
@@ -32,6 +33,8 @@ export interface ApiServices {
   /** State changes; the operations answer 501 without it, and so do those of webhooks. */
   readonly events?: EventFeed | undefined;
   readonly webhooks?: Webhooks | undefined;
+  /** The server's figures; they can be read nowhere without it. */
+  readonly metrics?: Metrics | undefined;
 }
 
 /** What `GET /dormouse/v1/server` tells. */
@@ -53,6 +56,8 @@ export interface ApiOptions {
   readonly pageTokenKey: Buffer;
   /** Calls per second by operation; those of the profile when absent. */
   readonly rates?: Rates | undefined;
+  /** Who may read the metrics: anyone, those who sign (when absent), or nobody. */
+  readonly metricsAccess?: 'open' | 'signed' | 'off' | undefined;
   /** The `endpoint` member of a microVM. */
   endpointOf(endpointId: string): string;
   describeServer(): ServerDescription;

@@ -11,6 +11,7 @@ import { exchangeOverH2, readH2Head } from './exchange-h2.ts';
 import { type EndpointLimits, endpointLimits } from './options.ts';
 import { serveExchange } from './proxy.ts';
 import type { Exec } from './shell.ts';
+import { type EndpointTotals, Tally } from './tally.ts';
 import type { Tokens } from './tokens.ts';
 import { Traffic } from './traffic.ts';
 import { serveUpgrade, type UpgradeContext } from './upgrade.ts';
@@ -33,7 +34,7 @@ export interface EndpointOptions {
   readonly onError?: UpgradeContext['onError'];
 }
 
-export interface EndpointStatus {
+export interface EndpointStatus extends EndpointTotals {
   /** Open client connections. */
   readonly connections: number;
   /** Requests waiting for their microVM to be reachable. */
@@ -67,7 +68,8 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
     onError,
   };
   const sockets = new Set<TLSSocket>();
-  const h1 = createH1Server(context);
+  const tally = new Tally(sockets);
+  const h1 = createH1Server(context, tally);
   const listener = tls.createServer({
     ...secureContextOf(options.certificates),
     ALPNProtocols: ['h2', 'http/1.1'],
@@ -80,9 +82,12 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
   listener.on('tlsClientError', (_error, socket) => socket.destroy());
   listener.on('secureConnection', (socket) => {
     sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+    socket.once('close', () => {
+      sockets.delete(socket);
+      tally.closed(socket);
+    });
     socket.on('error', () => undefined);
-    if (socket.alpnProtocol === 'h2') serveH2(socket, context);
+    if (socket.alpnProtocol === 'h2') serveH2(socket, context, tally);
     else h1.emit('connection', socket);
   });
   const timers = [setInterval(() => traffic.sweep(), sweepMs), setInterval(() => void renew(), renewMs)];
@@ -109,7 +114,7 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
       h1.emit('listening');
       return (listener.address() as AddressInfo).port;
     },
-    status: () => ({ connections: sockets.size, waiting: dialer.waiting() }),
+    status: () => ({ connections: sockets.size, waiting: dialer.waiting(), ...tally.totals() }),
     async close() {
       for (const timer of timers) clearInterval(timer);
       h1.close();
@@ -127,7 +132,7 @@ function secureContextOf(certificates: Certificates): { readonly cert: string; r
 }
 
 /** Parses HTTP/1.1 on the connections handed to it; never listens itself. */
-function createH1Server(context: UpgradeContext): http.Server {
+function createH1Server(context: UpgradeContext, tally: Tally): http.Server {
   const { limits } = context;
   const server = http.createServer({
     maxHeaderSize: limits.headerBytes,
@@ -142,19 +147,22 @@ function createH1Server(context: UpgradeContext): http.Server {
   server.timeout = limits.idleTimeoutMs;
   // Node would drop what is beyond its own limit without a word; we count ourselves.
   server.maxHeadersCount = 0;
-  const serve = (request: http.IncomingMessage, response: http.ServerResponse): void =>
+  const serve = (request: http.IncomingMessage, response: http.ServerResponse): void => {
+    tally.request('http/1.1');
     void serveExchange(exchangeOverH1(request, response), context);
+  };
   server.on('request', serve);
   server.on('checkContinue', serve);
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => undefined);
+    tally.request('upgrade');
     void serveUpgrade(upgradeOverH1(request, socket, head), context);
   });
   return server;
 }
 
 /** Serves the streams of one HTTP/2 connection. */
-function serveH2(socket: TLSSocket, context: UpgradeContext): void {
+function serveH2(socket: TLSSocket, context: UpgradeContext, tally: Tally): void {
   const { limits } = context;
   const session = http2.performServerHandshake(socket, {
     maxHeaderListPairs: limits.headerCount,
@@ -173,6 +181,7 @@ function serveH2(socket: TLSSocket, context: UpgradeContext): void {
   session.setLocalWindowSize(limits.connectionWindowBytes);
   session.on('stream', (stream, _headers, _flags, rawHeaders) => {
     const head = readH2Head(rawHeaders);
+    tally.request(head.protocol === undefined ? 'http/2' : 'upgrade');
     if (head.protocol !== undefined) void serveUpgrade(upgradeOverH2(stream, head), context);
     else void serveExchange(exchangeOverH2(stream, head), context);
   });

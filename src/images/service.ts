@@ -8,7 +8,9 @@ import type { GuestNetwork } from '../network/guest-network.ts';
 import type { Store } from '../store/database.ts';
 import type { EventLog } from '../store/event-log.ts';
 import type { LogStore } from '../telemetry/log-store.ts';
+import { Metrics } from '../telemetry/metrics.ts';
 import type { Vmm } from '../vmm/vmm.ts';
+import { measured } from './build-metrics.ts';
 import { ContainerEngine } from './container-engine.ts';
 import { ImagePaths } from './image-paths.ts';
 import type { ImageService } from './image-service.ts';
@@ -23,6 +25,8 @@ export interface ImageServiceOptions {
   readonly artifacts: ArtifactSource;
   readonly logs: Pick<LogStore, 'append'>;
   readonly network: GuestNetwork;
+  /** Where figures are kept; nobody sees them when absent. */
+  readonly metrics?: Metrics | undefined;
   readonly profile: Profile;
   readonly realm: Realm;
   readonly assets: Pick<Assets, 'containerStorage'>;
@@ -66,14 +70,17 @@ export function createImageService(options: ImageServiceOptions): ImageService {
     clock,
     hasLiveMicrovms: options.hasLiveMicrovms,
     logger,
-    builder: {
-      build: (record, signal) => runPipeline(pipeline, record, signal),
-      prepare: () => engine.prepare(),
-      tidy: (signal) => engine.tidy(signal),
-      forget: async (image) => {
-        const signal = new AbortController().signal;
-        await engine.buildah(['rmi', '--force', containerTag(image.id)], { signal });
+    builder: measured(
+      {
+        build: (record, signal) => runPipeline(pipeline, record, signal),
+        prepare: () => engine.prepare(),
+        tidy: (signal) => engine.tidy(signal),
+        forget: async (image) => {
+          const signal = new AbortController().signal;
+          await engine.buildah(['rmi', '--force', containerTag(image.id)], { signal });
+        },
       },
-    },
+      options.metrics ?? new Metrics(),
+    ),
   });
 }

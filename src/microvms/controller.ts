@@ -59,7 +59,8 @@ export class MicrovmController {
     return this.#queue.run(async (signal) => {
       if (this.vm.state !== 'PENDING') return;
       try {
-        this.#adoptGuest(await launchGuest(this.#engine, this.vm, signal));
+        const launch = () => launchGuest(this.#engine, this.vm, signal);
+        this.#adoptGuest(await this.#engine.metrics.measure('launch', launch, signal));
         await this.#record.commit({ type: 'launched' });
       } catch (error) {
         if (signal.aborted) return;
@@ -260,7 +261,8 @@ export class MicrovmController {
 
   async #resume(signal: AbortSignal): Promise<void> {
     try {
-      this.#adoptGuest(await resumeGuest(this.#engine, this.vm, signal));
+      const resume = () => resumeGuest(this.#engine, this.vm, signal);
+      this.#adoptGuest(await this.#engine.metrics.measure('resume', resume, signal));
       await this.#record.commit({ type: 'resumed' });
     } catch (error) {
       if (signal.aborted) return;
@@ -290,7 +292,8 @@ export class MicrovmController {
     begun();
     this.#live = undefined;
     try {
-      await suspendGuest(this.#engine, this.vm, live, signal);
+      const suspend = () => suspendGuest(this.#engine, this.vm, live, signal);
+      await this.#engine.metrics.measure('suspend', suspend, signal);
     } catch (error) {
       if (error instanceof HookFailedError && !signal.aborted) {
         return await this.#terminate(error.message, () => undefined, live);
@@ -325,7 +328,7 @@ export class MicrovmController {
 
   async #finishTermination(reason: string, live: LiveGuest | undefined): Promise<void> {
     this.#live = undefined;
-    await discardGuest(this.#engine, this.vm, live);
+    await this.#engine.metrics.measure('terminate', () => discardGuest(this.#engine, this.vm, live));
     await this.#record.commit({ type: 'terminated', reason });
   }
 

@@ -7,6 +7,7 @@ import type { MicrovmRepository } from '../store/microvms.ts';
 import type { LogStore } from '../telemetry/log-store.ts';
 import type { Vmm } from '../vmm/vmm.ts';
 import type { Leases } from './leases.ts';
+import type { TransitionMetrics } from './transition-metrics.ts';
 import type { TransitionTraces } from './transition-traces.ts';
 import type { WakeCache } from './wake-cache.ts';
 
@@ -20,6 +21,7 @@ export interface Engine {
   readonly network: GuestNetwork;
   readonly leases: Leases;
   readonly traces: TransitionTraces;
+  readonly metrics: TransitionMetrics;
   readonly clock: Clock;
   readonly logger: Logger;
   /** The one directory that holds everything of a microVM on this host. */

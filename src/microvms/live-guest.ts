@@ -98,7 +98,7 @@ export async function resumeGuest(engine: Engine, vm: Microvm, signal: AbortSign
 
 /** The VM's own process, paused since the suspend, if the cache still has it and it starts. */
 async function wakeKept(engine: Engine, vm: Microvm): Promise<VmmInstance | undefined> {
-  const kept = engine.wakeCache.take(vm.microvmId);
+  const kept = engine.wakeCache.takeToWake(vm.microvmId);
   if (kept === undefined) return undefined;
   try {
     await kept.unpause();

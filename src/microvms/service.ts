@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Duplex } from 'node:stream';
@@ -26,6 +25,7 @@ import type { EventLog } from '../store/event-log.ts';
 import { LeaseRepository } from '../store/leases.ts';
 import { MicrovmRepository } from '../store/microvms.ts';
 import type { LogStore } from '../telemetry/log-store.ts';
+import { Metrics } from '../telemetry/metrics.ts';
 import { step, type Trace } from '../telemetry/trace.ts';
 import type { Vmm } from '../vmm/vmm.ts';
 import { MicrovmController } from './controller.ts';
@@ -41,6 +41,8 @@ import {
   MicrovmUnreachableError,
   type RunInput,
 } from './microvm-service.ts';
+import { newMicrovm } from './new-microvm.ts';
+import { declareMicrovmMetrics, TransitionMetrics } from './transition-metrics.ts';
 import { TransitionTraces } from './transition-traces.ts';
 import { WakeCache } from './wake-cache.ts';
 
@@ -55,6 +57,8 @@ export interface MicrovmServiceOptions {
   readonly images: ImageService;
   readonly logs: LogStore;
   readonly network: GuestNetwork;
+  /** Where figures are kept; nobody sees them when absent. */
+  readonly metrics?: Metrics | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Holds one directory per microVM. */
@@ -93,6 +97,7 @@ class Microvms implements MicrovmService {
       logger: options.logger,
     });
     this.#leases = new Leases(new LeaseRepository(options.store));
+    const metrics = options.metrics ?? new Metrics();
     this.#engine = {
       vmm: options.vmm,
       repository: this.#repository,
@@ -102,11 +107,13 @@ class Microvms implements MicrovmService {
       network: options.network,
       leases: this.#leases,
       traces: new TransitionTraces(options.clock, options.logger),
+      metrics: new TransitionMetrics(metrics),
       clock: options.clock,
       logger: options.logger,
       directoryOf: (microvmId) => path.join(options.directory, microvmId),
       changed: (vm, lastActivityAt) => this.#onChanged(vm, lastActivityAt),
     };
+    declareMicrovmMetrics(metrics, this.#engine);
   }
 
   async run(input: RunInput): Promise<Microvm> {
@@ -143,7 +150,7 @@ class Microvms implements MicrovmService {
     const directories = children.map((child) => this.#engine.directoryOf(child.microvmId));
     try {
       for (const directory of directories) await makeDirectory(directory);
-      await controller.fork(directories);
+      await this.#engine.metrics.measure('fork', () => controller.fork(directories));
       const beginning = { runHookPayload: input.runHookPayload ?? null, forkedFrom: microvmId };
       await this.#repository.insert(children, beginning, undefined);
     } catch (error) {
@@ -361,24 +368,6 @@ class Microvms implements MicrovmService {
       this.#options.logger.info({ directory }, 'removed what belonged to no microVM');
     }
   }
-}
-
-type MicrovmSettings = Omit<
-  Microvm,
-  'microvmId' | 'endpointId' | 'state' | 'stateReason' | 'startedAt' | 'suspendedAt' | 'terminatedAt'
->;
-
-function newMicrovm(settings: MicrovmSettings, now: number): Microvm {
-  return {
-    ...settings,
-    microvmId: `microvm-${randomUUID()}`,
-    endpointId: randomUUID(),
-    state: 'PENDING',
-    stateReason: null,
-    startedAt: now,
-    suspendedAt: null,
-    terminatedAt: null,
-  };
 }
 
 function runHookEnabled(version: ImageVersion): boolean {

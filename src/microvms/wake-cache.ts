@@ -36,6 +36,8 @@ export class WakeCache {
   /** In the order of falling asleep. */
   readonly #kept = new Map<string, Kept>();
   #total = 0;
+  #hits = 0;
+  #misses = 0;
   #cancelCheck: (() => void) | undefined;
 
   constructor(options: WakeCacheOptions) {
@@ -48,6 +50,24 @@ export class WakeCache {
 
   get size(): number {
     return this.#kept.size;
+  }
+
+  /** Memory that the kept processes had when they were taken over. */
+  get bytes(): number {
+    return this.#total;
+  }
+
+  get limitBytes(): number {
+    return this.#options.limitBytes;
+  }
+
+  /** Wakes that found a process, and those that did not, since the start of the server. */
+  get hits(): number {
+    return this.#hits;
+  }
+
+  get misses(): number {
+    return this.#misses;
   }
 
   /** Takes over the paused process of a VM that has just been suspended; too large a one is ended. */
@@ -67,6 +87,14 @@ export class WakeCache {
   }
 
   /** The process of a VM that is to wake, which is the caller's from here on. */
+  takeToWake(microvmId: string): VmmInstance | undefined {
+    const instance = this.take(microvmId);
+    if (instance === undefined) this.#misses += 1;
+    else this.#hits += 1;
+    return instance;
+  }
+
+  /** The process of a VM, which is the caller's from here on. */
   take(microvmId: string): VmmInstance | undefined {
     const entry = this.#kept.get(microvmId);
     if (entry !== undefined) this.#forget(microvmId, entry);

@@ -15,6 +15,11 @@ export function parseNetwork(text: string): { readonly address: string; readonly
   return { address, prefix };
 }
 
+/** Whether only this machine can reach what listens there. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+}
+
 /**
  * Reads `192.0.2.1`, `192.0.2.1:53`, `2001:db8::1` or `[2001:db8::1]:53`.
  * @throws {RangeError} it is none of these

@@ -2,6 +2,8 @@ import { connect, type Socket } from 'node:net';
 import type { EgressPolicy } from './egress-policy.ts';
 import { GuestNetworkError } from './network-error.ts';
 
+/** What a guest is told whose policy does not allow an address. */
+export const refusedByPolicy = 'EACCES';
 const connectTimeoutMs = 20_000;
 
 /**
@@ -15,7 +17,7 @@ export async function dial(
   signal: AbortSignal,
 ): Promise<Socket> {
   if (!policy.allows(address, port)) {
-    throw new GuestNetworkError('EACCES', `the egress policy does not allow ${address}`);
+    throw new GuestNetworkError(refusedByPolicy, `the egress policy does not allow ${address}`);
   }
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
   const socket = connect({ host: address, port, allowHalfOpen: true, noDelay: true });

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { EgressConnection, EgressHandler } from '../model/guest-egress.ts';
-import { dial } from './dial.ts';
+import { dial, refusedByPolicy } from './dial.ts';
 import { failure, fitDatagram, isQuery, responseCode } from './dns-message.ts';
 import { serveNamesOver } from './dns-over-tcp.ts';
 import type { EgressPolicy } from './egress-policy.ts';
@@ -25,16 +25,22 @@ export interface GuestEgressOptions {
   readonly names: NameService;
   /** Services of the platform by `address:port`; they are reached whatever the policy says. */
   readonly services?: ReadonlyMap<string, GuestService>;
+  /** Told of what the policy refuses. */
+  readonly onRefused?: (what: 'connection' | 'name') => void;
 }
 
 /** Makes one guest's connections and look-ups, as far as its policy allows. */
-export function createGuestEgress({ policy, names, services }: GuestEgressOptions): EgressHandler {
+export function createGuestEgress(options: GuestEgressOptions): EgressHandler {
+  const { policy, names, services, onRefused = () => undefined } = options;
   const bucket = new TokenBucket(queriesPerSecond, queryBurst);
   let underWay = 0;
 
   const answer = async (query: Buffer): Promise<Buffer | undefined> => {
     if (!isQuery(query)) return undefined;
-    if (!policy.resolvesNames) return failure(query, responseCode.refused);
+    if (!policy.resolvesNames) {
+      onRefused('name');
+      return failure(query, responseCode.refused);
+    }
     if (underWay >= queriesAtOnce || !bucket.take()) return undefined;
     underWay += 1;
     try {
@@ -54,7 +60,7 @@ export function createGuestEgress({ policy, names, services }: GuestEgressOption
   return {
     onConnection(connection) {
       const service = builtIn.get(`${connection.address}:${connection.port}`);
-      if (service === undefined) void connectOut(policy, connection);
+      if (service === undefined) void connectOut(policy, connection, () => onRefused('connection'));
       else service(connection.accept());
     },
     async onQuery(query) {
@@ -64,14 +70,20 @@ export function createGuestEgress({ policy, names, services }: GuestEgressOption
   };
 }
 
-async function connectOut(policy: EgressPolicy, connection: EgressConnection): Promise<void> {
+async function connectOut(
+  policy: EgressPolicy,
+  connection: EgressConnection,
+  onRefused: () => void,
+): Promise<void> {
   const { address, port, signal } = connection;
   try {
     const socket = await dial(policy, address, port, signal);
     socket.setKeepAlive(true, keepAliveMs);
     splice(connection.accept(), socket);
   } catch (error) {
-    connection.refuse(error instanceof GuestNetworkError ? error.errno : 'ECONNREFUSED');
+    const errno = error instanceof GuestNetworkError ? error.errno : 'ECONNREFUSED';
+    if (errno === refusedByPolicy) onRefused();
+    connection.refuse(errno);
   }
 }
 

@@ -149,6 +149,18 @@ export class MicrovmRepository {
     return (await query.executeTakeFirst()) !== undefined;
   }
 
+  /** VMs that are not TERMINATED, by state. */
+  async countLive(): Promise<ReadonlyMap<MicrovmState, number>> {
+    const rows = await this.#store
+      .selectFrom('microvms')
+      .select((select) => ['state', select.fn.countAll<number>().as('count')])
+      .where('state', 'in', live)
+      .groupBy('state')
+      .execute();
+    const counts = new Map(rows.map((row) => [row.state, Number(row.count)]));
+    return new Map(live.map((state) => [state, counts.get(state) ?? 0]));
+  }
+
   /** Baseline memory of all VMs that are not TERMINATED, in MiB. */
   async liveMemoryMib(): Promise<number> {
     const row = await this.#store

@@ -6,6 +6,9 @@ import {
   type RunMicrovmCommandOutput,
 } from '@aws-sdk/client-lambda-microvms';
 import { signRequest } from '../../src/api/sigv4/sign.ts';
+import { Client } from '../../src/cli/client.ts';
+import { type EventMessage, readEvents } from '../../src/cli/event-stream.ts';
+import { parseMetrics } from '../../src/telemetry/metrics-for-test.ts';
 import { builtImage, counterContext, createImage, zip } from '../support/counter-image.ts';
 import { type Counter, CounterVms, continues } from '../support/counter-vms.ts';
 import {
@@ -16,6 +19,11 @@ import {
 } from '../support/dormouse-server.ts';
 
 const idlePolicy = { maxIdleDurationSeconds: 600, suspendedDurationSeconds: 600, autoResumeEnabled: true };
+
+async function allEvents(server: DormouseServer): Promise<readonly EventMessage[]> {
+  const query = { types: [], after: 0, follow: false, onGap: () => assert.fail('events are missing') };
+  return await Array.fromAsync(readEvents(new Client(server.ready), query));
+}
 
 describe('forks and the wake cache', { timeout: 600_000 }, () => {
   let directory: string;
@@ -76,6 +84,27 @@ describe('forks and the wake cache', { timeout: 600_000 }, () => {
     await Promise.all([vms.terminate(first), vms.terminate(second)]);
   });
 
+  test('the metrics tell what was done', async () => {
+    const response = await fetch(`${server.ready.apiEndpoint}/metrics`);
+    const samples = parseMetrics(await response.text());
+    const transitions = (transition: string): number =>
+      samples.get(
+        `dormouse_microvm_transition_duration_seconds_count{transition="${transition}",outcome="success"}`,
+      ) ?? 0;
+    assert.equal(transitions('launch'), 3);
+    assert.equal(transitions('terminate'), 3);
+    assert.equal(transitions('fork'), 1);
+    assert.equal(transitions('suspend'), 1);
+    assert.equal(transitions('resume'), 1);
+    assert.equal(samples.get('dormouse_wake_cache_hits_total'), 1);
+    assert.equal(samples.get('dormouse_wake_cache_misses_total'), 0);
+    assert.equal(samples.get('dormouse_microvms{state="RUNNING"}'), 0);
+    assert.equal(samples.get('dormouse_image_build_duration_seconds_count{outcome="success"}'), 1);
+    assert.equal(samples.get('dormouse_endpoint_requests_total{kind="http/1.1"}'), 7);
+    assert.ok((samples.get('dormouse_endpoint_bytes_total{direction="out"}') ?? 0) > 1000);
+    assert.ok((samples.get('dormouse_data_directory_bytes{part="images"}') ?? 0) > 1_000_000);
+  });
+
   test('a sleeping VM whose process is kept wakes in it, and from the disk without it', async () => {
     const vm = await vms.run({ idlePolicy });
     const before = await vms.count(vm);
@@ -101,5 +130,18 @@ describe('forks and the wake cache', { timeout: 600_000 }, () => {
     continues(third, await vms.count({ ...vm, endpoint }));
     await vms.terminate(vm);
     assert.deepEqual(await processOf(vm), []);
+  });
+
+  test('all that happened is in the events, without a gap and across the restart', async () => {
+    const chains = new Map<string, string>();
+    const launched = new Set<string>();
+    for (const event of await allEvents(server)) {
+      const subject = event.microvmId ?? event.buildId ?? event.imageVersion ?? event.imageArn;
+      if (event.type.endsWith('active')) continue;
+      assert.equal(event.from, chains.get(subject) ?? null, `${subject} became ${event.to}`);
+      chains.set(subject, event.to);
+      if (event.type === 'microvm.running' && event.from === 'PENDING') launched.add(subject);
+    }
+    for (const subject of launched) assert.equal(chains.get(subject), 'TERMINATED');
   });
 });

@@ -11,6 +11,7 @@ import { listLogStreams } from './list-log-streams.ts';
 import { listPorts } from './list-ports.ts';
 import { publishPort } from './publish-port.ts';
 import { readLog } from './read-log.ts';
+import { readMetrics } from './read-metrics.ts';
 import { setLease } from './set-lease.ts';
 import { streamEvents } from './stream-events.ts';
 import { unpublishPort } from './unpublish-port.ts';
@@ -23,6 +24,7 @@ export const extensionOperations: readonly Operation[] = [
   inspectMicrovm,
   listLogStreams,
   readLog,
+  readMetrics,
   setLease,
   endLease,
   publishPort,

@@ -34,6 +34,7 @@ async function perform(exchange: ClaimedExchange, api: Api): Promise<object> {
   const target = request.headers.get('x-amz-target') ?? '';
   const action = logsActions.find(({ name }) => target === `${targetPrefix}${name}`);
   if (action === undefined) throw new ServiceError('UnknownOperationException', '');
+  exchange.subject.operation = action.name;
   const input = readInput(action.members, { path: new Map(), query: [], body: parseJsonBody(body) });
   checkInput(action.members, input, { profile: api.options.profile, limits: api.limits });
   authorizeLogs(action.name, input, caller, api.options.realm);

@@ -16,6 +16,7 @@ export async function answerS3(exchange: ClaimedExchange, api: Api): Promise<voi
   try {
     const request = await verify(exchange, api);
     const { action, answer } = findS3Operation(request);
+    exchange.subject.operation = action?.slice('s3:'.length) ?? 'DeleteObjects';
     if (action !== undefined) requireAccess(request, action, request);
     await answer(request);
   } catch (error) {

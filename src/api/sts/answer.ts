@@ -44,6 +44,7 @@ async function perform(exchange: ClaimedExchange, api: Api): Promise<XmlNode> {
   if (action === undefined) {
     throw new ServiceError('UnknownOperationException', `Could not find operation ${name}`);
   }
+  exchange.subject.operation = name;
   const input = readInput(action.members, { path: new Map(), query, body: undefined });
   checkInput(action.members, input, { profile: api.options.profile, limits: api.limits });
   const result = action.run(input, {

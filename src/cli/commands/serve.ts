@@ -25,6 +25,7 @@ interface ServeOptions {
   readonly logRetentionDays?: number;
   readonly logStreamSize?: number;
   readonly logTotalSize?: number;
+  readonly metrics?: ConfigInput['metrics'];
   readonly eventRetentionDays?: number;
   readonly eventCount?: number;
   readonly logLevel?: ConfigInput['logLevel'];
@@ -75,6 +76,12 @@ export function addServe(program: Command): void {
       parseMemory,
     )
     .option('--log-total-size <size>', 'most that all logs take (default: 4G)', parseMemory)
+    .addOption(
+      new Option(
+        '--metrics <access>',
+        'who reads the metrics: anyone, those who sign, nobody (default: open on loopback, else signed)',
+      ).choices(choices.metrics.unwrap().options),
+    )
     .option('--event-retention-days <days>', 'days to keep events (default: 30)', parseCount)
     .option('--event-count <count>', 'most events to keep (default: 100000)', parseCount)
     .addOption(

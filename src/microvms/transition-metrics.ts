@@ -1,0 +1,61 @@
+import type { MicrovmRepository } from '../store/microvms.ts';
+import type { Duration, Metrics } from '../telemetry/metrics.ts';
+import { HookFailedError } from './lifecycle-hooks.ts';
+import type { WakeCache } from './wake-cache.ts';
+
+export type MeasuredTransition = 'launch' | 'suspend' | 'resume' | 'fork' | 'terminate';
+
+/** How long what is done to microVMs takes, and what comes of it. */
+export class TransitionMetrics {
+  readonly #durations: Duration;
+
+  constructor(metrics: Metrics) {
+    this.#durations = metrics.duration(
+      'microvm_transition_duration_seconds',
+      'Time that a change of state of a microVM took; the resume of a request that woke one is among them.',
+      ['transition', 'outcome'],
+    );
+  }
+
+  /** Does the work of a transition. */
+  async measure<Result>(
+    transition: MeasuredTransition,
+    work: () => Promise<Result>,
+    signal?: AbortSignal,
+  ): Promise<Result> {
+    const begun = performance.now();
+    const record = (outcome: string): void =>
+      this.#durations.observe((performance.now() - begun) / 1000, transition, outcome);
+    try {
+      const result = await work();
+      record('success');
+      return result;
+    } catch (error) {
+      record(outcomeOf(error, signal));
+      throw error;
+    }
+  }
+}
+
+/** What there is of microVMs, and of those that sleep with their process kept. */
+export function declareMicrovmMetrics(
+  metrics: Metrics,
+  { repository, wakeCache }: { readonly repository: MicrovmRepository; readonly wakeCache: WakeCache },
+): void {
+  metrics.reading('microvms', 'MicroVMs by state, without those that have ended.', countStates, ['state']);
+  async function countStates() {
+    const counts = await repository.countLive();
+    return Array.from(counts, ([state, value]) => ({ value, labels: [state] }));
+  }
+  metrics.reading('wake_cache_microvms', 'Sleeping microVMs whose process is kept.', () => wakeCache.size);
+  metrics.reading('wake_cache_bytes', 'Memory of the processes kept.', () => wakeCache.bytes);
+  metrics.reading('wake_cache_limit_bytes', 'Most memory they may have.', () => wakeCache.limitBytes);
+  const wakes = 'Wakes that found the process of the microVM';
+  metrics.total('wake_cache_hits_total', `${wakes}.`, () => wakeCache.hits);
+  metrics.total('wake_cache_misses_total', `${wakes} gone, or never kept.`, () => wakeCache.misses);
+}
+
+function outcomeOf(error: unknown, signal: AbortSignal | undefined): string {
+  if (signal?.aborted) return 'interrupted';
+  return error instanceof HookFailedError ? 'hook_failed' : 'failed';
+}
