@@ -87,6 +87,16 @@ function socket(name: string): string {
   return `socket,id=${name},path=${name},server=on,wait=off`;
 }
 
+/**
+ * A restored guest has its kernel in its RAM and never boots again. On a PC QEMU would keep a copy of both files
+ * for a boot, 15 MB for each VM; elsewhere leaving them out is untried.
+ */
+function kernelArguments({ assets, architecture, incoming }: ArgumentsInput, console: string): string[] {
+  if (incoming !== 'none' && architecture === 'x86_64') return [];
+  const commandLine = `console=${console} quiet panic=-1 mitigations=off`;
+  return ['-kernel', assets.kernel, '-initrd', assets.initrd, '-append', commandLine];
+}
+
 function incomingArguments(incoming: ArgumentsInput['incoming']): string[] {
   if (incoming === 'none') return [];
   // -S: the stream remembers a running VM, and nothing may run before the caller says so.
@@ -108,8 +118,7 @@ export function qemuArguments(input: ArgumentsInput): string[] {
     ...['-accel', input.accelerator === 'tcg' ? 'tcg,thread=multi' : 'kvm'],
     ...['-cpu', machine.cpu, '-smp', String(input.shape.vcpus)],
     ...memoryArguments(input),
-    ...['-kernel', input.assets.kernel, '-initrd', input.assets.initrd],
-    ...['-append', `console=${machine.console} quiet panic=-1 mitigations=off`],
+    ...kernelArguments(input, machine.console),
     ...['-chardev', socket(vmFiles.console), '-serial', `chardev:${vmFiles.console}`],
     ...diskArguments(input),
     ...['-device', 'virtio-blk-pci,id=root,drive=disk'],
