@@ -18,6 +18,8 @@ export interface Api {
   readonly limits: Limits;
   readonly pageTokens: PageTokens;
   readonly throttle: Throttle;
+  /** Sessions of StartLiveTail that go on. */
+  readonly liveTails: Set<object>;
   /** Temporary credentials. */
   readonly sessions: Sessions;
   /** Long-lived and temporary ones. */

@@ -44,6 +44,7 @@ export function createApi(
     limits: limits[options.profile],
     pageTokens: createPageTokens(options.pageTokenKey),
     throttle: createThrottle(options.rates ?? ratesOf[options.profile], options.clock),
+    liveTails: new Set(),
     sessions,
     credentials: sessions.extend(services.credentials),
   };

@@ -45,7 +45,7 @@ export async function compatibilityText(): Promise<string> {
       stsActions.map(({ name }) => [code(name), standing(name, served)]),
     ),
     '## CloudWatch Logs',
-    'AWS JSON 1.1. Other operations answer `UnknownOperationException`; `StartLiveTail` is one of them.',
+    'AWS JSON 1.1. Other operations answer `UnknownOperationException`. Clients put `streaming-` before the host name for `StartLiveTail`; `dormouse env` tells those that listen not to (`AWS_DISABLE_HOST_PREFIX_INJECTION`).',
     table(
       ['Operation', 'Compared with the service'],
       logsActions.map(({ name }) => [code(name), standing(name, served)]),

@@ -3,6 +3,7 @@ import { describeLogGroups } from './describe-log-groups.ts';
 import { describeLogStreams } from './describe-log-streams.ts';
 import { filterLogEvents } from './filter-log-events.ts';
 import { getLogEvents } from './get-log-events.ts';
+import { startLiveTail } from './start-live-tail.ts';
 
 /** What is served of CloudWatch Logs: all that reads. */
 export const logsActions: readonly LogsAction[] = [
@@ -10,4 +11,5 @@ export const logsActions: readonly LogsAction[] = [
   describeLogStreams,
   getLogEvents,
   filterLogEvents,
+  startLiveTail,
 ];

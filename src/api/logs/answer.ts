@@ -3,7 +3,7 @@ import { signatureRefusal } from '../auth-errors.ts';
 import { authenticate } from '../authenticate.ts';
 import { discardBody, parseJsonBody, readBody } from '../http/body.ts';
 import type { ClaimedExchange } from '../http/exchange.ts';
-import type { Api } from '../operation.ts';
+import { type Api, StreamedAnswer } from '../operation.ts';
 import { SignatureError } from '../sigv4/signature-error.ts';
 import { checkInput } from '../validation/check.ts';
 import { readInput } from '../validation/read.ts';
@@ -16,7 +16,11 @@ const targetPrefix = 'Logs_20140328.';
 /** Answers the subset of CloudWatch Logs that reads, in the AWS JSON 1.1 protocol. */
 export async function answerLogs(exchange: ClaimedExchange, api: Api): Promise<void> {
   try {
-    send(exchange, 200, await perform(exchange, api));
+    const answer = await perform(exchange, api);
+    if (answer instanceof StreamedAnswer) {
+      exchange.subject.streamed = true;
+      await answer.write(exchange.response);
+    } else send(exchange, 200, answer);
   } catch (error) {
     const refusal = describe(error);
     if (refusal === undefined) throw error;
@@ -27,7 +31,7 @@ export async function answerLogs(exchange: ClaimedExchange, api: Api): Promise<v
   }
 }
 
-async function perform(exchange: ClaimedExchange, api: Api): Promise<object> {
+async function perform(exchange: ClaimedExchange, api: Api): Promise<object | StreamedAnswer> {
   const { message, request } = exchange;
   const body = await readBody(message);
   const caller = await authenticate(exchange, body, api);
@@ -39,7 +43,14 @@ async function perform(exchange: ClaimedExchange, api: Api): Promise<object> {
   checkInput(action.members, input, { profile: api.options.profile, limits: api.limits });
   authorizeLogs(action.name, input, caller, api.options.realm);
   api.throttle(action.name);
-  return await action.run(input, { api, logs: api.services.logs });
+  const { requestId, signal } = exchange;
+  return await action.run(input, {
+    api,
+    requestId,
+    signal,
+    logs: api.services.logs,
+    sessions: api.liveTails,
+  });
 }
 
 interface Refusal {

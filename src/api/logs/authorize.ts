@@ -14,14 +14,25 @@ export function authorizeLogs(
   caller: Caller,
   realm: Realm,
 ): void {
-  const denial = findDenial(caller, [
-    { action: `logs:${operation}`, resource: resourceOf(operation, input, realm) },
-  ]);
+  const action = `logs:${operation}`;
+  const denial = findDenial(
+    caller,
+    resourcesOf(operation, input, realm).map((resource) => ({ action, resource })),
+  );
   if (denial !== undefined) throw accessDenied(caller.principal, denial);
 }
 
-function resourceOf(operation: string, input: Readonly<Record<string, unknown>>, realm: Realm): string {
-  if (operation === 'DescribeLogGroups') return groupArn(realm, '*');
+function resourcesOf(
+  operation: string,
+  input: Readonly<Record<string, unknown>>,
+  realm: Realm,
+): readonly string[] {
+  if (operation === 'DescribeLogGroups') return [groupArn(realm, '*')];
+  if (Array.isArray(input.logGroupIdentifiers)) {
+    return input.logGroupIdentifiers.map((logGroupIdentifier: string) =>
+      groupArn(realm, groupOf({ logGroupIdentifier })),
+    );
+  }
   const arn = groupArn(realm, groupOf(input));
-  return operation === 'GetLogEvents' ? `${arn}:log-stream:${input.logStreamName}` : `${arn}:*`;
+  return [operation === 'GetLogEvents' ? `${arn}:log-stream:${input.logStreamName}` : `${arn}:*`];
 }

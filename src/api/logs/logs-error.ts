@@ -1,4 +1,7 @@
-export type LogsErrorCode = 'InvalidParameterException' | 'ResourceNotFoundException';
+export type LogsErrorCode =
+  | 'InvalidParameterException'
+  | 'LimitExceededException'
+  | 'ResourceNotFoundException';
 
 /** A refusal that only CloudWatch Logs knows. */
 export class LogsError extends Error {
@@ -31,6 +34,11 @@ export function contradictingMembers(one: string, other: string): LogsError {
 /** Wording unrecorded. */
 export function neitherMember(one: string, other: string): LogsError {
   return new LogsError('InvalidParameterException', `Either ${one} or ${other} must be given.`);
+}
+
+/** Wording unrecorded. */
+export function tooManyLiveTails(most: number): LogsError {
+  return new LogsError('LimitExceededException', `There are ${most} sessions of StartLiveTail already.`);
 }
 
 /** Unrecorded: the service takes JSON, column and expression patterns too. */
