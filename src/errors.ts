@@ -14,11 +14,13 @@ export type ServiceErrorCode =
   | 'InvalidParameterValueException'
   | 'InvalidSignatureException'
   | 'MissingAuthenticationTokenException'
+  | 'NetworkConnectorLimitExceededException'
   | 'NotImplementedException'
   | 'RequestEntityTooLargeException'
   | 'ResourceConflictException'
   | 'ResourceNotFoundException'
   | 'SerializationException'
+  | 'ServiceException'
   | 'ServiceQuotaExceededException'
   | 'ThrottlingException'
   | 'TooManyRequestsException'
@@ -37,11 +39,13 @@ const httpStatus: Readonly<Record<ServiceErrorCode, number>> = {
   InvalidParameterValueException: 400,
   InvalidSignatureException: 403,
   MissingAuthenticationTokenException: 403,
+  NetworkConnectorLimitExceededException: 400,
   NotImplementedException: 501,
   RequestEntityTooLargeException: 413,
   ResourceConflictException: 409,
   ResourceNotFoundException: 404,
   SerializationException: 400,
+  ServiceException: 500,
   ServiceQuotaExceededException: 402,
   ThrottlingException: 429,
   TooManyRequestsException: 429,

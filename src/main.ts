@@ -21,6 +21,7 @@ import { lockDataDirectory } from './instance-lock.ts';
 import { createMicrovmService } from './microvms/service.ts';
 import { systemClock } from './model/clock.ts';
 import { dnsPort, isLoopback, parseAddress } from './model/network-address.ts';
+import { CustomerConnectors } from './network/customer-connectors.ts';
 import { createGuestNetwork } from './network/guest-network.ts';
 import { createNameService } from './network/name-service.ts';
 import { createBucketArtifactSource } from './s3/bucket-artifact-source.ts';
@@ -146,11 +147,16 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
   });
   await objects.recover();
 
+  const { profile } = config;
+  const connectors = new CustomerConnectors({ store, realm, profile, clock: systemClock, logger });
+  await connectors.recover();
+  undo.push(() => connectors.close());
   const resolvers = config.dnsServers.map((server) => parseAddress(server, dnsPort));
   const network = createGuestNetwork({
     metrics,
     names: createNameService(resolvers.length > 0 ? resolvers : undefined),
     allowed: config.egressAllow,
+    connectors,
   });
   const images = createImageService({
     store,
@@ -160,7 +166,8 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     artifacts: createBucketArtifactSource(objects),
     logs,
     network,
-    profile: config.profile,
+    connectors,
+    profile,
     realm,
     assets,
     directory: at('images'),
@@ -176,13 +183,15 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     images,
     logs,
     network,
+    connectors,
     clock: systemClock,
     logger,
     directory: at('microvms'),
-    profile: config.profile,
+    profile,
     region: config.region,
     wakeCacheBytes: config.wakeCacheMib * 1024 ** 2,
     onTerminated: (microvmId) => {
+      network.forget(microvmId);
       publishedPorts
         .withdrawAll(microvmId)
         .catch((error: unknown) => logger.error({ microvmId, err: error }, 'published ports stayed open'));
@@ -192,7 +201,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     store,
     backend: microvms,
     host: config.publishHost,
-    profile: config.profile,
+    profile,
     logger,
   });
   await images.recover();
@@ -213,7 +222,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     tokens,
     certificates,
     domain: config.endpointDomain,
-    profile: config.profile,
+    profile,
     onError: (error) => logger.error({ err: error }, 'the endpoint failed'),
   });
   declareEndpointMetrics(metrics, () => endpoint.status());
@@ -229,6 +238,8 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
       logs,
       objects,
       publishedPorts,
+      connectors,
+      egressPolicies: connectors.policies,
       mintToken: (microvmId, grants, minutes) => tokens.mint(microvmId, grants, minutes),
       credentials: accessKeys,
       accessKeys,
@@ -238,7 +249,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     },
     {
       realm,
-      profile: config.profile,
+      profile,
       metricsAccess: config.metrics ?? (isLoopback(config.host) ? 'open' : 'signed'),
       clock: systemClock,
       pageTokenKey: await secretSetting(store, 'page-token-key', () => randomBytes(32)),

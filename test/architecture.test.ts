@@ -21,12 +21,6 @@ const layers: readonly (readonly string[])[] = [
   ['errors'],
 ];
 
-/** Types a room shares with one above it. */
-const exceptions: Readonly<Record<string, readonly string[]>> = {
-  // Pages of a list are declared beside the service that gives them out.
-  store: ['src/images/image-service.ts'],
-};
-
 /** What the command line may know of the server's inside: how to start it, and what is public of it. */
 const openToCommandLine = [
   'src/api/sigv4/sign.ts',
@@ -73,7 +67,7 @@ function isUpward(imported: Import): boolean {
   const target = targetOf(imported);
   if (target === undefined) return false;
   const [source, destination] = [room(imported.from), room(target)];
-  if (source === destination || exceptions[source]?.includes(target)) return false;
+  if (source === destination) return false;
   return layerOf(destination) <= layerOf(source);
 }
 

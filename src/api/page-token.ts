@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { validation } from '../errors.ts';
-import type { Page, PageRequest } from '../images/image-service.ts';
+import type { Page, PageRequest } from '../model/page.ts';
 
 const cipher = 'aes-256-gcm';
 const ivLength = 12;

@@ -11,6 +11,7 @@ import type { LogStore } from '../telemetry/log-store.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { AccessKeyService } from './access-key-service.ts';
 import type { ConnectorService } from './connector-service.ts';
+import type { EgressPolicyService } from './egress-policy-service.ts';
 import type { PublishedPortService } from './published-port-service.ts';
 import type { Rates } from './rates.ts';
 import type { CredentialSource } from './sigv4/credentials.ts';
@@ -24,8 +25,10 @@ export interface ApiServices {
   readonly credentials: CredentialSource;
   /** Makes the value of the `X-aws-proxy-auth` header: for ports, or for a shell. */
   mintToken(microvmId: string, grants: readonly PortGrant[] | 'shell', minutes: number): Promise<string>;
-  /** Customer connectors; their operations answer 501 without it. */
-  readonly connectors?: ConnectorService | undefined;
+  /** Customer connectors. */
+  readonly connectors: ConnectorService;
+  /** What connectors refer to. */
+  readonly egressPolicies: EgressPolicyService;
   /** Ports opened on the host; their operations answer 501 without it. */
   readonly publishedPorts?: PublishedPortService | undefined;
   /** Access keys besides the root key; their operations answer 501 without it. */

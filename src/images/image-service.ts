@@ -5,17 +5,7 @@ import type {
   ImageVersion,
   ImageVersionStatus,
 } from '../model/image.ts';
-
-/** A page of results, and where the next one starts: an internal position the API wraps into an opaque token. */
-export interface Page<Item> {
-  readonly items: readonly Item[];
-  readonly next: string | undefined;
-}
-
-export interface PageRequest {
-  readonly limit: number;
-  readonly after: string | undefined;
-}
+import type { Page, PageRequest } from '../model/page.ts';
 
 /** Create and Update after syntax checks; absent members are undefined, defaults not yet filled in. */
 export interface ImageInput {

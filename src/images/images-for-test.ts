@@ -107,6 +107,7 @@ export async function open(context: TestContext, profile: Profile = 'relaxed'): 
       builder,
       profile,
       realm,
+      connectors: { requireActive: () => undefined },
       vmm: {
         adopt: async () => undefined,
         origin: {

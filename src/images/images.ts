@@ -33,6 +33,9 @@ import {
   versionLabel,
 } from '../model/image.ts';
 import { limits as limitTables, type Profile } from '../model/limits.ts';
+import { oneAtATime, type Turns } from '../model/one-at-a-time.ts';
+import type { Page, PageRequest } from '../model/page.ts';
+import type { KnownConnectors } from '../network/connectors.ts';
 import { findClaim, type TokenClaim } from '../store/client-tokens.ts';
 import type { Store } from '../store/database.ts';
 import type { EventLog } from '../store/event-log.ts';
@@ -41,7 +44,7 @@ import type { Vmm } from '../vmm/vmm.ts';
 import { BuildQueue } from './build-queue.ts';
 import type { ImageBuilder } from './image-builder.ts';
 import type { ImagePaths } from './image-paths.ts';
-import type { ImageAndVersion, ImageInput, ImageService, Page, PageRequest } from './image-service.ts';
+import type { ImageAndVersion, ImageInput, ImageService } from './image-service.ts';
 import { resolveConfiguration } from './input-rules.ts';
 import { removeAbandonedBuilds, removeForeignVersions } from './recovery.ts';
 
@@ -54,6 +57,7 @@ export interface ImagesOptions {
   readonly paths: ImagePaths;
   readonly profile: Profile;
   readonly realm: Realm;
+  readonly connectors: KnownConnectors;
   readonly clock: Clock;
   /** Whether a VM that is not yet TERMINATED uses the image, or the version of it. */
   readonly hasLiveMicrovms: (imageArn: string, imageVersion?: string) => Promise<boolean>;
@@ -71,7 +75,7 @@ export class Images implements ImageService {
   readonly #queue: BuildQueue;
   readonly #deletions = new Set<Promise<void>>();
   /** Calls that check and then change run one after the other. */
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #exclusively: Turns = oneAtATime();
 
   constructor(options: ImagesOptions) {
     this.#options = options;
@@ -270,7 +274,8 @@ export class Images implements ImageService {
   }
 
   #resolve(input: ImageInput): ImageConfiguration {
-    return resolveConfiguration(input, this.#limits, this.#options.realm.region);
+    const { realm, connectors } = this.#options;
+    return resolveConfiguration(input, this.#limits, realm.region, connectors);
   }
 
   #checkBuildQuota(): void {
@@ -366,12 +371,6 @@ export class Images implements ImageService {
     });
     this.#deletions.add(running);
     void running.finally(() => this.#deletions.delete(running));
-  }
-
-  async #exclusively<Result>(work: () => Promise<Result>): Promise<Result> {
-    const result = this.#turn.then(work);
-    this.#turn = result.catch(() => undefined);
-    return await result;
   }
 }
 

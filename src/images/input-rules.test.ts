@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { connectorNotFound } from '../errors/connectors.ts';
 import { ServiceError } from '../errors.ts';
 import { managedBaseImageArn, managedConnectorArn } from '../model/arn.ts';
 import { limits } from '../model/limits.ts';
@@ -8,6 +9,12 @@ import { resolveConfiguration } from './input-rules.ts';
 
 const region = 'us-east-2';
 const base = managedBaseImageArn(region);
+/** Knows no customer connector. */
+const connectors = {
+  requireActive: (arn: string) => {
+    throw connectorNotFound(arn);
+  },
+};
 const good: ImageInput = {
   baseImageArn: base,
   buildRoleArn: 'arn:aws:iam::000000000000:role/build',
@@ -16,7 +23,7 @@ const good: ImageInput = {
 
 describe('resolveConfiguration', () => {
   it('fills in what is left out', () => {
-    const configuration = resolveConfiguration(good, limits.aws, region);
+    const configuration = resolveConfiguration(good, limits.aws, region, connectors);
     assert.deepEqual(configuration, {
       ...good,
       baseImageVersion: '1.0',
@@ -79,16 +86,24 @@ describe('resolveConfiguration', () => {
   for (const [what, change, message] of refused) {
     it(`refuses ${what}`, () => {
       assert.throws(
-        () => resolveConfiguration({ ...good, ...change }, limits.aws, region),
+        () => resolveConfiguration({ ...good, ...change }, limits.aws, region, connectors),
         (error) =>
           error instanceof ServiceError && error.code === 'ValidationException' && error.message === message,
       );
     });
   }
 
+  it('refuses a customer connector that is not there', () => {
+    const arn = `arn:aws:lambda:${region}:000000000000:network-connector:nc-1`;
+    assert.throws(
+      () => resolveConfiguration({ ...good, egressNetworkConnectors: [arn] }, limits.aws, region, connectors),
+      { code: 'ResourceNotFoundException', message: `Network connector not found for: ${arn}` },
+    );
+  });
+
   it('checks in order: what the artifact is comes before what it needs', () => {
     const input = { ...good, codeArtifact: { uri: 'x' }, resources: [{ minimumMemoryInMiB: 1 }] };
-    assert.throws(() => resolveConfiguration(input, limits.aws, region), /CodeArtifact URI/);
+    assert.throws(() => resolveConfiguration(input, limits.aws, region, connectors), /CodeArtifact URI/);
   });
 
   it('takes any size within bounds when limits are lifted', () => {
@@ -96,12 +111,18 @@ describe('resolveConfiguration', () => {
       ...good,
       resources: [{ minimumMemoryInMiB }],
     });
-    assert.equal(resolveConfiguration(sized(200), limits.relaxed, region).minimumMemoryInMiB, 200);
-    assert.throws(() => resolveConfiguration(sized(127), limits.relaxed, region), /between 128 and/);
+    assert.equal(
+      resolveConfiguration(sized(200), limits.relaxed, region, connectors).minimumMemoryInMiB,
+      200,
+    );
+    assert.throws(
+      () => resolveConfiguration(sized(127), limits.relaxed, region, connectors),
+      /between 128 and/,
+    );
   });
 
   it('leaves hooks that are not enabled alone', () => {
     const hooks = { microvmHooks: { run: 'DISABLED' }, microvmImageHooks: { ready: 'DISABLED' } } as const;
-    assert.deepEqual(resolveConfiguration({ ...good, hooks }, limits.aws, region).hooks, hooks);
+    assert.deepEqual(resolveConfiguration({ ...good, hooks }, limits.aws, region, connectors).hooks, hooks);
   });
 });

@@ -12,7 +12,7 @@ import {
 import { managedBaseImageVersions, managedConnectorArn } from '../model/arn.ts';
 import type { Hooks, ImageConfiguration } from '../model/image.ts';
 import type { Limits } from '../model/limits.ts';
-import { resolveConnectors } from '../network/connectors.ts';
+import { type KnownConnectors, resolveEgress } from '../network/connectors.ts';
 import type { ImageInput } from './image-service.ts';
 
 /** The managed base, in whatever region a template names it. */
@@ -24,16 +24,20 @@ const reservedVariable = /^(?:AWS_REGION|AWS_LAMBDA_MICROVM_.*)$/;
  * Checks what the shape of a request cannot say and fills in what it leaves out (spec sections 1.5 and 3).
  * @throws {ServiceError} the first rule broken, in the service's words
  */
-export function resolveConfiguration(input: ImageInput, limits: Limits, region: string): ImageConfiguration {
+export function resolveConfiguration(
+  input: ImageInput,
+  limits: Limits,
+  region: string,
+  connectors: KnownConnectors,
+): ImageConfiguration {
   if (parseArtifactUri(input.codeArtifact.uri) === undefined) throw invalidArtifactUri();
   const minimumMemoryInMiB = input.resources?.[0]?.minimumMemoryInMiB ?? limits.defaultMemoryMib;
   checkMemory(minimumMemoryInMiB, input.baseImageArn, limits);
   checkHooks(input.hooks);
   checkEnvironment(input.environmentVariables ?? {});
   const baseImageVersion = resolveBaseVersion(input);
-  const egressNetworkConnectors = resolveConnectors(input.egressNetworkConnectors, [
-    managedConnectorArn(region, 'INTERNET_EGRESS'),
-  ]);
+  const internet = [managedConnectorArn(region, 'INTERNET_EGRESS')];
+  const egressNetworkConnectors = resolveEgress(input.egressNetworkConnectors, internet, connectors);
   return {
     baseImageArn: input.baseImageArn,
     baseImageVersion,

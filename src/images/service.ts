@@ -4,6 +4,7 @@ import type { ArtifactSource } from '../blobs/artifact-source.ts';
 import type { Realm } from '../model/arn.ts';
 import type { Clock } from '../model/clock.ts';
 import { limits as limitTables, type Profile } from '../model/limits.ts';
+import type { KnownConnectors } from '../network/connectors.ts';
 import type { GuestNetwork } from '../network/guest-network.ts';
 import type { Store } from '../store/database.ts';
 import type { EventLog } from '../store/event-log.ts';
@@ -27,6 +28,7 @@ export interface ImageServiceOptions {
   readonly network: GuestNetwork;
   /** Where figures are kept; nobody sees them when absent. */
   readonly metrics?: Metrics | undefined;
+  readonly connectors: KnownConnectors;
   readonly profile: Profile;
   readonly realm: Realm;
   readonly assets: Pick<Assets, 'containerStorage'>;
@@ -67,6 +69,7 @@ export function createImageService(options: ImageServiceOptions): ImageService {
     paths,
     profile: options.profile,
     realm,
+    connectors: options.connectors,
     clock,
     hasLiveMicrovms: options.hasLiveMicrovms,
     logger,

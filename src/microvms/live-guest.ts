@@ -136,7 +136,7 @@ export async function attach(
   signal?: AbortSignal,
 ): Promise<LiveGuest> {
   const agent = await step('agent session', () => openSession(instance, signal));
-  engine.network.attach(agent, vm.egressNetworkConnectors);
+  engine.network.attach(agent, vm);
   const logs = logPumpFor(engine, vm);
   if (logs !== undefined) agent.onLog((source, chunk) => logs.write(source, chunk));
   return { instance, agent, logs };

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { ExecSession, ExecSpec } from '../guest/guest-agent.ts';
-import type { Page, PageRequest } from '../images/image-service.ts';
 import type { IdlePolicy, Logging, Microvm } from '../model/microvm.ts';
+import type { Page, PageRequest } from '../model/page.ts';
 import type { LatestTraces } from './transition-traces.ts';
 
 export interface RunInput {

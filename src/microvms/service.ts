@@ -11,13 +11,19 @@ import {
   runHookRequired,
 } from '../errors.ts';
 import type { ExecSession, ExecSpec } from '../guest/guest-agent.ts';
-import type { ImageService, Page, PageRequest } from '../images/image-service.ts';
+import type { ImageService } from '../images/image-service.ts';
 import type { Clock } from '../model/clock.ts';
 import { nextDue } from '../model/idle.ts';
 import type { ImageVersion } from '../model/image.ts';
 import { limits, type Profile } from '../model/limits.ts';
 import { isLive, type Microvm, terminationReasons } from '../model/microvm.ts';
-import { defaultIngress, includesConnector, resolveConnectors } from '../network/connectors.ts';
+import type { Page, PageRequest } from '../model/page.ts';
+import {
+  includesConnector,
+  type KnownConnectors,
+  resolveEgress,
+  resolveIngress,
+} from '../network/connectors.ts';
 import type { GuestNetwork } from '../network/guest-network.ts';
 import { findClaim, type TokenClaim } from '../store/client-tokens.ts';
 import type { Store } from '../store/database.ts';
@@ -59,6 +65,7 @@ export interface MicrovmServiceOptions {
   readonly network: GuestNetwork;
   /** Where figures are kept; nobody sees them when absent. */
   readonly metrics?: Metrics | undefined;
+  readonly connectors: KnownConnectors;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Holds one directory per microVM. */
@@ -264,14 +271,12 @@ class Microvms implements MicrovmService {
 
   /** Checks in the order the service makes them (spec section 1.5). */
   async #prepare(input: RunInput): Promise<{ vm: Microvm; payload: string | null }> {
-    const { profile, region, clock, images } = this.#options;
+    const { profile, region, clock, images, connectors } = this.#options;
     if (profile === 'aws' && !input.imageIdentifier.startsWith('arn:')) throw malformedArn();
-    const ingress = resolveConnectors(input.ingressNetworkConnectors, defaultIngress(region));
+    const ingress = resolveIngress(input.ingressNetworkConnectors, region);
     const version = await images.runnableVersion(input.imageIdentifier, input.imageVersion);
-    const egress = resolveConnectors(
-      input.egressNetworkConnectors,
-      version.configuration.egressNetworkConnectors,
-    );
+    const inherited = version.configuration.egressNetworkConnectors;
+    const egress = resolveEgress(input.egressNetworkConnectors, inherited, connectors);
     if (input.runHookPayload !== undefined && !runHookEnabled(version)) throw runHookRequired();
     const memoryMib = version.configuration.minimumMemoryInMiB;
     await this.#checkQuota(memoryMib);

@@ -20,6 +20,8 @@ export interface Limits {
   /** Baseline memory of RUNNING and SUSPENDED microVMs together. */
   readonly accountMemoryMib: number;
   readonly environmentVariables: number;
+  /** Customer connectors; the service's number is unrecorded. */
+  readonly networkConnectors: number;
   /** Unpacked size of an artifact and number of its files. */
   readonly artifactBytes: number;
   readonly artifactEntries: number;
@@ -44,6 +46,7 @@ export const limits: Readonly<Record<Profile, Limits>> = {
     concurrentBuilds: 2,
     accountMemoryMib: 64 * 1024 * 1024,
     environmentVariables: 50,
+    networkConnectors: 1000,
     artifactBytes: 4 * 1024 ** 3,
     artifactEntries: 200_000,
   },
@@ -63,6 +66,7 @@ export const limits: Readonly<Record<Profile, Limits>> = {
     concurrentBuilds: 5,
     accountMemoryMib: 400 * 1024,
     environmentVariables: 50,
+    networkConnectors: 1000,
     artifactBytes: 2 * 1024 ** 3,
     artifactEntries: 100_000,
   },

@@ -1,6 +1,6 @@
 /** The little that has to be known of a DNS message to pass it on (RFC 1035, RFC 6891). */
 
-const headerBytes = 12;
+export const headerBytes = 12;
 const responseFlag = 0x80;
 const truncatedFlag = 0x02;
 const recursionAvailableFlag = 0x80;
@@ -40,7 +40,7 @@ function withoutRecords(message: Buffer, end: number | undefined): Buffer {
 }
 
 /** Where the only question ends; undefined unless there is exactly one well-formed question. */
-function questionEnd(message: Buffer): number | undefined {
+export function questionEnd(message: Buffer): number | undefined {
   if (message.readUInt16BE(4) !== 1) return undefined;
   let at = headerBytes;
   for (let length = message[at] ?? 0; length !== 0; length = message[at] ?? 0) {

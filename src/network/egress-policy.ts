@@ -1,92 +1,78 @@
-import { BlockList, isIP } from 'node:net';
-import os from 'node:os';
-import { parseNetwork } from '../model/network-address.ts';
+import type { EgressRules } from '../model/egress-policy.ts';
+import { matchesName, matchesPort, type NameRule, type NetworkRule } from '../model/egress-rule.ts';
+import { isOwn, isPublic, isWithinSpecial, NetworkSet, networkSet } from './address-space.ts';
 
-/** Says where a guest may connect to. Addresses, not names: a name is resolved first, its address judged. */
+/** Says what a guest reaches: addresses when they are connected to, names when they are looked up. */
 export interface EgressPolicy {
-  allows(address: string, port: number): boolean;
-  /** Whether names are resolved for the guest at all. */
-  readonly resolvesNames: boolean;
+  /** @param names those that the guest has been told the address for */
+  allows(address: string, port: number, names: readonly string[]): boolean;
+  /** Whether a name is looked up; undefined stands for what is no plain question for one name. */
+  resolves(name: string | undefined): boolean;
+  /** Whether a name is denied, whatever else is allowed. */
+  deniesName(name: string): boolean;
+  /** Whether it matters which names a guest was told an address for. */
+  readonly judgesNames: boolean;
 }
 
 /**
- * Address space that is not the public Internet (IANA special-purpose registries): this host, its networks,
- * other guests, cloud metadata services.
+ * The policy that rules make. A denial beats everything. Address space that is not public, and this host's own
+ * addresses, are open only to a rule that names them: names that resolve there open nothing.
+ * @param opened networks that are open besides, in CIDR notation; of this host's addresses too
  */
-const specialRanges: readonly (readonly [string, number])[] = [
-  ['0.0.0.0', 8],
-  ['10.0.0.0', 8],
-  ['100.64.0.0', 10],
-  ['127.0.0.0', 8],
-  ['169.254.0.0', 16],
-  ['172.16.0.0', 12],
-  ['192.0.0.0', 24],
-  ['192.0.2.0', 24],
-  ['192.88.99.0', 24],
-  ['192.168.0.0', 16],
-  ['198.18.0.0', 15],
-  ['198.51.100.0', 24],
-  ['203.0.113.0', 24],
-  ['224.0.0.0', 4],
-  ['240.0.0.0', 4],
-  ['::', 96],
-  ['::ffff:0:0', 96],
-  ['64:ff9b::', 96],
-  ['64:ff9b:1::', 48],
-  ['100::', 64],
-  ['2001::', 23],
-  ['2001:db8::', 32],
-  ['2002::', 16],
-  ['fc00::', 7],
-  ['fe80::', 10],
-  ['ff00::', 8],
-];
+export function createEgressPolicy(rules: EgressRules, opened: readonly string[] = []): EgressPolicy {
+  const networks = networksOf(rules.allow).map(explicitNetwork);
+  const names = namesOf(rules.allow);
+  const deniedNetworks = networksOf(rules.deny).map((rule) => ({ rule, range: rangeOf(rule) }));
+  const deniedNames = namesOf(rules.deny);
+  const openedNetworks = networkSet(opened);
+  const named = (all: readonly NameRule[], name: string, port: number): boolean =>
+    all.some((rule) => matchesPort(rule, port) && matchesName(rule, name));
+  const deniesName = (name: string): boolean =>
+    deniedNames.some((rule) => rule.ports === undefined && matchesName(rule, name));
 
-/** The public Internet and nothing else: never this host, also not by its own public addresses. */
-export function internetOnly(): EgressPolicy {
-  // One list per family: in a common one the IPv4-mapped range would cover all of IPv4.
-  const special = { ipv4: new BlockList(), ipv6: new BlockList() };
-  for (const [address, prefix] of specialRanges) {
-    special[family(address)].addSubnet(address, prefix, family(address));
-  }
   return {
-    resolvesNames: true,
-    allows: (address) =>
-      isIP(address) !== 0 &&
-      !special[family(address)].check(address, family(address)) &&
-      !ownAddresses().has(address),
+    judgesNames: names.length + deniedNames.length > 0,
+    deniesName,
+
+    allows(address, port, told) {
+      const denied =
+        deniedNetworks.some(({ rule, range }) => matchesPort(rule, port) && range.has(address)) ||
+        told.some((name) => named(deniedNames, name, port));
+      if (denied) return false;
+      if (openedNetworks.has(address) || networks.some((allows) => allows(address, port))) return true;
+      if (!isPublic(address)) return false;
+      return rules.internet || told.some((name) => named(names, name, port));
+    },
+
+    resolves(name) {
+      if (name === undefined) return rules.internet && deniedNames.length === 0;
+      if (deniesName(name)) return false;
+      return rules.internet || names.some((rule) => matchesName(rule, name));
+    },
   };
 }
 
-/**
- * What another policy allows, and some networks besides: private services that an operator opens to guests.
- * @param networks in CIDR notation, see {@link parseNetwork}
- */
-export function andNetworks(policy: EgressPolicy, networks: readonly string[]): EgressPolicy {
-  const added = { ipv4: new BlockList(), ipv6: new BlockList() };
-  for (const network of networks) {
-    const { address, prefix } = parseNetwork(network);
-    added[family(address)].addSubnet(address, prefix, family(address));
-  }
-  return {
-    resolvesNames: policy.resolvesNames,
-    allows: (address, port) =>
-      (isIP(address) !== 0 && added[family(address)].check(address, family(address))) ||
-      policy.allows(address, port),
-  };
+/** A network rule opens what is not public only where it can mean nothing else. */
+function explicitNetwork(rule: NetworkRule): (address: string, port: number) => boolean {
+  const range = rangeOf(rule);
+  const namesOne = rule.prefix === 32;
+  const meansSpecial = isWithinSpecial(rule.address, rule.prefix);
+  return (address, port) =>
+    matchesPort(rule, port) &&
+    range.has(address) &&
+    (namesOne || (meansSpecial && !isOwn(address)) || isPublic(address));
 }
 
-/** Nothing at all. */
-export const noEgress: EgressPolicy = { resolvesNames: false, allows: () => false };
-
-function family(address: string): 'ipv4' | 'ipv6' {
-  return isIP(address) === 6 ? 'ipv6' : 'ipv4';
+function rangeOf({ address, prefix }: NetworkRule): NetworkSet {
+  const range = new NetworkSet();
+  range.add(address, prefix);
+  return range;
 }
 
-function ownAddresses(): ReadonlySet<string> {
-  return new Set(
-    Object.values(os.networkInterfaces()).flatMap((addresses) =>
-      (addresses ?? []).map((entry) => entry.address),
-    ),
-  );
+function networksOf(rules: EgressRules['allow']): readonly NetworkRule[] {
+  return rules.filter((rule) => rule.kind === 'network');
+}
+
+function namesOf(rules: EgressRules['allow']): readonly NameRule[] {
+  return rules.filter((rule) => rule.kind === 'name');
 }

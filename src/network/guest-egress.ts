@@ -1,13 +1,15 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { EgressConnection, EgressHandler } from '../model/guest-egress.ts';
-import { dial, refusedByPolicy } from './dial.ts';
+import { dial } from './dial.ts';
 import { failure, fitDatagram, isQuery, responseCode } from './dns-message.ts';
 import { serveNamesOver } from './dns-over-tcp.ts';
+import { askedName, readAnswer } from './dns-records.ts';
 import type { EgressPolicy } from './egress-policy.ts';
 import type { NameService } from './name-service.ts';
 import { GuestNetworkError } from './network-error.ts';
 import { TokenBucket } from './token-bucket.ts';
+import type { ToldAddresses } from './told-addresses.ts';
 
 /** Look-ups of one guest: under way at once, per second in the long run, and in a burst. */
 const queriesAtOnce = 64;
@@ -21,8 +23,11 @@ const resolverAddresses = ['127.0.0.2:53', '169.254.53.53:53'];
 export type GuestService = (stream: Duplex) => void;
 
 export interface GuestEgressOptions {
-  readonly policy: EgressPolicy;
+  /** The policy as it is now: asked anew for each connection and each look-up. */
+  readonly policy: () => EgressPolicy;
   readonly names: NameService;
+  /** What the guest has been told, by this session and by earlier ones. */
+  readonly told: ToldAddresses;
   /** Services of the platform by `address:port`; they are reached whatever the policy says. */
   readonly services?: ReadonlyMap<string, GuestService>;
   /** Told of what the policy refuses. */
@@ -31,20 +36,30 @@ export interface GuestEgressOptions {
 
 /** Makes one guest's connections and look-ups, as far as its policy allows. */
 export function createGuestEgress(options: GuestEgressOptions): EgressHandler {
-  const { policy, names, services, onRefused = () => undefined } = options;
+  const { policy, names, told, services, onRefused = () => undefined } = options;
   const bucket = new TokenBucket(queriesPerSecond, queryBurst);
   let underWay = 0;
 
+  /** Notes what the guest learns by an answer, as far as its policy speaks of names. */
+  const tell = (query: Buffer, said: Buffer): Buffer => {
+    const asked = askedName(query);
+    const current = policy();
+    if (!current.judgesNames || asked === undefined) return said;
+    const { aliases, addresses } = readAnswer(said, asked);
+    if (aliases.some((alias) => current.deniesName(alias))) return failure(query, responseCode.refused);
+    for (const { address, ttlSeconds } of addresses) told.add(address, asked, ttlSeconds);
+    return said;
+  };
   const answer = async (query: Buffer): Promise<Buffer | undefined> => {
     if (!isQuery(query)) return undefined;
-    if (!policy.resolvesNames) {
+    if (!policy().resolves(askedName(query))) {
       onRefused('name');
       return failure(query, responseCode.refused);
     }
     if (underWay >= queriesAtOnce || !bucket.take()) return undefined;
     underWay += 1;
     try {
-      return await names.ask(query);
+      return tell(query, await names.ask(query));
     } catch (error) {
       if (!(error instanceof GuestNetworkError)) throw error;
       return failure(query, responseCode.serverFailure);
@@ -60,8 +75,15 @@ export function createGuestEgress(options: GuestEgressOptions): EgressHandler {
   return {
     onConnection(connection) {
       const service = builtIn.get(`${connection.address}:${connection.port}`);
-      if (service === undefined) void connectOut(policy, connection, () => onRefused('connection'));
-      else service(connection.accept());
+      const { address, port } = connection;
+      if (service !== undefined) {
+        service(connection.accept());
+      } else if (policy().allows(address, port, told.namesOf(address))) {
+        void connectOut(connection);
+      } else {
+        onRefused('connection');
+        connection.refuse('EACCES');
+      }
     },
     async onQuery(query) {
       const said = await answer(query);
@@ -70,20 +92,14 @@ export function createGuestEgress(options: GuestEgressOptions): EgressHandler {
   };
 }
 
-async function connectOut(
-  policy: EgressPolicy,
-  connection: EgressConnection,
-  onRefused: () => void,
-): Promise<void> {
+async function connectOut(connection: EgressConnection): Promise<void> {
   const { address, port, signal } = connection;
   try {
-    const socket = await dial(policy, address, port, signal);
+    const socket = await dial(address, port, signal);
     socket.setKeepAlive(true, keepAliveMs);
     splice(connection.accept(), socket);
   } catch (error) {
-    const errno = error instanceof GuestNetworkError ? error.errno : 'ECONNREFUSED';
-    if (errno === refusedByPolicy) onRefused();
-    connection.refuse(errno);
+    connection.refuse(error instanceof GuestNetworkError ? error.errno : 'ECONNREFUSED');
   }
 }
 

@@ -1,40 +1,74 @@
+import { type EgressRules, uniteRules } from '../model/egress-policy.ts';
 import type { EgressHandler } from '../model/guest-egress.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { includesConnector } from './connectors.ts';
-import { andNetworks, type EgressPolicy, internetOnly, noEgress } from './egress-policy.ts';
+import type { CustomerConnectors } from './customer-connectors.ts';
+import { createEgressPolicy, type EgressPolicy } from './egress-policy.ts';
 import { createGuestEgress } from './guest-egress.ts';
 import type { NameService } from './name-service.ts';
+import { ToldAddresses } from './told-addresses.ts';
+
+/** What the network has to know of a guest. */
+export interface NetworkedGuest {
+  /** ARNs (spec section 7). */
+  readonly egressNetworkConnectors: readonly string[];
+  /** Absent while an image is built. */
+  readonly microvmId?: string;
+}
 
 /** The network of every guest of this host. */
 export interface GuestNetwork {
-  /** Connects a guest whose session has begun, as its egress connectors say (ARNs, spec section 7). */
-  attach(agent: { onEgress(handler: EgressHandler): void }, egressConnectors: readonly string[]): void;
+  /** Connects a guest whose session has begun, as its egress connectors say. */
+  attach(agent: { onEgress(handler: EgressHandler): void }, guest: NetworkedGuest): void;
+  /** Drops what is kept of a microVM that has ended. */
+  forget(microvmId: string): void;
 }
 
 export interface GuestNetworkOptions {
   readonly names: NameService;
   /** Networks that guests with INTERNET_EGRESS reach although they are not the Internet, in CIDR notation. */
   readonly allowed: readonly string[];
+  readonly connectors: Pick<CustomerConnectors, 'rulesOf'>;
   /** Where figures are kept; nobody sees them when absent. */
   readonly metrics?: Metrics | undefined;
 }
 
 export function createGuestNetwork(options: GuestNetworkOptions): GuestNetwork {
-  const { names, allowed, metrics = new Metrics() } = options;
+  const { names, allowed, connectors, metrics = new Metrics() } = options;
   const refusals = metrics.count(
     'egress_refusals_total',
     'Connections and name look-ups of guests that their policy refused.',
     ['kind'],
   );
   const onRefused = (what: 'connection' | 'name'): void => refusals.add(1, what);
-  const internet = andNetworks(internetOnly(), allowed);
-  return {
-    attach: (agent, egressConnectors) =>
-      agent.onEgress(createGuestEgress({ policy: policyOf(egressConnectors, internet), names, onRefused })),
-  };
-}
+  const told = new Map<string, ToldAddresses>();
 
-/** A connector that is not known, or has no rules of its own yet, opens nothing. */
-function policyOf(egressConnectors: readonly string[], internet: EgressPolicy): EgressPolicy {
-  return includesConnector(egressConnectors, 'INTERNET_EGRESS') ? internet : noEgress;
+  /** A connector that is not known opens nothing. */
+  const policyFor = (arns: readonly string[]): (() => EgressPolicy) => {
+    const internet = includesConnector(arns, 'INTERNET_EGRESS');
+    const rulesNow = (): readonly EgressRules[] => arns.flatMap((arn) => connectors.rulesOf(arn));
+    let rules = rulesNow();
+    const compile = (): EgressPolicy =>
+      createEgressPolicy(uniteRules([...rules, { allow: [], deny: [], internet }]), internet ? allowed : []);
+    let policy = compile();
+    return () => {
+      const current = rulesNow();
+      if (current.length !== rules.length || current.some((each, index) => each !== rules[index])) {
+        rules = current;
+        policy = compile();
+      }
+      return policy;
+    };
+  };
+
+  return {
+    attach(agent, { egressNetworkConnectors, microvmId }) {
+      const known = told.get(microvmId ?? '') ?? new ToldAddresses();
+      if (microvmId !== undefined) told.set(microvmId, known);
+      agent.onEgress(
+        createGuestEgress({ policy: policyFor(egressNetworkConnectors), names, told: known, onRefused }),
+      );
+    },
+    forget: (microvmId) => void told.delete(microvmId),
+  };
 }

@@ -47,14 +47,27 @@ async function resolver(
 }
 
 test('an answer to another question is not taken', async (t) => {
-  const where = await resolver(t, { datagram: () => [message(8, 0x80, 'forged'), message(7, 0x80, 'true')] });
-  const answer = await createNameService([where]).ask(message(7, 0, 'q'));
-  assert.equal(answer.subarray(12).toString(), 'true');
+  const ids = new Set<number>();
+  const where = await resolver(t, {
+    datagram: (query) => {
+      const id = query.readUInt16BE(0);
+      ids.add(id);
+      return [message(id ^ 1, 0x80, 'forged'), message(id, 0x80, 'true')];
+    },
+  });
+  const names = createNameService([where]);
+  for (let count = 0; count < 5; count += 1) {
+    const answer = await names.ask(message(7, 0, 'q'));
+    assert.equal(answer.subarray(12).toString(), 'true');
+    assert.equal(answer.readUInt16BE(0), 7);
+  }
+  // The guest cannot choose the id that its question goes out with.
+  assert.ok(ids.size > 1);
 });
 
 test('a truncated answer is asked for again over TCP', async (t) => {
   const where = await resolver(t, {
-    datagram: () => [message(7, 0x82, '')],
+    datagram: (query) => [message(query.readUInt16BE(0), 0x82, '')],
     stream: (query) => message(query.readUInt16BE(0), 0x80, 'x'.repeat(3000)),
   });
   const answer = await createNameService([where]).ask(message(7, 0, 'q'));
@@ -62,7 +75,7 @@ test('a truncated answer is asked for again over TCP', async (t) => {
 });
 
 test('the next resolver is asked when one refuses', async (t) => {
-  const where = await resolver(t, { datagram: () => [message(7, 0x80, 'second')] });
+  const where = await resolver(t, { datagram: (query) => [message(query.readUInt16BE(0), 0x80, 'second')] });
   const dead = { address: '127.0.0.1', port: 1 };
   const answer = await createNameService([dead, where]).ask(message(7, 0, 'q'));
   assert.equal(answer.subarray(12).toString(), 'second');

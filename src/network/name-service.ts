@@ -1,9 +1,11 @@
+import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { readFile } from 'node:fs/promises';
 import { connect, isIP } from 'node:net';
 import { GuestNetworkError } from './network-error.ts';
 
 const headerBytes = 12;
+const idCount = 65_536;
 const longestMessage = 65_535;
 const udpTimeoutMs = 2_000;
 const tcpTimeoutMs = 4_000;
@@ -28,13 +30,21 @@ export function createNameService(resolvers?: readonly { address: string; port: 
       if (query.length < headerBytes || query.length > longestMessage) {
         throw new GuestNetworkError('EINVAL', 'not a DNS message');
       }
+      // An id of our own: a guest that chooses it would make answers easier to forge.
+      const asked = withId(query, randomInt(idCount));
       for (const resolver of resolvers ?? (await hostResolvers())) {
-        const answer = await askOne(resolver, query).catch(() => undefined);
-        if (answer !== undefined) return answer;
+        const answer = await askOne(resolver, asked).catch(() => undefined);
+        if (answer !== undefined) return withId(answer, query.readUInt16BE(0));
       }
       throw new GuestNetworkError('ETIMEDOUT', 'no name server answered');
     },
   };
+}
+
+function withId(message: Buffer, id: number): Buffer {
+  const copy = Buffer.from(message);
+  copy.writeUInt16BE(id, 0);
+  return copy;
 }
 
 /** Addresses of the host's resolvers; read each time because networks come and go. */

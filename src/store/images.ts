@@ -1,4 +1,3 @@
-import type { Page, PageRequest } from '../images/image-service.ts';
 import {
   compareVersions,
   type Image,
@@ -11,6 +10,7 @@ import {
   type SnapshotSizes,
   versionLabel,
 } from '../model/image.ts';
+import type { Page, PageRequest } from '../model/page.ts';
 import { dropClaims, recordClaim, type TokenClaim } from './client-tokens.ts';
 import type { Store } from './database.ts';
 import { EventLog } from './event-log.ts';

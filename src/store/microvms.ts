@@ -1,12 +1,19 @@
-import type { Page, PageRequest } from '../images/image-service.ts';
 import type { StateChange } from '../model/event.ts';
 import type { IdlePolicy, Logging, Microvm, MicrovmState } from '../model/microvm.ts';
+import type { Page, PageRequest } from '../model/page.ts';
 import { recordClaim, type TokenClaim } from './client-tokens.ts';
 import type { Store } from './database.ts';
 import { EventLog } from './event-log.ts';
 import type { MicrovmRow, NewMicrovmRow } from './schema.ts';
 
-const live: readonly MicrovmState[] = ['PENDING', 'RUNNING', 'SUSPENDING', 'SUSPENDED', 'TERMINATING'];
+/** States of VMs that still have something on this host. */
+export const liveStates: readonly MicrovmState[] = [
+  'PENDING',
+  'RUNNING',
+  'SUSPENDING',
+  'SUSPENDED',
+  'TERMINATING',
+];
 
 export interface MicrovmFilterRow {
   readonly imageArn?: string | undefined;
@@ -134,7 +141,11 @@ export class MicrovmRepository {
   }
 
   async listLive(): Promise<readonly Microvm[]> {
-    const rows = await this.#store.selectFrom('microvms').selectAll().where('state', 'in', live).execute();
+    const rows = await this.#store
+      .selectFrom('microvms')
+      .selectAll()
+      .where('state', 'in', liveStates)
+      .execute();
     return rows.map(fromRow);
   }
 
@@ -143,7 +154,7 @@ export class MicrovmRepository {
       .selectFrom('microvms')
       .select('microvm_id')
       .where('image_arn', '=', imageArn)
-      .where('state', 'in', live)
+      .where('state', 'in', liveStates)
       .limit(1);
     if (imageVersion !== undefined) query = query.where('image_version', '=', imageVersion);
     return (await query.executeTakeFirst()) !== undefined;
@@ -154,11 +165,11 @@ export class MicrovmRepository {
     const rows = await this.#store
       .selectFrom('microvms')
       .select((select) => ['state', select.fn.countAll<number>().as('count')])
-      .where('state', 'in', live)
+      .where('state', 'in', liveStates)
       .groupBy('state')
       .execute();
     const counts = new Map(rows.map((row) => [row.state, Number(row.count)]));
-    return new Map(live.map((state) => [state, counts.get(state) ?? 0]));
+    return new Map(liveStates.map((state) => [state, counts.get(state) ?? 0]));
   }
 
   /** Baseline memory of all VMs that are not TERMINATED, in MiB. */
@@ -166,7 +177,7 @@ export class MicrovmRepository {
     const row = await this.#store
       .selectFrom('microvms')
       .select((select) => select.fn.sum<number | null>('memory_mib').as('total'))
-      .where('state', 'in', live)
+      .where('state', 'in', liveStates)
       .executeTakeFirst();
     return Number(row?.total ?? 0);
   }

@@ -16,6 +16,8 @@ export interface Database {
   access_keys: AccessKeysTable;
   events: EventsTable;
   webhooks: WebhooksTable;
+  egress_policies: EgressPoliciesTable;
+  network_connectors: NetworkConnectorsTable;
   s3_buckets: S3BucketsTable;
   s3_objects: S3ObjectsTable;
   s3_uploads: S3UploadsTable;
@@ -157,6 +159,30 @@ export interface WebhooksTable {
   last_error: string | null;
   /** Since when nothing is delivered any more. */
   dead_at: number | null;
+}
+
+export interface EgressPoliciesTable {
+  /** A subnet or security group id. */
+  name: string;
+  /** Rules and default as they were given. */
+  document: string;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface NetworkConnectorsTable {
+  id: string;
+  arn: string;
+  name: string;
+  state: string;
+  state_reason: string | null;
+  configuration: string;
+  operator_role: string;
+  version: number;
+  last_update: string | null;
+  tags: string;
+  created_at: number;
+  modified_at: number;
 }
 
 export interface S3BucketsTable {

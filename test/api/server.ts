@@ -11,6 +11,7 @@ import { AccessKeys } from '../../src/identity/access-keys.ts';
 import { createSecretSealer } from '../../src/identity/sealed-secret.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import type { Profile } from '../../src/model/limits.ts';
+import { CustomerConnectors } from '../../src/network/customer-connectors.ts';
 import { defaultBucketName, openDiskObjectStore } from '../../src/s3/disk-object-store.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { EventLog } from '../../src/store/event-log.ts';
@@ -73,6 +74,13 @@ export async function startServer(
   });
   const images = createMemoryImages(realm, Date.now);
   const faults: unknown[] = [];
+  const connectors = new CustomerConnectors({
+    store,
+    realm,
+    profile,
+    clock: systemClock,
+    logger: { error: (...fault: unknown[]) => void faults.push(fault) },
+  });
   const services: ApiServices = {
     images,
     microvms: createMemoryMicrovms(realm, images, Date.now),
@@ -82,6 +90,8 @@ export async function startServer(
     accessKeys,
     events: new EventFeed(events),
     webhooks,
+    connectors,
+    egressPolicies: connectors.policies,
     mintToken: async (microvmId, grants, minutes) => JSON.stringify({ microvmId, grants, minutes }),
     ...changes.services,
   };
@@ -114,6 +124,7 @@ export async function startServer(
     async close() {
       await api.close();
       await webhooks.close();
+      await connectors.close();
       await store.destroy();
       await rm(directory, { recursive: true, force: true });
     },

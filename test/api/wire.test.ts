@@ -294,11 +294,13 @@ async function refused(change: {
 }
 
 test('wrong keys, secrets, regions and clocks are refused in the words of the service', async () => {
-  assert.deepEqual(await refused({ accessKeyId: 'AKIAOTHER' }), {
-    name: 'UnrecognizedClientException',
-    message: 'The security token included in the request is invalid.',
-    status: 403,
-  });
+  for (const accessKeyId of ['AKIAOTHER', '/dev/null']) {
+    assert.deepEqual(await refused({ accessKeyId }), {
+      name: 'UnrecognizedClientException',
+      message: 'The security token included in the request is invalid.',
+      status: 403,
+    });
+  }
   assert.deepEqual(await refused({ secretAccessKey: 'other' }), {
     name: 'InvalidSignatureException',
     message:

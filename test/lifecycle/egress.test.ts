@@ -16,6 +16,7 @@ import { CounterVms } from '../support/counter-vms.ts';
 import { DormouseServer, removeDataDirectory, temporaryDirectory } from '../support/dormouse-server.ts';
 import { guestProgram } from '../support/egress-guest.ts';
 import { callEndpoint } from '../support/endpoint-client.ts';
+import { signedRequest, signedSuccess } from '../support/signed-request.ts';
 
 /** This machine's own address on its network: out of reach unless the server is told otherwise. */
 const friend = Object.values(networkInterfaces())
@@ -237,24 +238,74 @@ describe('the way out of a microVM', { timeout: 600_000 }, () => {
     assert.equal(await inGuest('read', { host, port: greeter.port }), 'awake');
   });
 
-  test('without an egress connector that is known nothing is reached', async (t) => {
+  test('a customer connector opens what its policy names, and follows its changes', async (t) => {
     const greeter = await listen(t, (socket) => socket.end('hello'));
-    const isolated = await vms.run({
-      egressNetworkConnectors: [
-        `arn:aws:lambda:${server.ready.region}:${server.ready.accountId}:network-connector:none`,
-      ],
+    const policy = async (document: object): Promise<void> => {
+      await signedSuccess(server.ready, 'PUT', '/dormouse/v1/egress-policies/subnet-test', document);
+    };
+    await policy({ allow: [`${host}:${greeter.port}`, '*.example'], deny: ['bad.example'] });
+    const connector = await makeConnector('test');
+    const other = connector.replace(/.{4}$/, 'none');
+    await assert.rejects(vms.run({ egressNetworkConnectors: [other] }), {
+      name: 'ResourceNotFoundException',
+      message: `Network connector not found for: ${other}`,
     });
+    const governed = await vms.run({ egressNetworkConnectors: [connector] });
     const [before, beforeToken] = [vm, token];
     try {
-      vm = isolated;
-      token = await vms.tokenFor(isolated.microvmId ?? '');
+      vm = governed;
+      token = await vms.tokenFor(governed.microvmId ?? '');
+      assert.equal(await inGuest('read', { host, port: greeter.port }), 'hello');
+      assert.match(await inGuest('read', { host, port: resolver.port }), /reset/i);
+      assert.equal(await inGuest('resolve', { name: 'one.example' }), '["127.83.0.1"]');
+      assert.match(await inGuest('resolve', { name: 'bad.example' }), /error/i);
+      assert.match(await inGuest('resolve', { name: 'one.other' }), /error/i);
+      const { status } = await signedRequest(server.ready, 'DELETE', connectorPath('test'));
+      assert.equal(status, 409);
+      await policy({ deny: [host], default: 'allow' });
       assert.match(await inGuest('read', { host, port: greeter.port }), /reset/i);
-      assert.match(await inGuest('resolve', { name: 'one.example' }), /error/i);
+      assert.equal(await inGuest('resolve', { name: 'one.other' }), '["127.83.0.1"]');
     } finally {
       [vm, token] = [before, beforeToken];
-      await vms.terminate(isolated);
+      await vms.terminate(governed);
     }
+    await signedSuccess(server.ready, 'DELETE', connectorPath('test'));
   });
+
+  test('a microVM without ingress is not reached, awake as it is', async () => {
+    const arn = `arn:aws:lambda:${server.ready.region}:aws:network-connector:aws-network-connector:NO_INGRESS`;
+    const closed = await vms.run({ ingressNetworkConnectors: [arn] });
+    await vms.reaches(closed, 'RUNNING');
+    const answer = await callEndpoint(server.ready, closed.endpoint ?? '', {
+      token: await vms.tokenFor(closed.microvmId ?? ''),
+    });
+    assert.deepEqual([answer.status, answer.body], [403, 'Access to port denied']);
+    await vms.terminate(closed);
+  });
+
+  function connectorPath(name: string): string {
+    return `/2026-04-04/network-connectors/${name}`;
+  }
+
+  /** A connector whose policy is `subnet-NAME`, once it is ACTIVE. */
+  async function makeConnector(name: string): Promise<string> {
+    await signedSuccess(server.ready, 'POST', '/2026-04-04/network-connectors', {
+      Name: name,
+      ClientToken: name,
+      OperatorRole: `arn:aws:iam::${server.ready.accountId}:role/operator`,
+      Configuration: {
+        VpcEgressConfiguration: {
+          SubnetIds: [`subnet-${name}`],
+          NetworkProtocol: 'IPv4',
+          AssociatedComputeResourceTypes: ['MicroVm'],
+        },
+      },
+    });
+    for (;;) {
+      const { State, Arn } = await signedSuccess(server.ready, 'GET', connectorPath(name));
+      if (State === 'ACTIVE') return String(Arn);
+    }
+  }
 });
 
 function sha256(bytes: Buffer): string {

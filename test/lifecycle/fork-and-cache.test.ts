@@ -5,7 +5,6 @@ import {
   ResumeMicrovmCommand,
   type RunMicrovmCommandOutput,
 } from '@aws-sdk/client-lambda-microvms';
-import { signRequest } from '../../src/api/sigv4/sign.ts';
 import { Client } from '../../src/cli/client.ts';
 import { type EventMessage, readEvents } from '../../src/cli/event-stream.ts';
 import { parseMetrics } from '../../src/telemetry/metrics-for-test.ts';
@@ -17,6 +16,7 @@ import {
   removeDataDirectory,
   temporaryDirectory,
 } from '../support/dormouse-server.ts';
+import { signedSuccess } from '../support/signed-request.ts';
 
 const idlePolicy = { maxIdleDurationSeconds: 600, suspendedDurationSeconds: 600, autoResumeEnabled: true };
 
@@ -47,16 +47,9 @@ describe('forks and the wake cache', { timeout: 600_000 }, () => {
     vm: RunMicrovmCommandOutput,
     count: number,
   ): Promise<readonly RunMicrovmCommandOutput[]> {
-    const url = new URL(`/dormouse/v1/microvms/${vm.microvmId}/fork`, server.ready.apiEndpoint);
-    const body = JSON.stringify({ count });
-    const headers = signRequest(
-      { method: 'POST', url, body },
-      { credentials: server.ready, region: server.ready.region, service: 'lambda' },
-    );
-    const answer = await fetch(url, { method: 'POST', headers, body });
-    const text = await answer.text();
-    assert.equal(answer.status, 200, text);
-    return (JSON.parse(text) as { items: RunMicrovmCommandOutput[] }).items;
+    const path = `/dormouse/v1/microvms/${vm.microvmId}/fork`;
+    const { items } = await signedSuccess(server.ready, 'POST', path, { count });
+    return items as RunMicrovmCommandOutput[];
   }
 
   function processOf(vm: RunMicrovmCommandOutput): Promise<readonly number[]> {

@@ -58,7 +58,12 @@ export class ImageRoom {
       store,
       vmm,
       logs,
-      network: createGuestNetwork({ names: createNameService(), allowed: [] }),
+      network: createGuestNetwork({
+        names: createNameService(),
+        allowed: [],
+        connectors: { rulesOf: () => [] },
+      }),
+      connectors: { requireActive: () => undefined },
       realm,
       artifacts: directoryOfArtifacts(artifacts),
       profile: 'relaxed',

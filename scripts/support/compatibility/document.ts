@@ -25,16 +25,14 @@ interface Described {
 
 /** The whole of docs/compatibility.md. */
 export async function compatibilityText(): Promise<string> {
-  const main = await readFile(path.join(root, 'src', 'main.ts'), 'utf8');
   const errors = await readFile(path.join(root, 'src', 'errors.ts'), 'utf8');
-  const served = { connectors: /^\s+connectors[,:]/m.test(main) };
   const marks = await findMarks(root);
   const sections = [
     introduction,
     '## Operations of the service',
     table(
       ['Operation', 'Request', 'Status', 'Compared with the service'],
-      operations.map((operation) => [...requestCells(operation), standing(operation.name, served)]),
+      operations.map((operation) => [...requestCells(operation), standing(operation.name)]),
     ),
     '## Extensions',
     'Below `/dormouse/v1/`, signed like everything else; the service has none of them.',
@@ -42,13 +40,13 @@ export async function compatibilityText(): Promise<string> {
     '## STS',
     table(
       ['Action', 'Compared with the service'],
-      stsActions.map(({ name }) => [code(name), standing(name, served)]),
+      stsActions.map(({ name }) => [code(name), standing(name)]),
     ),
     '## CloudWatch Logs',
     'AWS JSON 1.1. Other operations answer `UnknownOperationException`. Clients put `streaming-` before the host name for `StartLiveTail`; `dormouse env` tells those that listen not to (`AWS_DISABLE_HOST_PREFIX_INJECTION`).',
     table(
       ['Operation', 'Compared with the service'],
-      logsActions.map(({ name }) => [code(name), standing(name, served)]),
+      logsActions.map(({ name }) => [code(name), standing(name)]),
     ),
     '## S3',
     'What tools use for artifacts, addressed by path.',

@@ -11,6 +11,8 @@ Made by \`node scripts/compatibility.ts\` from the tables that the server works 
 const standings: Readonly<Record<string, string>> = {
   GetCallerIdentity: 'same',
   GetSessionToken: 'same, without MFA',
+  CreateNetworkConnector: 'same; subnet and security group ids name egress policies of the server',
+  UpdateNetworkConnector: 'same; subnet and security group ids name egress policies of the server',
   AssumeRole: 'same members where they matter to credential chains; any role of the account can be assumed',
   DescribeLogGroups: 'same; `retentionInDays` is never set',
   DescribeLogStreams: 'same; no `uploadSequenceToken`',
@@ -18,16 +20,8 @@ const standings: Readonly<Record<string, string>> = {
   FilterLogEvents: 'same for text patterns; JSON, column and expression patterns are refused',
 };
 
-export interface Served {
-  /** Whether customer connectors are behind their operations. */
-  readonly connectors: boolean;
-}
-
 /** How an operation compares with the service's. */
-export function standing(operation: string, served: Served): string {
-  if (/NetworkConnectors?$/.test(operation) && !served.connectors) {
-    return 'requests are checked as at the service; then `NotImplementedException` (501)';
-  }
+export function standing(operation: string): string {
   return standings[operation] ?? 'same';
 }
 

@@ -50,12 +50,16 @@ const resolvers: Readonly<Record<string, Resolver>> = {
   imageIdentifier: (identifier, call, { name }) =>
     name === 'RunMicrovm' ? resolveImageToRun(identifier, call) : resolveImage(identifier, call, name),
   Resource: (arn) => arn,
-  Identifier: async (identifier, call) => (await call.api.services.connectors?.get(identifier))?.arn ?? '*',
+  Identifier: async (identifier, call) => (await call.api.services.connectors.get(identifier)).arn,
   group: (group, { api }) => {
     const { region, accountId } = api.options.realm;
     return `arn:aws:logs:${region}:${accountId}:log-group:${group}`;
   },
   keyName: (name, { api }) => `arn:aws:iam::${api.options.realm.accountId}:user/${name}`,
+  policyName: (name, { api }) => {
+    const { region, accountId } = api.options.realm;
+    return `arn:aws:lambda:${region}:${accountId}:egress-policy:${name}`;
+  },
 };
 
 async function resourceOf(operation: NamedOperation, input: Input, call: Call): Promise<string> {
@@ -105,7 +109,7 @@ async function resourceTags(arn: string, call: Call): Promise<Tags> {
   if (account !== call.api.options.realm.accountId) return {};
   try {
     if (kind === 'microvm-image') return (await images.get(arn)).tags;
-    if (kind === 'network-connector') return (await connectors?.tags(arn)) ?? {};
+    if (kind === 'network-connector') return await connectors.tags(arn);
     return {};
   } catch (error) {
     if (error instanceof ServiceError && error.code === 'ResourceNotFoundException') return {};

@@ -1,5 +1,9 @@
 import type { Operation } from '../operation.ts';
 import { describeServer } from './describe-server.ts';
+import { deleteEgressPolicy } from './egress-policies-delete.ts';
+import { getEgressPolicy } from './egress-policies-get.ts';
+import { listEgressPolicies } from './egress-policies-list.ts';
+import { putEgressPolicy } from './egress-policies-put.ts';
 import { endLease } from './end-lease.ts';
 import { forkMicrovm } from './fork-microvm.ts';
 import { inspectMicrovm } from './inspect-microvm.ts';
@@ -39,4 +43,8 @@ export const extensionOperations: readonly Operation[] = [
   listWebhooks,
   resumeWebhook,
   deleteWebhook,
+  putEgressPolicy,
+  getEgressPolicy,
+  listEgressPolicies,
+  deleteEgressPolicy,
 ];

@@ -10,10 +10,17 @@ const layersInFront: readonly ServiceErrorCode[] = [
   'RequestEntityTooLargeException',
 ];
 
+/** How the connectors' service calls what others call otherwise. */
+const coreNames: Partial<Readonly<Record<ServiceErrorCode, ServiceErrorCode>>> = {
+  ConflictException: 'ResourceConflictException',
+  InternalServerException: 'ServiceException',
+  ThrottlingException: 'TooManyRequestsException',
+};
+
 /** Errors whose message is spelt with a capital (spec sections 1.1 and 1.9). */
 const capitalMessage: Readonly<Record<Dialect, ReadonlySet<ServiceErrorCode>>> = {
   microvms: new Set(layersInFront),
-  core: new Set<ServiceErrorCode>([...layersInFront, 'ResourceNotFoundException']),
+  core: new Set<ServiceErrorCode>([...layersInFront, 'ResourceNotFoundException', 'ServiceException']),
 };
 
 export function sendJson(response: ServerResponse, status: number, body: object | undefined): void {
@@ -28,12 +35,17 @@ export function sendJson(response: ServerResponse, status: number, body: object 
 }
 
 export function sendServiceError(response: ServerResponse, error: ServiceError, dialect: Dialect): void {
-  response.setHeader('x-amzn-errortype', error.code);
+  const core = dialect === 'core';
+  const code = (core ? coreNames[error.code] : undefined) ?? error.code;
+  response.setHeader('x-amzn-errortype', code);
   if (error.retryAfterSeconds !== undefined) {
     response.setHeader('retry-after', String(Math.ceil(error.retryAfterSeconds)));
   }
-  const message = capitalMessage[dialect].has(error.code)
-    ? { Message: error.message }
-    : { message: error.message };
-  sendJson(response, error.status, { ...error.members, ...message });
+  const message = capitalMessage[dialect].has(code) ? { Message: error.message } : { message: error.message };
+  sendJson(response, error.status, { ...(core ? coreMembers(code) : error.members), ...message });
+}
+
+/** Absent means absent here: the members that other errors have without a value are left out. */
+function coreMembers(code: ServiceErrorCode): object {
+  return code === 'TooManyRequestsException' ? { Reason: 'CallerRateLimitExceeded' } : {};
 }

@@ -1,17 +1,9 @@
-import { notImplemented, ServiceError } from '../../errors.ts';
-import type { ConnectorConfiguration, ConnectorService } from '../connector-service.ts';
-import type { Api } from '../operation.ts';
+import { invalidParameter } from '../../errors/connectors.ts';
+import type { ConnectorConfiguration } from '../../model/connector.ts';
 import type { createConnector } from '../shapes/connectors.ts';
 import type { Infer } from '../shapes/shape.ts';
 
 type WireConfiguration = Infer<typeof createConnector>['Configuration'];
-
-/** @throws {ServiceError} NotImplemented where there are no connectors */
-export function connectorsOf(api: Api, operation: string): ConnectorService {
-  const { connectors } = api.services;
-  if (connectors === undefined) throw notImplemented(operation);
-  return connectors;
-}
 
 /** Refusals the service makes beyond its model; the first two texts are recorded (spec section 1.9). */
 export function requireClientToken(token: string | undefined): string {
@@ -35,9 +27,9 @@ export function readConfiguration({
   if (AssociatedComputeResourceTypes === undefined) {
     throw invalidParameter('AssociatedComputeResourceTypes is a required field');
   }
-  return { subnetIds: SubnetIds, securityGroupIds: SecurityGroupIds ?? [], networkProtocol: NetworkProtocol };
-}
-
-function invalidParameter(message: string): ServiceError {
-  return new ServiceError('InvalidParameterValueException', message);
+  return {
+    subnetIds: SubnetIds,
+    networkProtocol: NetworkProtocol,
+    ...(SecurityGroupIds === undefined ? {} : { securityGroupIds: SecurityGroupIds }),
+  };
 }

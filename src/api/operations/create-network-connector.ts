@@ -1,12 +1,7 @@
 import { defineOperation } from '../operation.ts';
 import { createConnector } from '../shapes/connectors.ts';
 import { connectorToWire } from '../wire/connector.ts';
-import {
-  connectorsOf,
-  readConfiguration,
-  requireClientToken,
-  requireOperatorRole,
-} from './connector-input.ts';
+import { readConfiguration, requireClientToken, requireOperatorRole } from './connector-input.ts';
 
 export const createNetworkConnector = defineOperation({
   name: 'CreateNetworkConnector',
@@ -15,7 +10,7 @@ export const createNetworkConnector = defineOperation({
   status: 202,
   input: createConnector,
   async handle(request, { api }) {
-    const connectors = connectorsOf(api, 'CreateNetworkConnector');
+    const { connectors } = api.services;
     const connector = await connectors.create({
       name: request.Name,
       clientToken: requireClientToken(request.ClientToken),

@@ -1,7 +1,6 @@
 import { defineOperation } from '../operation.ts';
 import { connectorOnly } from '../shapes/connectors.ts';
 import { connectorToWire } from '../wire/connector.ts';
-import { connectorsOf } from './connector-input.ts';
 
 export const deleteNetworkConnector = defineOperation({
   name: 'DeleteNetworkConnector',
@@ -10,6 +9,6 @@ export const deleteNetworkConnector = defineOperation({
   status: 202,
   input: connectorOnly,
   async handle({ Identifier }, { api }) {
-    return connectorToWire(await connectorsOf(api, 'DeleteNetworkConnector').delete(Identifier));
+    return connectorToWire(await api.services.connectors.delete(Identifier));
   },
 });

@@ -1,7 +1,6 @@
 import { defineOperation } from '../operation.ts';
 import { connectorOnly } from '../shapes/connectors.ts';
 import { connectorDetailsToWire } from '../wire/connector.ts';
-import { connectorsOf } from './connector-input.ts';
 
 export const getNetworkConnector = defineOperation({
   name: 'GetNetworkConnector',
@@ -10,6 +9,6 @@ export const getNetworkConnector = defineOperation({
   status: 200,
   input: connectorOnly,
   async handle({ Identifier }, { api }) {
-    return connectorDetailsToWire(await connectorsOf(api, 'GetNetworkConnector').get(Identifier));
+    return connectorDetailsToWire(await api.services.connectors.get(Identifier));
   },
 });

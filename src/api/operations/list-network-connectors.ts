@@ -2,7 +2,6 @@ import { defineOperation } from '../operation.ts';
 import { paginate } from '../page-token.ts';
 import { listConnectors } from '../shapes/connectors.ts';
 import { connectorItemToWire } from '../wire/connector.ts';
-import { connectorsOf } from './connector-input.ts';
 
 /** The model allows pages of 100, the live service gives 50 (spec section 1.9). */
 const largestPage = 50;
@@ -14,7 +13,7 @@ export const listNetworkConnectors = defineOperation({
   status: 200,
   input: listConnectors,
   async handle({ State, Marker, MaxItems }, { api }) {
-    const connectors = connectorsOf(api, 'ListNetworkConnectors');
+    const { connectors } = api.services;
     const { items, nextToken } = await paginate(
       api.pageTokens,
       { operation: 'ListNetworkConnectors', filter: { State } },

@@ -18,7 +18,7 @@ export function tagKeeper(resource: string, call: Call, action: string): TagKeep
   const [, , , , account, kind] = resource.split(':');
   if (account !== options.realm.accountId) throw foreignResource(call.principal, action, resource);
   if (kind === 'microvm-image') return imageTags(services.images);
-  if (kind === 'network-connector' && services.connectors !== undefined) return services.connectors;
+  if (kind === 'network-connector') return services.connectors;
   throw taggedResourceNotFound(resource);
 }
 

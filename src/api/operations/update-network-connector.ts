@@ -1,7 +1,7 @@
 import { defineOperation } from '../operation.ts';
 import { updateConnector } from '../shapes/connectors.ts';
 import { updatedConnectorToWire } from '../wire/connector.ts';
-import { connectorsOf, readConfiguration, requireClientToken } from './connector-input.ts';
+import { readConfiguration, requireClientToken } from './connector-input.ts';
 
 export const updateNetworkConnector = defineOperation({
   name: 'UpdateNetworkConnector',
@@ -10,7 +10,7 @@ export const updateNetworkConnector = defineOperation({
   status: 202,
   input: updateConnector,
   async handle({ Identifier, Configuration, OperatorRole, ClientToken }, { api }) {
-    const connector = await connectorsOf(api, 'UpdateNetworkConnector').update(Identifier, {
+    const connector = await api.services.connectors.update(Identifier, {
       clientToken: requireClientToken(ClientToken),
       operatorRole: OperatorRole,
       configuration: Configuration === undefined ? undefined : readConfiguration(Configuration),

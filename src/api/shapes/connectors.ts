@@ -1,3 +1,4 @@
+import { connectorStates } from '../../model/connector.ts';
 import { tags } from './common.ts';
 import {
   inPath,
@@ -62,7 +63,7 @@ export const updateConnector = structure({
 export const connectorOnly = structure({ Identifier: inPath(identifier) });
 
 export const listConnectors = structure({
-  State: inQuery(optional(oneOf(['PENDING', 'ACTIVE', 'INACTIVE', 'FAILED', 'DELETING', 'DELETE_FAILED']))),
+  State: inQuery(optional(oneOf(connectorStates))),
   Marker: inQuery(optional(text())),
   MaxItems: inQuery(optional(integer({ min: 1, max: 100 }))),
 });

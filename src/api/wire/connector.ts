@@ -1,4 +1,4 @@
-import type { Connector } from '../connector-service.ts';
+import type { Connector } from '../../model/connector.ts';
 
 /** Connectors on the wire. Here absent means absent: no nulls (spec section 1.9). */
 

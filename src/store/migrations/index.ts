@@ -4,6 +4,7 @@ import * as forks from './0002-forks.ts';
 import * as ingress from './0003-ingress.ts';
 import * as accessKeys from './0004-access-keys.ts';
 import * as events from './0005-events.ts';
+import * as connectors from './0006-connectors.ts';
 
 /** Forward only, applied in the order of their names; a landed migration never changes. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -12,4 +13,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0003-ingress': ingress,
   '0004-access-keys': accessKeys,
   '0005-events': events,
+  '0006-connectors': connectors,
 };
