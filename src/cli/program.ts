@@ -1,8 +1,10 @@
 import { Command } from 'commander';
 import { version } from '../version.ts';
 import { addBuild } from './commands/build.ts';
+import { addConnectors } from './commands/connectors.ts';
 import { addCurl } from './commands/curl.ts';
 import { addDoctor } from './commands/doctor.ts';
+import { addEgress } from './commands/egress.ts';
 import { addEnv } from './commands/env.ts';
 import { addEvents } from './commands/events.ts';
 import { addExec } from './commands/exec.ts';
@@ -44,6 +46,8 @@ export function createProgram(): Command {
   addTransitions(program);
   addFork(program);
   addKeys(program);
+  addEgress(program);
+  addConnectors(program);
   addExec(program);
   addShell(program);
   addForward(program);

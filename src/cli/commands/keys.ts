@@ -1,10 +1,8 @@
-import { readFile } from 'node:fs/promises';
-import { text } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import type { Change, Client } from '../client.ts';
-import { CliError } from '../errors.ts';
 import { age, note, print, printJson, table } from '../output.ts';
 import { examples, type RemoteOptions, remote, withClient } from '../remote-command.ts';
+import { readText } from '../text-input.ts';
 
 /** As `/dormouse/v1/keys` tells of them. */
 interface Key {
@@ -43,7 +41,7 @@ function addCreate(keys: Command): void {
     .argument('<name>', 'what to call it')
     .requiredOption('--policy <file>', 'policy document (JSON) of what it may do; - reads standard input')
     .action(async (keyName: string, options: CreateOptions) => {
-      const policy = await readPolicy(options.policy);
+      const policy = await readText(options.policy, 'policy');
       await withClient(options, async (client) => {
         const body = { keyName, policy };
         printIssued(await issue(client, keysPath, { method: 'POST', body }), options);
@@ -94,14 +92,6 @@ function addDelete(keys: Command): void {
 
 function pathOf(keyName: string): string {
   return `${keysPath}/${encodeURIComponent(keyName)}`;
-}
-
-async function readPolicy(file: string): Promise<string> {
-  try {
-    return file === '-' ? await text(process.stdin) : await readFile(file, 'utf8');
-  } catch (error) {
-    throw new CliError(`The policy ${file} cannot be read.`, undefined, error);
-  }
 }
 
 async function issue(client: Client, path: string, change: Change): Promise<IssuedKey> {

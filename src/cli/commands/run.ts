@@ -5,8 +5,9 @@ import {
   RunMicrovmCommand,
 } from '@aws-sdk/client-lambda-microvms';
 import type { Command } from 'commander';
-import { parseDuration } from '../arguments.ts';
+import { collect, parseDuration } from '../arguments.ts';
 import type { Client } from '../client.ts';
+import { connectorArns } from '../connectors.ts';
 import { CliError, UsageError } from '../errors.ts';
 import { imageArnOf } from '../identify.ts';
 import { print, printJson, stateText } from '../output.ts';
@@ -24,6 +25,7 @@ interface RunOptions extends RemoteOptions {
   readonly payload?: string;
   readonly version?: string;
   readonly shell?: true;
+  readonly egress?: readonly string[];
   readonly wait?: true;
   readonly trace?: true;
 }
@@ -43,6 +45,11 @@ export function addRun(program: Command): void {
     .option('--payload <text>', 'handed to the /run hook')
     .option('--version <version>', 'version of the image (default: the newest active one)')
     .option('--shell', 'allow `dormouse shell` and `dormouse exec`')
+    .option(
+      '--egress <connector>',
+      'what it reaches: name of a network connector, or INTERNET_EGRESS; may be repeated (default: that of the image)',
+      collect,
+    )
     .option('--wait', 'return when it runs')
     .option('--trace', 'wait, and show where the time of the launch went')
     .action(async (image: string, options: RunOptions) => {
@@ -53,6 +60,7 @@ export function addRun(program: Command): void {
     'dormouse run counter --wait',
     'dormouse run counter --trace',
     'dormouse run counter --idle 30s --suspended 2h',
+    'dormouse run counter --egress office',
     'dormouse run counter --payload \'{"tenant":7}\' --json',
   );
 }
@@ -67,7 +75,10 @@ async function run(client: Client, image: string, options: RunOptions): Promise<
       maximumDurationInSeconds: options.maxDuration,
       runHookPayload: options.payload,
       idlePolicy,
-      ingressNetworkConnectors: options.shell ? await withShell(client) : undefined,
+      ingressNetworkConnectors: options.shell
+        ? await connectorArns(client, ['HTTP_INGRESS', 'SHELL_INGRESS'])
+        : undefined,
+      egressNetworkConnectors: options.egress && (await connectorArns(client, options.egress)),
     }),
   );
   const id = launched.microvmId ?? '';
@@ -81,14 +92,6 @@ async function run(client: Client, image: string, options: RunOptions): Promise<
     print(`${id}  ${stateText(microvm.state)}  https://${microvm.endpoint}`);
     if (trace !== undefined) print(waterfall('launch', trace));
   }
-}
-
-/** Connectors of a microVM with a shell beside the HTTP ingress that is the default. */
-async function withShell(client: Client): Promise<string[]> {
-  const { region } = await client.server();
-  return ['HTTP_INGRESS', 'SHELL_INGRESS'].map(
-    (name) => `arn:aws:lambda:${region}:aws:network-connector:aws-network-connector:${name}`,
-  );
 }
 
 function idlePolicyOf(options: RunOptions): IdlePolicy | undefined {
