@@ -228,14 +228,6 @@ export function exclusiveAllIngress(): ServiceError {
   );
 }
 
-export function malformedConnectorArn(): ServiceError {
-  return validation('Malformed network connector ARN');
-}
-
-export function unknownManagedConnector(arn: string): ServiceError {
-  return validation(`Unrecognized managed network connector ARN: ${arn}`);
-}
-
 export function malformedArn(): ServiceError {
   return validation("Malformed ARN - doesn't start with 'arn:'");
 }

@@ -2,6 +2,14 @@ import { ServiceError, validation } from '../errors.ts';
 
 /** What clients see of connectors and egress policies going wrong. Types are modelled (spec section 1.9). */
 
+export function malformedConnectorArn(): ServiceError {
+  return validation('Malformed network connector ARN');
+}
+
+export function unknownManagedConnector(arn: string): ServiceError {
+  return validation(`Unrecognized managed network connector ARN: ${arn}`);
+}
+
 export function invalidParameter(message: string): ServiceError {
   return new ServiceError('InvalidParameterValueException', message);
 }

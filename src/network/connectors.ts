@@ -1,5 +1,8 @@
-import { connectorNotForIngress } from '../errors/connectors.ts';
-import { malformedConnectorArn, unknownManagedConnector } from '../errors.ts';
+import {
+  connectorNotForIngress,
+  malformedConnectorArn,
+  unknownManagedConnector,
+} from '../errors/connectors.ts';
 import { type ManagedConnector, managedConnectorArn, managedConnectorOf } from '../model/arn.ts';
 
 const connectorArn = /^arn:[^:]+:lambda:[^:]*:[^:]+:network-connector:.+$/;
