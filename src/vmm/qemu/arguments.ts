@@ -21,6 +21,7 @@ interface ArgumentsInput {
   readonly assets: Assets;
   readonly architecture: Architecture;
   readonly accelerator: QemuAccelerator;
+  readonly cpuModel: string;
   readonly shape: MachineShape;
   readonly memory:
     | { readonly kind: 'own' }
@@ -116,7 +117,7 @@ export function qemuArguments(input: ArgumentsInput): string[] {
     ...['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
     ...['-M', `${machine.type},memory-backend=mem,suppress-vmdesc=on${machine.options}`],
     ...['-accel', input.accelerator === 'tcg' ? 'tcg,thread=multi' : 'kvm'],
-    ...['-cpu', machine.cpu, '-smp', String(input.shape.vcpus)],
+    ...['-cpu', input.cpuModel, '-smp', String(input.shape.vcpus)],
     ...memoryArguments(input),
     ...kernelArguments(input, machine.console),
     ...['-chardev', socket(vmFiles.console), '-serial', `chardev:${vmFiles.console}`],

@@ -16,6 +16,7 @@ import {
 } from '../vmm.ts';
 import { allDone } from './all-done.ts';
 import { qemuArguments } from './arguments.ts';
+import { cpuModelFor } from './cpu-model.ts';
 import {
   differenceDeviceState,
   differencePath,
@@ -46,8 +47,11 @@ export interface QemuVmmOptions {
  */
 export async function createQemuVmm(options: QemuVmmOptions): Promise<Vmm> {
   const { assets, binary, architecture, accelerator } = options;
-  const origin = await describeOrigin(assets, binary, architecture, accelerator);
-  return new QemuVmm(options, origin);
+  const [origin, cpuModel] = await Promise.all([
+    describeOrigin(assets, binary, architecture, accelerator),
+    cpuModelFor(binary, architecture, accelerator),
+  ]);
+  return new QemuVmm(options, { ...origin, cpuModel });
 }
 
 class QemuVmm implements Vmm {
@@ -70,6 +74,7 @@ class QemuVmm implements Vmm {
     const source = { kind: 'boot', rootDisk, shape } as const;
     const args = qemuArguments({
       ...this.#options,
+      cpuModel: this.origin.cpuModel,
       shape,
       memory: { kind: 'own' },
       lowerDisks: [{ file: rootDisk, format: 'raw' }],
@@ -145,6 +150,7 @@ class QemuVmm implements Vmm {
   ): Promise<VmmInstance> {
     const args = qemuArguments({
       ...this.#options,
+      cpuModel: this.origin.cpuModel,
       shape,
       memory: { kind: 'snapshot', file: snapshotPath(snapshot, 'memory') },
       lowerDisks: [
