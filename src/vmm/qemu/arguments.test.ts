@@ -11,6 +11,7 @@ const input = {
     memoryDifference: '/a/helper',
   },
   accelerator: 'tcg',
+  cpuModel: 'Nehalem',
   shape: { memoryMib: 256, vcpus: 1 },
   memory: { kind: 'own' },
   lowerDisks: [{ file: '/a/root', format: 'raw' }],
