@@ -122,7 +122,10 @@ export function createMemoryImages(realm: Realm, now: () => number): ImageServic
       return pageOf(build === undefined ? [] : [build], (item) => item.buildId, page);
     },
     async getBuild(arn, label, buildId) {
-      throw errors.imageBuildNotFound(arn, label, buildId);
+      version(arn, label);
+      const build = builds.get(`${arn} ${label}`);
+      if (build?.buildId !== buildId) throw errors.imageBuildNotFound(arn, label, buildId);
+      return build;
     },
     async tag(arn, tags) {
       images.set(arn, { ...image(arn), tags: { ...image(arn).tags, ...tags } });
