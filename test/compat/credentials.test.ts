@@ -14,9 +14,9 @@ import {
   GetSessionTokenCommand,
   STSClient,
 } from '@aws-sdk/client-sts';
-import { environmentOf } from '../../src/cli/commands/env.ts';
 import { raw } from '../api/raw.ts';
 import { credentials, principal, realm, startServer, type TestServer } from '../api/server.ts';
+import { exportedFor } from './environment.ts';
 
 const program = fileURLToPath(new URL('child-sdk.ts', import.meta.url));
 const role = `arn:aws:iam::${realm.accountId}:role/worker`;
@@ -38,27 +38,6 @@ after(async () => {
   assert.deepEqual(server.faults, []);
 });
 
-/** The variables that `dormouse env` exports for the server. */
-function exported(): Record<string, string> {
-  const {
-    NODE_EXTRA_CA_CERTS: _node,
-    AWS_CA_BUNDLE: _aws,
-    ...variables
-  } = environmentOf({
-    apiEndpoint: server.url,
-    s3Endpoint: server.url,
-    endpointPort: 1,
-    endpointDomain: 'microvm.localhost',
-    ...realm,
-    ...credentials,
-    caCertificatePath: '',
-    vmm: 'qemu',
-    accelerator: 'tcg',
-    dataDirectory: '/',
-  });
-  return variables;
-}
-
 /** Runs the program with that environment and nothing of ours. */
 async function child(environment: Record<string, string>): Promise<unknown> {
   const nothing = path.join(directory, 'nothing');
@@ -78,7 +57,7 @@ async function child(environment: Record<string, string>): Promise<unknown> {
 async function profile(text: string): Promise<Record<string, string>> {
   const file = path.join(directory, 'config');
   await writeFile(file, text);
-  const { AWS_ACCESS_KEY_ID: _id, AWS_SECRET_ACCESS_KEY: _secret, ...rest } = exported();
+  const { AWS_ACCESS_KEY_ID: _id, AWS_SECRET_ACCESS_KEY: _secret, ...rest } = exportedFor(server);
   return { ...rest, AWS_CONFIG_FILE: file, AWS_PROFILE: 'mine' };
 }
 
@@ -104,7 +83,7 @@ async function works(given: Partial<Credentials> = {}): Promise<string> {
 }
 
 test('a program works with what `dormouse env` exports and no change of its own', async () => {
-  assert.deepEqual(await child(exported()), { Arn: principal.arn, items: [] });
+  assert.deepEqual(await child(exportedFor(server)), { Arn: principal.arn, items: [] });
 });
 
 test('a profile of a configuration file works, with keys and through a role', async () => {
@@ -121,7 +100,11 @@ test('a profile of a configuration file works, with keys and through a role', as
 });
 
 test('no credentials, wrong ones and empty ones are 403', async () => {
-  const empty = { ...exported(), AWS_ACCESS_KEY_ID: '/dev/null', AWS_SECRET_ACCESS_KEY: '/dev/null' };
+  const empty = {
+    ...exportedFor(server),
+    AWS_ACCESS_KEY_ID: '/dev/null',
+    AWS_SECRET_ACCESS_KEY: '/dev/null',
+  };
   assert.deepEqual(await child(empty), { error: 'InvalidClientTokenId', status: 403 });
   assert.equal(
     await works({ AccessKeyId: '/dev/null', SecretAccessKey: '/dev/null' }),

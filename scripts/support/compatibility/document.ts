@@ -43,7 +43,7 @@ export async function compatibilityText(): Promise<string> {
       stsActions.map(({ name }) => [code(name), standing(name)]),
     ),
     '## CloudWatch Logs',
-    'AWS JSON 1.1. Other operations answer `UnknownOperationException`. Clients put `streaming-` before the host name for `StartLiveTail`; `dormouse env` tells those that listen not to (`AWS_DISABLE_HOST_PREFIX_INJECTION`).',
+    'AWS JSON 1.1. Other operations answer `UnknownOperationException`. Clients put `streaming-` before the host name for `StartLiveTail`; `dormouse env` tells boto3 and the AWS CLI not to; the JavaScript client takes `disableHostPrefix: true`.',
     table(
       ['Operation', 'Compared with the service'],
       logsActions.map(({ name }) => [code(name), standing(name)]),

@@ -30,6 +30,8 @@ export function environmentOf(server: ServerDescription): Readonly<Record<string
     AWS_ENDPOINT_URL_CLOUDWATCH_LOGS: server.apiEndpoint,
     AWS_ENDPOINT_URL_STS: server.apiEndpoint,
     AWS_ENDPOINT_URL_S3: server.s3Endpoint,
+    // Clients would ask another host for StartLiveTail: the server's name with a word before it.
+    AWS_DISABLE_HOST_PREFIX_INJECTION: 'true',
     AWS_ACCESS_KEY_ID: server.accessKeyId,
     AWS_SECRET_ACCESS_KEY: server.secretAccessKey,
     AWS_REGION: server.region,
