@@ -1,9 +1,13 @@
-import type { Duplex } from 'node:stream';
+/** What a pool keeps. */
+export interface PoolConnection {
+  /** Called when the connection ends, or cannot be used any more, while it is idle. */
+  onGone: (() => void) | undefined;
+  destroy(): void;
+}
 
-interface Idle {
-  readonly connection: Duplex;
+interface Idle<Connection> {
+  readonly connection: Connection;
   readonly since: number;
-  readonly drop: () => void;
 }
 
 export interface ConnectionPoolOptions {
@@ -12,12 +16,9 @@ export interface ConnectionPoolOptions {
   readonly total: number;
 }
 
-/**
- * Idle HTTP/1.1 connections into guests. A connection on which anything happens while it is idle is dropped: it
- * was closed (the microVM fell asleep, the application gave up), or the guest speaks out of turn.
- */
-export class ConnectionPool {
-  readonly #idle = new Map<string, Idle[]>();
+/** Idle HTTP/1.1 connections into guests. */
+export class ConnectionPool<Connection extends PoolConnection> {
+  readonly #idle = new Map<string, Idle<Connection>[]>();
   readonly #options: ConnectionPoolOptions;
   readonly #sweeper: NodeJS.Timeout;
   #count = 0;
@@ -33,53 +34,57 @@ export class ConnectionPool {
   }
 
   /** The connection used last, if it has been idle for no longer than `idleMs`. */
-  take(key: string, idleMs: number): Duplex | undefined {
-    const entry = this.#idle.get(key)?.at(-1);
-    if (entry === undefined || performance.now() - entry.since > idleMs) return undefined;
-    this.#remove(key, entry);
+  take(key: string, idleMs: number): Connection | undefined {
+    const list = this.#idle.get(key);
+    const entry = list?.at(-1);
+    if (list === undefined || entry === undefined) return undefined;
+    if (performance.now() - entry.since > idleMs) return undefined;
+    // The list stays, empty, for the next to come; the sweep removes it.
+    list.pop();
+    this.#count -= 1;
+    entry.connection.onGone = undefined;
     return entry.connection;
   }
 
-  put(key: string, connection: Duplex): void {
-    const list = this.#idle.get(key) ?? [];
-    const full = list.length >= this.#options.perKey || this.#count >= this.#options.total;
-    const usable = connection.readable && connection.writable && connection.readableLength === 0;
-    if (full || !usable) {
+  put(key: string, connection: Connection): void {
+    let list = this.#idle.get(key);
+    if (list === undefined) {
+      list = [];
+      this.#idle.set(key, list);
+    }
+    if (list.length >= this.#options.perKey || this.#count >= this.#options.total) {
       connection.destroy();
       return;
     }
-    const drop = (): void => {
-      this.#remove(key, entry);
-      connection.destroy();
-    };
-    const entry: Idle = { connection, since: performance.now(), drop };
-    for (const event of watched) connection.on(event, drop);
-    list.push(entry);
-    this.#idle.set(key, list);
+    connection.onGone = () => this.#remove(key, connection);
+    list.push({ connection, since: performance.now() });
     this.#count += 1;
   }
 
   close(): void {
     clearInterval(this.#sweeper);
-    for (const entry of [...this.#idle.values()].flat()) entry.drop();
+    for (const [key, list] of this.#idle) for (const { connection } of [...list]) this.#drop(key, connection);
   }
 
-  #remove(key: string, entry: Idle): void {
-    const list = this.#idle.get(key);
-    const index = list?.indexOf(entry) ?? -1;
-    if (list === undefined || index < 0) return;
+  #drop(key: string, connection: Connection): void {
+    this.#remove(key, connection);
+    connection.destroy();
+  }
+
+  #remove(key: string, connection: Connection): void {
+    const list = this.#idle.get(key) ?? [];
+    const index = list.findIndex((entry) => entry.connection === connection);
+    if (index < 0) return;
     list.splice(index, 1);
-    if (list.length === 0) this.#idle.delete(key);
-    for (const event of watched) entry.connection.off(event, entry.drop);
     this.#count -= 1;
+    connection.onGone = undefined;
   }
 
   #sweep(): void {
     const oldest = performance.now() - this.#options.idleMs;
-    for (const list of [...this.#idle.values()]) {
-      for (const entry of list.filter(({ since }) => since < oldest)) entry.drop();
+    for (const [key, list] of this.#idle) {
+      for (const { connection } of list.filter(({ since }) => since < oldest)) this.#drop(key, connection);
+      if (list.length === 0) this.#idle.delete(key);
     }
   }
 }
-
-const watched = ['data', 'end', 'close', 'error'] as const;

@@ -1,4 +1,3 @@
-import http from 'node:http';
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import tls, { type TLSSocket } from 'node:tls';
@@ -6,8 +5,9 @@ import type { MicrovmService } from '../microvms/microvm-service.ts';
 import { createDoorkeeper } from './admission.ts';
 import type { Certificates } from './certificates.ts';
 import { createDialer } from './dialer.ts';
-import { exchangeOverH1 } from './exchange-h1.ts';
+import type { Exchange } from './exchange.ts';
 import { exchangeOverH2, readH2Head } from './exchange-h2.ts';
+import { ServerConnection } from './http1/server-connection.ts';
 import { type EndpointLimits, endpointLimits } from './options.ts';
 import { serveExchange } from './proxy.ts';
 import type { Exec } from './shell.ts';
@@ -15,7 +15,7 @@ import { type EndpointTotals, Tally } from './tally.ts';
 import type { Tokens } from './tokens.ts';
 import { Traffic } from './traffic.ts';
 import { serveUpgrade, type UpgradeContext } from './upgrade.ts';
-import { upgradeOverH1, upgradeOverH2 } from './upgrade-client.ts';
+import { type UpgradeClient, upgradeOverH2 } from './upgrade-client.ts';
 import { createUpstreams } from './upstreams.ts';
 
 export interface EndpointOptions {
@@ -69,7 +69,20 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
   };
   const sockets = new Set<TLSSocket>();
   const tally = new Tally(sockets);
-  const h1 = createH1Server(context, tally);
+  const h1 = new Set<ServerConnection>();
+  const h1Options = {
+    limits,
+    now: () => performance.now(),
+    serve(exchange: Exchange): void {
+      tally.request('http/1.1');
+      void serveExchange(exchange, context);
+    },
+    upgrade(client: UpgradeClient): void {
+      tally.request('upgrade');
+      void serveUpgrade(client, context);
+    },
+    onError: (error: unknown) => onError(error, { requestId: 'connection' }),
+  };
   const listener = tls.createServer({
     ...secureContextOf(options.certificates),
     ALPNProtocols: ['h2', 'http/1.1'],
@@ -88,10 +101,25 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
     });
     socket.on('error', () => undefined);
     if (socket.alpnProtocol === 'h2') serveH2(socket, context, tally);
-    else h1.emit('connection', socket);
+    else serveH1(socket);
   });
-  const timers = [setInterval(() => traffic.sweep(), sweepMs), setInterval(() => void renew(), renewMs)];
+  const timers = [
+    setInterval(() => traffic.sweep(), sweepMs),
+    setInterval(() => void renew(), renewMs),
+    // One timer for all connections: most of theirs would be for nothing.
+    setInterval(checkTimes, Math.min(1000, limits.headersTimeoutMs / 4, limits.keepAliveTimeoutMs / 4)),
+  ];
   for (const timer of timers) timer.unref();
+
+  function serveH1(socket: TLSSocket): void {
+    const connection = new ServerConnection(socket, h1Options);
+    h1.add(connection);
+    socket.once('close', () => h1.delete(connection));
+  }
+
+  function checkTimes(): void {
+    for (const connection of h1) connection.checkTime();
+  }
 
   async function renew(): Promise<void> {
     try {
@@ -110,14 +138,11 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
       listener.listen({ port, host }, resolve);
       await promise;
       listener.off('error', reject);
-      // The one thing that arms the timers of a server that gets its connections from another listener.
-      h1.emit('listening');
       return (listener.address() as AddressInfo).port;
     },
     status: () => ({ connections: sockets.size, waiting: dialer.waiting(), ...tally.totals() }),
     async close() {
       for (const timer of timers) clearInterval(timer);
-      h1.close();
       context.upstreams.close();
       const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
       for (const socket of sockets) socket.destroy();
@@ -129,36 +154,6 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
 function secureContextOf(certificates: Certificates): { readonly cert: string; readonly key: string } {
   const { certificate, privateKey } = certificates.current();
   return { cert: certificate, key: privateKey };
-}
-
-/** Parses HTTP/1.1 on the connections handed to it; never listens itself. */
-function createH1Server(context: UpgradeContext, tally: Tally): http.Server {
-  const { limits } = context;
-  const server = http.createServer({
-    maxHeaderSize: limits.headerBytes,
-    headersTimeout: limits.headersTimeoutMs,
-    // A body may take as long as it keeps moving.
-    requestTimeout: 0,
-    keepAliveTimeout: limits.keepAliveTimeoutMs,
-    connectionsCheckingInterval: Math.min(5000, limits.headersTimeoutMs),
-    insecureHTTPParser: false,
-    requireHostHeader: true,
-  });
-  server.timeout = limits.idleTimeoutMs;
-  // Node would drop what is beyond its own limit without a word; we count ourselves.
-  server.maxHeadersCount = 0;
-  const serve = (request: http.IncomingMessage, response: http.ServerResponse): void => {
-    tally.request('http/1.1');
-    void serveExchange(exchangeOverH1(request, response), context);
-  };
-  server.on('request', serve);
-  server.on('checkContinue', serve);
-  server.on('upgrade', (request, socket, head) => {
-    socket.on('error', () => undefined);
-    tally.request('upgrade');
-    void serveUpgrade(upgradeOverH1(request, socket, head), context);
-  });
-  return server;
 }
 
 /** Serves the streams of one HTTP/2 connection. */

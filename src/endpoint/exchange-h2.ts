@@ -1,7 +1,9 @@
 import http2, { type Http2Stream, type ServerHttp2Stream } from 'node:http2';
 import { TLSSocket } from 'node:tls';
+import { Departure } from './departure.ts';
 import type { BodyFraming, Exchange } from './exchange.ts';
 import { type HeaderList, lowerCaseNames, valuesOf } from './headers.ts';
+import { serverNameOf } from './server-name.ts';
 
 /** The pseudo-headers and headers of an HTTP/2 request. */
 export interface H2Head {
@@ -41,7 +43,7 @@ export function readH2Head(rawHeaders: HeaderList): H2Head {
 /** An exchange over one HTTP/2 stream. */
 export function exchangeOverH2(stream: ServerHttp2Stream, head: H2Head): Exchange {
   const framing = framingOf(stream, head.headers);
-  const leaving = new AbortController();
+  const left = new Departure();
   let answered = false;
   let trailersIn: HeaderList = [];
   let trailersOut: HeaderList = [];
@@ -60,7 +62,7 @@ export function exchangeOverH2(stream: ServerHttp2Stream, head: H2Head): Exchang
   if (framing === 'none') stream.resume();
   stream.once('close', () => {
     // Node ends the writable side of a stream the client has reset, so that tells nothing.
-    if (!answered) leaving.abort(new Error('the client has left'));
+    if (!answered) left.happen();
   });
   return {
     method: head.method,
@@ -69,20 +71,25 @@ export function exchangeOverH2(stream: ServerHttp2Stream, head: H2Head): Exchang
     serverName: serverNameOfStream(stream),
     headers: head.headers,
     framing,
-    body: stream,
     expectsContinue: valuesOf(head.headers, 'expect').some((value) => value.toLowerCase() === '100-continue'),
-    sink: stream,
-    left: leaving.signal,
-    requestTrailers: () => trailersIn,
+    left,
+    readBody(sink) {
+      stream.on('data', (chunk: Uint8Array) => {
+        if (!sink.write(chunk)) stream.pause();
+      });
+      stream.once('end', () => sink.finish(trailersIn));
+    },
+    resumeBody: () => void stream.resume(),
     inform(status, informational) {
       if (stream.headersSent || stream.destroyed) return;
       stream.additionalHeaders({ ':status': status, ...trailerObject(lowerCaseNames(informational)) });
     },
-    respond(status, _reason, list, bodyless) {
+    respond(status, _reason, list, bodyless, onDrain) {
       answered = bodyless;
       const lines = [':status', String(status), ...lowerCaseNames(list)];
       stream.respond(lines, bodyless ? { endStream: true } : { waitForTrailers: true });
       if (bodyless) endRequest();
+      else stream.on('drain', onDrain);
     },
     write: (chunk) => stream.write(chunk),
     finish(trailers) {
@@ -101,13 +108,16 @@ export function exchangeOverH2(stream: ServerHttp2Stream, head: H2Head): Exchang
       stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
     },
     responded: () => stream.headersSent,
+    whenOver(callback) {
+      if (stream.closed) callback();
+      else stream.once('close', callback);
+    },
   };
 }
 
-export function serverNameOfStream(stream: ServerHttp2Stream): string | undefined {
+function serverNameOfStream(stream: ServerHttp2Stream): string | undefined {
   const socket = stream.session?.socket;
-  const name = socket instanceof TLSSocket ? socket.servername : undefined;
-  return typeof name === 'string' && name !== '' ? name : undefined;
+  return socket instanceof TLSSocket ? serverNameOf(socket) : undefined;
 }
 
 function framingOf(stream: ServerHttp2Stream, headers: HeaderList): BodyFraming {

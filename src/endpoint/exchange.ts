@@ -1,11 +1,19 @@
-import type { Readable, Writable } from 'node:stream';
+import type { Departure } from './departure.ts';
 import type { HeaderList } from './headers.ts';
 
 /** How a request's body is delimited: absent, of a known length, or ended by the stream. */
 export type BodyFraming = 'none' | 'streamed' | { readonly length: string };
 
-/** One request of a client and the way to answer it, whatever the version of HTTP. */
-export interface Exchange {
+/** Where a body goes, piece by piece. */
+export interface BodySink {
+  /** Takes a piece; false asks for no more until told otherwise. */
+  write(chunk: Uint8Array): boolean;
+  /** The body is complete. */
+  finish(trailers: HeaderList): void;
+}
+
+/** One request of a client and the way to answer it, whatever the version of HTTP. The sink is the response's. */
+export interface Exchange extends BodySink {
   readonly method: string;
   /** Path and query, starting with a slash, or `*`. */
   readonly path: string;
@@ -15,29 +23,27 @@ export interface Exchange {
   readonly serverName: string | undefined;
   readonly headers: HeaderList;
   readonly framing: BodyFraming;
-  readonly body: Readable;
   readonly expectsContinue: boolean;
-  /** Where the response's body goes; written to by {@link write}. */
-  readonly sink: Writable;
-  /** Trailers of the request; complete once `body` has ended. */
-  requestTrailers(): HeaderList;
+  /** When the client leaves before its response is complete. */
+  readonly left: Departure;
+  /** Starts the request's body; until then none of it is read. */
+  readBody(sink: BodySink): void;
+  /** The sink of the request's body takes more again. */
+  resumeBody(): void;
   inform(status: number, headers: HeaderList): void;
   /**
    * Sends the response's head.
    * @param headers without connection-specific ones
    * @param bodyless the response ends with its head
+   * @param onDrain called when the client takes more, after `write` returned false
    * @throws when the head cannot be sent in this version of HTTP
    */
-  respond(status: number, reason: string, headers: HeaderList, bodyless: boolean): void;
-  /** Sends a part of the response's body; false asks to wait for `drain` of the sink. */
-  write(chunk: Uint8Array): boolean;
-  /** Ends the response after its body. */
-  finish(trailers: HeaderList): void;
+  respond(status: number, reason: string, headers: HeaderList, bodyless: boolean, onDrain: () => void): void;
   /** Answers in the application's place; what is left of the request's body is not wanted. */
   refuse(status: number, headers: HeaderList, body: string): void;
   /** Breaks off a response that cannot be completed. */
   abort(): void;
-  /** Aborted when the client leaves before its response is complete. */
-  readonly left: AbortSignal;
   responded(): boolean;
+  /** Calls back once, when the response is complete or the client gone. */
+  whenOver(callback: () => void): void;
 }

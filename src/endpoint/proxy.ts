@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type Admission, choosePort, type Doorkeeper, singleValue } from './admission.ts';
-import type { Exchange } from './exchange.ts';
+import type { BodySink, Exchange } from './exchange.ts';
 import {
   forwardable,
   forwardableTrailers,
@@ -10,9 +10,10 @@ import {
   valuesOf,
 } from './headers.ts';
 import type { EndpointLimits } from './options.ts';
-import { badGateway, type Refusal, RefusedError, refusalHeaders, refusals } from './refusals.ts';
+import { answerFailure, badGateway, RefusedError, refusals } from './refusals.ts';
+import { Response } from './response.ts';
 import type { Traffic } from './traffic.ts';
-import type { UpstreamCall, UpstreamEvents, UpstreamRequest, UpstreamResponse } from './upstream.ts';
+import type { UpstreamCall, UpstreamRequest } from './upstream.ts';
 import type { Upstreams } from './upstreams.ts';
 
 /** What serving a request takes. */
@@ -38,24 +39,11 @@ export async function serveExchange(exchange: Exchange, context: ProxyContext): 
     // A shell token opens no port: the service answers 502 (spec section 6).
     if (admission.claims.grant === 'shell') throw new RefusedError(badGateway('BAD_GATEWAY'));
     const port = choosePort(admission, exchange.headers, undefined);
-    enter(context, admission, (leave) => exchange.sink.once('close', leave));
+    enter(context, admission, (leave) => exchange.whenOver(leave));
     await forward(exchange, admission, port, requestId, context);
   } catch (error) {
     answerFailure(exchange, error, requestId, context);
   }
-}
-
-/** Answers a request that failed before its response began; afterwards it can only be broken off. */
-export function answerFailure(
-  exchange: Exchange,
-  error: unknown,
-  requestId: string,
-  context: Pick<ProxyContext, 'onError'>,
-): void {
-  if (exchange.left.aborted) return;
-  if (!(error instanceof RefusedError)) context.onError(error, { requestId });
-  if (exchange.responded()) exchange.abort();
-  else refuse(exchange, error instanceof RefusedError ? error.refusal : refusals.internal, requestId);
 }
 
 /**
@@ -108,26 +96,34 @@ async function forward(
 ): Promise<void> {
   const request = upstreamRequest(exchange, requestId);
   const target = { microvmId: admission.vm.microvmId, port };
-  const events = responseEvents(exchange, requestId, context, () => call?.abort());
-  let call: UpstreamCall | undefined;
-  call = wantsH2(exchange.headers)
-    ? await context.upstreams.callH2(target, request, events, exchange.left)
-    : await context.upstreams.callH1(target, request, events, exchange.left);
-  const { abort, finish, sink } = call;
-  if (exchange.left.aborted) return abort();
-  exchange.left.addEventListener('abort', abort, { once: true });
-  if (request.framing === 'none') return;
-  exchange.body.pipe(sink, { end: false });
-  exchange.body.once('end', () => {
-    if (sink.destroyed) return;
+  const response = new Response(exchange, requestId, context.limits);
+  if (exchange.left.happened) return;
+  const call = wantsH2(exchange.headers)
+    ? await context.upstreams.callH2(target, request, response, exchange.left)
+    : await context.upstreams.callH1(target, request, response, exchange.left);
+  response.attach(call);
+  if (request.framing !== 'none') exchange.readBody(requestSink(call, response));
+}
+
+/** Where the client's body goes. */
+function requestSink(call: UpstreamCall, response: Response): BodySink {
+  const attempt = (step: () => boolean): boolean => {
     try {
-      finish(forwardableTrailers(exchange.requestTrailers()));
+      return step();
     } catch (error) {
-      events.fail(new RefusedError(refusals.malformedRequest, { cause: error }));
+      response.fail(new RefusedError(refusals.malformedRequest, { cause: error }));
+      return true;
     }
-  });
-  // The application may answer before it has read everything; what is left must not hold the connection.
-  sink.once('close', () => exchange.body.unpipe(sink).resume());
+  };
+  return {
+    write: (chunk) => attempt(() => call.write(chunk)),
+    finish(trailers) {
+      attempt(() => {
+        call.finish(forwardableTrailers(trailers));
+        return true;
+      });
+    },
+  };
 }
 
 /** The head the application gets (spec section 5.3). */
@@ -147,80 +143,4 @@ export function upstreamRequest(exchange: Exchange, requestId: string): Upstream
 function wantsH2(headers: HeaderList): boolean {
   if (singleValue(headers, 'x-aws-proxy-force-h2')?.trim().toLowerCase() === 'true') return true;
   return /^application\/grpc(?:$|[+; ])/i.test(singleValue(headers, 'content-type') ?? '');
-}
-
-/** Carries what the application says back to the client. */
-export function responseEvents(
-  exchange: Exchange,
-  requestId: string,
-  context: Pick<ProxyContext, 'limits' | 'onError'>,
-  abortCall: () => void,
-): UpstreamEvents {
-  let informed = 0;
-  const fail = (error: unknown): void => {
-    abortCall();
-    const refused = error instanceof RefusedError || exchange.responded();
-    const shown = refused ? error : new RefusedError(badGateway('BAD_GATEWAY'), { cause: error });
-    answerFailure(exchange, shown, requestId, { onError: () => undefined });
-  };
-  /** What one version of HTTP says, another may have no words for. */
-  const attempt = (step: () => void): boolean => {
-    try {
-      step();
-      return true;
-    } catch (error) {
-      fail(error);
-      return false;
-    }
-  };
-  return {
-    inform(status, headers) {
-      informed += 1;
-      if (informed > context.limits.informationalResponses) return fail(new Error('too many 1xx responses'));
-      if (status === 100 && !exchange.expectsContinue) return;
-      attempt(() => exchange.inform(status, forwardable(headers)));
-    },
-    respond(response) {
-      const { body } = response;
-      const bodyless = isBodyless(exchange.method, response);
-      if (response.status < 200 || response.status > 599) return fail(new Error('impossible status'));
-      const head = responseHead(response, requestId);
-      if (!attempt(() => exchange.respond(response.status, response.reason, head, bodyless))) return;
-      if (bodyless) {
-        body.resume();
-        return;
-      }
-      body.on('data', (chunk: Uint8Array) => {
-        if (!exchange.write(chunk)) body.pause();
-      });
-      exchange.sink.on('drain', () => body.resume());
-      body.once('end', () => attempt(() => exchange.finish(forwardableTrailers(response.trailers()))));
-    },
-    fail,
-  };
-}
-
-function responseHead(response: UpstreamResponse, requestId: string): HeaderList {
-  const head = [...forwardable(response.headers), requestIdHeader, requestId];
-  if (response.length !== undefined && response.status !== 204) head.push('content-length', response.length);
-  return head;
-}
-
-function isBodyless(method: string, response: UpstreamResponse): boolean {
-  return (
-    response.bodyless ||
-    method === 'HEAD' ||
-    response.status === 204 ||
-    response.status === 304 ||
-    response.length === '0'
-  );
-}
-
-export function refuse(exchange: Exchange, refusal: Refusal, requestId: string): void {
-  const headers = refusalHeaders(refusal, requestId);
-  try {
-    exchange.refuse(refusal.status, headers, refusal.body);
-  } catch {
-    exchange.abort();
-  }
 }

@@ -1,4 +1,5 @@
 import type { UnreachableCode } from '../microvms/microvm-service.ts';
+import type { Exchange } from './exchange.ts';
 import { requestIdHeader } from './headers.ts';
 
 /** An answer made by the proxy itself (spec section 5.5). */
@@ -20,6 +21,7 @@ export const refusals = {
   malformedPort: { status: 400, body: 'Malformed port', error: 'BAD_REQUEST' },
   malformedUpgrade: { status: 400, body: 'Malformed upgrade request', error: 'BAD_REQUEST' },
   malformedRequest: { status: 400, body: 'Malformed request', error: 'BAD_REQUEST' },
+  requestTimeout: { status: 408, body: 'Request timeout', error: 'BAD_REQUEST' },
   headersTooLarge: { status: 431, body: 'Request header fields too large', error: 'BAD_REQUEST' },
   /** The connection was opened for another microVM: a browser tries again on its own connection. */
   misdirected: { status: 421, body: 'Misdirected request', error: 'BAD_REQUEST' },
@@ -62,4 +64,25 @@ export function refusalHeaders(refusal: Refusal, requestId: string): string[] {
   if (refusal.body !== '') headers.push('content-type', 'text/plain');
   if (refusal.retryAfterSeconds !== undefined) headers.push('retry-after', String(refusal.retryAfterSeconds));
   return headers;
+}
+
+/** Answers a request that failed before its response began; afterwards it can only be broken off. */
+export function answerFailure(
+  exchange: Exchange,
+  error: unknown,
+  requestId: string,
+  context: { readonly onError: (error: unknown, detail: { readonly requestId: string }) => void },
+): void {
+  if (exchange.left.happened) return;
+  if (!(error instanceof RefusedError)) context.onError(error, { requestId });
+  if (exchange.responded()) exchange.abort();
+  else refuse(exchange, error instanceof RefusedError ? error.refusal : refusals.internal, requestId);
+}
+
+function refuse(exchange: Exchange, refusal: Refusal, requestId: string): void {
+  try {
+    exchange.refuse(refusal.status, refusalHeaders(refusal, requestId), refusal.body);
+  } catch {
+    exchange.abort();
+  }
 }

@@ -51,8 +51,8 @@ export async function serveShell(
 ): Promise<void> {
   if (exec === undefined) throw new RefusedError(badGateway('BAD_GATEWAY'));
   if (client.handOver === undefined) throw new RefusedError(refusals.malformedUpgrade);
-  const session = await exec(microvmId, shell, client.exchange.left);
-  if (client.exchange.left.aborted) return session.close();
+  const session = await exec(microvmId, shell, client.exchange.left.signal);
+  if (client.exchange.left.happened) return session.close();
   const { request, socket, head } = client.handOver();
   socket.once('close', () => session.close());
   request.headers[requestIdHeader] = requestId;

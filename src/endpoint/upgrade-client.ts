@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
-import { type IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { Exchange } from './exchange.ts';
-import { exchangeOverH1 } from './exchange-h1.ts';
 import { exchangeOverH2, type H2Head } from './exchange-h2.ts';
-import { type HeaderList, lowerCaseNames, membersOf, pairsOf, valuesOf } from './headers.ts';
+import { type HeaderList, lowerCaseNames, pairsOf, valuesOf } from './headers.ts';
 
 /** A client that wants to speak another protocol: HTTP/1.1 upgrade, or extended CONNECT over HTTP/2 (RFC 8441). */
 export interface UpgradeClient {
@@ -27,47 +26,16 @@ export interface UpgradeClient {
   };
 }
 
-export function upgradeOverH1(request: IncomingMessage, socket: Duplex, head: Buffer): UpgradeClient {
-  const headers: HeaderList = request.rawHeaders;
-  const response = new ServerResponse(request);
-  response.shouldKeepAlive = false;
-  // Node hands over the connection as a stream of whatever kind; a response needs no more than that.
-  response.assignSocket(socket as Parameters<typeof response.assignSocket>[0]);
-  response.once('finish', () => socket.end());
-  const detach = (): void => response.detachSocket(socket as Parameters<typeof response.detachSocket>[0]);
-  const protocols = membersOf(headers, 'upgrade');
-  return {
-    protocol: protocols.length === 1 ? protocols[0]?.toLowerCase() : undefined,
-    exchange: exchangeOverH1(request, response),
-    isWebSocket:
-      request.method === 'GET' &&
-      request.httpVersion === '1.1' &&
-      valuesOf(headers, 'sec-websocket-version').join() === '13' &&
-      /^[A-Za-z0-9+/]{22}==$/.test(valuesOf(headers, 'sec-websocket-key').join()),
-    whenClosed: (callback) => void socket.once('close', callback),
-    handOver() {
-      detach();
-      return { request, socket, head };
-    },
-    accept(answer) {
-      detach();
-      // From here on the end of one direction means nothing for the other.
-      socket.allowHalfOpen = true;
-      const lines = pairsOf(answer).map(([name, value]) => `${name}: ${value}\r\n`);
-      socket.write(`HTTP/1.1 101 Switching Protocols\r\n${lines.join('')}\r\n`, 'latin1');
-      if (head.length > 0) socket.unshift(head);
-      return socket;
-    },
-  };
-}
-
 export function upgradeOverH2(stream: ServerHttp2Stream, head: H2Head): UpgradeClient {
   return {
     protocol: head.protocol?.toLowerCase(),
     // The method of the request that an HTTP/1.1 client would have sent.
     exchange: { ...exchangeOverH2(stream, head), method: 'GET', framing: 'none' },
     isWebSocket: valuesOf(head.headers, 'sec-websocket-version').join() === '13',
-    whenClosed: (callback) => void stream.once('close', callback),
+    whenClosed(callback) {
+      if (stream.closed) callback();
+      else stream.once('close', callback);
+    },
     accept(answer) {
       const kept = pairsOf(answer).filter(([name]) => !ofHttp1Only.has(name.toLowerCase()));
       stream.respond([':status', '200', ...lowerCaseNames(kept.flat())]);

@@ -3,8 +3,9 @@ import { type Admission, checkPort, choosePort, hasIngress, parsePort, singleVal
 import type { Dialer } from './dialer.ts';
 import { execPath, serveExec } from './exec.ts';
 import { forwardable, type HeaderList, pairsOf, requestIdHeader, valuesOf } from './headers.ts';
-import { answerFailure, checkHead, enter, type ProxyContext, responseEvents } from './proxy.ts';
-import { badGateway, RefusedError, refusals } from './refusals.ts';
+import { checkHead, enter, type ProxyContext } from './proxy.ts';
+import { answerFailure, badGateway, RefusedError, refusals } from './refusals.ts';
+import { Response } from './response.ts';
 import { type Exec, serveShell, shellPaths } from './shell.ts';
 import { splice } from './splice.ts';
 import { readSubprotocols, type Subprotocols, subprotocolMarker } from './subprotocols.ts';
@@ -74,7 +75,7 @@ async function serveTunnel(
   requestId: string,
   context: UpgradeContext,
 ): Promise<void> {
-  const connection = await context.dialer.connect(microvmId, port, client.exchange.left);
+  const connection = await context.dialer.connect(microvmId, port, client.exchange.left.signal);
   const head = ['connection', 'upgrade', 'upgrade', tunnelProtocol, requestIdHeader, requestId];
   splice(client.accept(head), connection);
 }
@@ -87,33 +88,31 @@ async function serveWebSocket(
   context: UpgradeContext,
 ): Promise<void> {
   const { exchange } = client;
-  const connection = await context.dialer.connect(target.microvmId, target.port, exchange.left);
+  const connection = await context.dialer.connect(target.microvmId, target.port, exchange.left.signal);
   // A client over HTTP/2 has no key; the application still wants one.
   const key = singleValue(exchange.headers, 'sec-websocket-key') ?? randomBytes(16).toString('base64');
-  const abort = (): void => call.abort();
-  const events = responseEvents(exchange, requestId, context, abort);
+  const response = new Response(exchange, requestId, context.limits);
   const call = callUpgrade(
     connection,
     exchange.path,
     webSocketHead(exchange.authority ?? '', exchange.headers, offered, key, requestId),
-    {
-      ...events,
-      switched(headers, application) {
-        if (valuesOf(headers, 'sec-websocket-accept').join() !== webSocketAccept(key)) {
-          return events.fail(new Error('the application did not complete the WebSocket handshake'));
-        }
-        exchange.left.removeEventListener('abort', abort);
-        try {
-          splice(client.accept(webSocketAnswer(headers, offered, requestId)), application);
-        } catch (error) {
-          application.destroy();
-          events.fail(new RefusedError(badGateway('BAD_GATEWAY'), { cause: error }));
-        }
-      },
+    response,
+    (headers, application) => {
+      if (valuesOf(headers, 'sec-websocket-accept').join() !== webSocketAccept(key)) {
+        application.destroy();
+        return response.fail(new Error('the application did not complete the WebSocket handshake'));
+      }
+      exchange.left.onLeave = undefined;
+      try {
+        splice(client.accept(webSocketAnswer(headers, offered, requestId)), application);
+      } catch (error) {
+        application.destroy();
+        response.fail(new RefusedError(badGateway('BAD_GATEWAY'), { cause: error }));
+      }
     },
     context.limits,
   );
-  exchange.left.addEventListener('abort', abort, { once: true });
+  response.attach(call);
 }
 
 function webSocketHead(

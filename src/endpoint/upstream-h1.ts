@@ -1,7 +1,5 @@
-import http from 'node:http';
-import type { Duplex } from 'node:stream';
-import { type HeaderList, pairsOf, valuesOf } from './headers.ts';
-import type { EndpointLimits } from './options.ts';
+import type { HeaderList } from './headers.ts';
+import type { ClientConnection } from './http1/client-connection.ts';
 import { RefusedError, refusals } from './refusals.ts';
 import type { UpstreamCall, UpstreamEvents, UpstreamRequest } from './upstream.ts';
 
@@ -9,91 +7,16 @@ const methodsWithBody: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 
 /**
  * Sends a request over an HTTP/1.1 connection.
- * @param release takes the connection back when it can serve another request
+ * @throws {RefusedError} the head holds characters HTTP/1.1 has no place for; the connection is then gone
  */
 export function callOverH1(
-  connection: Duplex,
+  connection: ClientConnection,
   request: UpstreamRequest,
   events: UpstreamEvents,
-  limits: Pick<EndpointLimits, 'headerBytes' | 'headerCount'>,
-  release: (connection: Duplex) => void,
 ): UpstreamCall {
-  let over = false;
-  let responded = false;
-  const fail = (error: Error): void => {
-    if (over) return;
-    over = true;
-    connection.destroy();
-    events.fail(error);
-  };
-  const upstream = startH1Request(connection, request.method, request.path, headOf(request), limits);
-  upstream.on('error', fail);
-  upstream.on('information', (info) => {
-    if (!over) events.inform(info.statusCode, info.rawHeaders);
-  });
-  upstream.once('upgrade', () => fail(new Error('a change of protocol nobody asked for')));
-  upstream.once('close', () => {
-    if (!responded) fail(new Error('the connection was closed'));
-  });
-  upstream.on('response', (response) => {
-    if (over) return;
-    responded = true;
-    if (response.rawHeaders.length > limits.headerCount * 2) return fail(new Error('too many headers'));
-    response.on('error', fail);
-    response.once('end', () => {
-      over = true;
-      // A body that is still on its way would be taken for the next request.
-      if (!upstream.writableFinished) connection.destroy();
-    });
-    events.respond({
-      status: response.statusCode ?? 0,
-      reason: response.statusMessage ?? '',
-      headers: response.rawHeaders,
-      length: valuesOf(response.rawHeaders, 'content-length')[0],
-      bodyless: false,
-      body: response,
-      trailers: () => response.rawTrailers,
-    });
-  });
-  connection.once('free', () => release(connection));
-  if (request.framing === 'none') upstream.end();
-  else upstream.flushHeaders();
-  return {
-    sink: upstream,
-    finish(trailers) {
-      if (trailers.length > 0) upstream.addTrailers(pairsOf(trailers));
-      upstream.end();
-    },
-    abort() {
-      over = true;
-      upstream.destroy();
-      connection.destroy();
-    },
-  };
-}
-
-/** @throws {RefusedError} the head holds characters HTTP/1.1 has no place for; the connection is then gone */
-export function startH1Request(
-  connection: Duplex,
-  method: string,
-  path: string,
-  headers: HeaderList,
-  limits: Pick<EndpointLimits, 'headerBytes'>,
-): http.ClientRequest {
+  const { method, path, framing } = request;
   try {
-    const upstream = http.request({
-      method,
-      path,
-      headers,
-      createConnection: () => connection,
-      maxHeaderSize: limits.headerBytes,
-      insecureHTTPParser: false,
-    });
-    // Node would drop what is beyond its own limit without a word.
-    upstream.maxHeadersCount = 0;
-    // Without an agent Node gives every connection up after one response.
-    upstream.shouldKeepAlive = true;
-    return upstream;
+    return connection.send({ method, path, headers: headOf(request), framing }, events);
   } catch (error) {
     connection.destroy();
     throw new RefusedError(refusals.malformedRequest, { cause: error });

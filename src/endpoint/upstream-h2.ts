@@ -50,6 +50,7 @@ export function callOverH2(
   release: () => void,
 ): UpstreamCall {
   let over = false;
+  let bodyless = false;
   let trailersIn: HeaderList = [];
   let trailersOut: HeaderList = [];
   const stream = startH2Request(session, request, release);
@@ -66,34 +67,40 @@ export function callOverH2(
   stream.once('response', (headers, flags, raw) => {
     if (over) return;
     const fields = fieldsOf(raw);
+    // gRPC tells such a response from one with trailers.
+    bodyless = (flags & http2.constants.NGHTTP2_FLAG_END_STREAM) !== 0;
     events.respond({
       status: headers[':status'] ?? 0,
       reason: '',
       headers: fields,
       length: valuesOf(fields, 'content-length')[0],
-      // gRPC tells such a response from one with trailers.
-      bodyless: (flags & http2.constants.NGHTTP2_FLAG_END_STREAM) !== 0,
-      body: stream,
-      trailers: () => trailersIn,
+      bodyless,
     });
   });
+  stream.on('data', (chunk: Uint8Array) => {
+    if (!over && !events.write(chunk)) stream.pause();
+  });
+  stream.on('drain', () => events.drain());
   stream.once('trailers', (_headers, _flags, raw) => {
     trailersIn = fieldsOf(raw);
   });
   stream.once('wantTrailers', () => sendTrailers(stream, trailersOut));
   stream.once('end', () => {
-    over = stream.rstCode === http2.constants.NGHTTP2_NO_ERROR;
+    if (over || stream.rstCode !== http2.constants.NGHTTP2_NO_ERROR) return;
+    over = true;
+    if (!bodyless) events.finish(trailersIn);
   });
   stream.once('close', () => {
     release();
     fail(new Error(`the stream was closed (${stream.rstCode})`));
   });
   return {
-    sink: stream,
+    write: (chunk) => !stream.writable || stream.write(chunk),
     finish(trailers) {
       trailersOut = lowerCaseNames(trailers);
       stream.end();
     },
+    resume: () => void stream.resume(),
     abort() {
       over = true;
       stream.close(http2.constants.NGHTTP2_CANCEL);

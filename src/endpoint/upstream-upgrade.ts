@@ -1,73 +1,50 @@
 import type { Duplex } from 'node:stream';
-import { type HeaderList, valuesOf } from './headers.ts';
+import type { HeaderList } from './headers.ts';
+import { ClientConnection, type OnSwitch } from './http1/client-connection.ts';
 import type { EndpointLimits } from './options.ts';
-import type { UpstreamEvents } from './upstream.ts';
-import { startH1Request } from './upstream-h1.ts';
+import { RefusedError, refusals } from './refusals.ts';
+import type { UpstreamCall, UpstreamEvents } from './upstream.ts';
 
-export interface UpgradeEvents extends UpstreamEvents {
-  /** The application agreed; what it sent right behind its answer is in the stream. */
-  switched(headers: HeaderList, connection: Duplex): void;
-}
-
-/** Asks the application to change the protocol of a connection. */
+/**
+ * Asks the application to change the protocol of a connection.
+ * @throws {RefusedError} the head holds characters HTTP/1.1 has no place for; the connection is then gone
+ */
 export function callUpgrade(
-  connection: Duplex,
+  stream: Duplex,
   path: string,
   head: HeaderList,
-  events: UpgradeEvents,
+  events: UpstreamEvents,
+  onSwitch: OnSwitch,
   limits: Pick<EndpointLimits, 'headerBytes' | 'headerCount' | 'upstreamHandshakeTimeoutMs'>,
-): { abort(): void } {
-  let over = false;
-  const fail = (error: Error): void => {
-    if (over) return;
-    over = true;
+): UpstreamCall {
+  const connection = new ClientConnection(stream, limits);
+  const timer = setTimeout(() => {
+    connection.destroy();
+    events.fail(new Error('no answer to the upgrade'));
+  }, limits.upstreamHandshakeTimeoutMs);
+  const untimed =
+    <Arguments extends unknown[]>(step: (...given: Arguments) => void) =>
+    (...given: Arguments): void => {
+      clearTimeout(timer);
+      step(...given);
+    };
+  try {
+    const call = connection.send(
+      { method: 'GET', path, headers: head, framing: 'none' },
+      {
+        inform: (status, headers) => events.inform(status, headers),
+        respond: untimed((response) => events.respond(response)),
+        write: (chunk) => events.write(chunk),
+        finish: (trailers) => events.finish(trailers),
+        drain: () => events.drain(),
+        fail: untimed((error) => events.fail(error)),
+      },
+      untimed(onSwitch),
+    );
+    return { ...call, abort: untimed(() => call.abort()) };
+  } catch (error) {
     clearTimeout(timer);
     connection.destroy();
-    events.fail(error);
-  };
-  const upstream = startH1Request(connection, 'GET', path, head, limits);
-  const timer = setTimeout(
-    () => fail(new Error('no answer to the upgrade')),
-    limits.upstreamHandshakeTimeoutMs,
-  );
-  upstream.on('error', fail);
-  upstream.on('information', (info) => {
-    if (!over) events.inform(info.statusCode, info.rawHeaders);
-  });
-  upstream.once('upgrade', (response, _socket, rest) => {
-    if (over) return;
-    if (response.rawHeaders.length > limits.headerCount * 2) return fail(new Error('too many headers'));
-    over = true;
-    clearTimeout(timer);
-    if (rest.length > 0) connection.unshift(rest);
-    events.switched(response.rawHeaders, connection);
-  });
-  upstream.once('response', (response) => {
-    if (over) return;
-    if (response.rawHeaders.length > limits.headerCount * 2) return fail(new Error('too many headers'));
-    clearTimeout(timer);
-    response.on('error', fail);
-    response.once('end', () => {
-      over = true;
-      connection.destroy();
-    });
-    events.respond({
-      status: response.statusCode ?? 0,
-      reason: response.statusMessage ?? '',
-      headers: response.rawHeaders,
-      length: valuesOf(response.rawHeaders, 'content-length')[0],
-      bodyless: false,
-      body: response,
-      trailers: () => response.rawTrailers,
-    });
-  });
-  upstream.end();
-  return {
-    abort() {
-      over = true;
-      clearTimeout(timer);
-      upstream.destroy();
-      connection.destroy();
-    },
-  };
+    throw new RefusedError(refusals.malformedRequest, { cause: error });
+  }
 }

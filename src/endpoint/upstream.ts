@@ -1,5 +1,4 @@
-import type { Readable, Writable } from 'node:stream';
-import type { BodyFraming } from './exchange.ts';
+import type { BodyFraming, BodySink } from './exchange.ts';
 import type { HeaderList } from './headers.ts';
 
 /** A request as the application in the guest is to see it. */
@@ -23,23 +22,23 @@ export interface UpstreamResponse {
   readonly length: string | undefined;
   /** The response ended with its head: no body, no trailers. */
   readonly bodyless: boolean;
-  readonly body: Readable;
-  /** Complete once `body` has ended. */
-  trailers(): HeaderList;
 }
 
-export interface UpstreamEvents {
+/** What becomes of a request. Nothing follows `finish` and `fail`. */
+export interface UpstreamEvents extends BodySink {
   inform(status: number, headers: HeaderList): void;
+  /** Its body goes to the sink that this is, unless it is bodyless: `finish` is then not called. */
   respond(response: UpstreamResponse): void;
-  /** The exchange broke; after {@link respond} its body is cut short. Called once at most. */
+  /** The application takes more of the request's body. */
+  drain(): void;
+  /** The exchange broke; after {@link respond} its body is cut short. */
   fail(error: Error): void;
 }
 
-/** One request on its way to the application. */
-export interface UpstreamCall {
-  /** Where the request's body goes. */
-  readonly sink: Writable;
-  finish(trailers: HeaderList): void;
+/** One request on its way to the application; the sink is for the request's body. */
+export interface UpstreamCall extends BodySink {
+  /** The client takes more of the response's body. */
+  resume(): void;
   /** Gives the request up; no event follows. */
   abort(): void;
 }

@@ -1,7 +1,9 @@
 import type { Duplex } from 'node:stream';
 import { ConnectionPool } from './connection-pool.ts';
+import type { Departure } from './departure.ts';
 import type { Dialer } from './dialer.ts';
 import { createH2Sessions } from './h2-sessions.ts';
+import { ClientConnection } from './http1/client-connection.ts';
 import type { EndpointLimits } from './options.ts';
 import type { UpstreamCall, UpstreamEvents, UpstreamRequest } from './upstream.ts';
 import { callOverH1 } from './upstream-h1.ts';
@@ -15,19 +17,19 @@ export interface Target {
 export interface Upstreams {
   /**
    * @throws {RefusedError} the microVM or its port cannot be reached
-   * @throws the signal's reason, once it is aborted
+   * @throws the reason of the departure's signal, once the client has left
    */
   callH1(
     target: Target,
     request: UpstreamRequest,
     events: UpstreamEvents,
-    signal: AbortSignal,
+    left: Departure,
   ): Promise<UpstreamCall>;
   callH2(
     target: Target,
     request: UpstreamRequest,
     events: UpstreamEvents,
-    signal: AbortSignal,
+    left: Departure,
   ): Promise<UpstreamCall>;
   close(): void;
 }
@@ -41,47 +43,43 @@ const unrepeatableIdleMs = 250;
 const repeatable: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
 
 export function createUpstreams(dialer: Dialer, limits: EndpointLimits): Upstreams {
-  const pool = new ConnectionPool({
+  const pool = new ConnectionPool<ClientConnection>({
     idleMs: limits.upstreamIdleMs,
     perKey: limits.upstreamIdlePerPort,
     total: limits.upstreamIdle,
   });
   const sessions = createH2Sessions(limits);
 
-  function keyOf(target: Target): string {
-    return `${target.microvmId}:${target.port}`;
+  async function dial(key: string, target: Target, left: Departure): Promise<ClientConnection> {
+    const stream = await dialer.connect(target.microvmId, target.port, left.signal);
+    const connection = new ClientConnection(stream, limits);
+    connection.onIdle = () => pool.put(key, connection);
+    return connection;
   }
 
   async function callH1(
     target: Target,
     request: UpstreamRequest,
     events: UpstreamEvents,
-    signal: AbortSignal,
+    left: Departure,
   ): Promise<UpstreamCall> {
     const key = keyOf(target);
     const canRepeat = request.framing === 'none' && repeatable.has(request.method);
-    const release = pool.put.bind(pool, key);
     const kept = pool.take(key, canRepeat ? limits.upstreamIdleMs : unrepeatableIdleMs);
-    if (kept === undefined) {
-      const connection = await dialer.connect(target.microvmId, target.port, signal);
-      return callOverH1(connection, request, events, limits, release);
-    }
-    if (!canRepeat) return callOverH1(kept, request, events, limits, release);
+    if (kept === undefined) return callOverH1(await dial(key, target, left), request, events);
+    if (!canRepeat) return callOverH1(kept, request, events);
     return callTwice(
-      (first) => callOverH1(kept, request, first, limits, release),
-      async () => {
-        const connection = await dialer.connect(target.microvmId, target.port, signal);
-        return callOverH1(connection, request, events, limits, release);
-      },
+      (first) => callOverH1(kept, request, first),
+      async () => callOverH1(await dial(key, target, left), request, events),
       events,
     );
   }
 
   return {
     callH1,
-    callH2(target, request, events, signal) {
-      const dial = (): Promise<Duplex> => dialer.connect(target.microvmId, target.port, signal);
-      return sessions.call(keyOf(target), dial, request, events);
+    callH2(target, request, events, left) {
+      const open = (): Promise<Duplex> => dialer.connect(target.microvmId, target.port, left.signal);
+      return sessions.call(keyOf(target), open, request, events);
     },
     close() {
       pool.close();
@@ -99,6 +97,9 @@ function callTwice(
   let heard = false;
   let aborted = false;
   let current = first({
+    write: (chunk) => events.write(chunk),
+    finish: (trailers) => events.finish(trailers),
+    drain: () => events.drain(),
     inform(status, headers) {
       heard = true;
       events.inform(status, headers);
@@ -109,18 +110,26 @@ function callTwice(
     },
     fail(error) {
       if (heard) return events.fail(error);
-      second().then((call) => {
-        current = call;
-        if (aborted) call.abort();
-      }, events.fail);
+      second().then(
+        (call) => {
+          current = call;
+          if (aborted) call.abort();
+        },
+        (reason) => events.fail(reason),
+      );
     },
   });
   return {
-    sink: current.sink,
+    write: (chunk) => current.write(chunk),
     finish: (trailers) => current.finish(trailers),
+    resume: () => current.resume(),
     abort() {
       aborted = true;
       current.abort();
     },
   };
+}
+
+function keyOf(target: Target): string {
+  return `${target.microvmId}:${target.port}`;
 }

@@ -1,0 +1,76 @@
+import type { Writable } from 'node:stream';
+
+/** Bytes a connection may hold for a slow reader before its source is asked to wait. */
+const mostWaiting = 256 * 1024;
+/** Pieces up to this size leave in one write, and so in one TLS record or packet. */
+const mostGathered = 16 * 1024;
+
+/** Gathers what is said to a connection in one turn, so that head and body do not go out one by one. */
+export class Outbox {
+  readonly #stream: Writable;
+  #pieces: (string | Uint8Array)[] = [];
+  #size = 0;
+  #scheduled = false;
+
+  constructor(stream: Writable) {
+    this.#stream = stream;
+  }
+
+  /**
+   * @param piece text in Latin-1
+   * @returns false when the connection has enough; it emits `drain` once it takes more
+   */
+  push(piece: string | Uint8Array): boolean {
+    this.#pieces.push(piece);
+    this.#size += piece.length;
+    if (this.#size >= mostGathered) {
+      this.flush();
+    } else if (!this.#scheduled) {
+      this.#scheduled = true;
+      process.nextTick(flushLater, this);
+    }
+    return this.#stream.writableLength < mostWaiting;
+  }
+
+  flush(): void {
+    this.#scheduled = false;
+    const pieces = this.#pieces;
+    const [first] = pieces;
+    if (first === undefined) return;
+    this.#pieces = [];
+    const size = this.#size;
+    this.#size = 0;
+    const stream = this.#stream;
+    if (pieces.length === 1) {
+      if (typeof first === 'string') stream.write(first, 'latin1');
+      else stream.write(first);
+    } else if (size <= 2 * mostGathered) {
+      stream.write(joined(pieces, size));
+    } else {
+      stream.cork();
+      for (const piece of pieces) stream.write(piece, 'latin1');
+      stream.uncork();
+    }
+  }
+
+  /** Ends the stream behind what is still here. */
+  end(): void {
+    this.flush();
+    this.#stream.end();
+  }
+}
+
+function flushLater(outbox: Outbox): void {
+  outbox.flush();
+}
+
+function joined(pieces: readonly (string | Uint8Array)[], size: number): Buffer {
+  const bytes = Buffer.allocUnsafe(size);
+  let at = 0;
+  for (const piece of pieces) {
+    if (typeof piece === 'string') bytes.write(piece, at, 'latin1');
+    else bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}

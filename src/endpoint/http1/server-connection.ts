@@ -1,0 +1,277 @@
+import { randomUUID } from 'node:crypto';
+import type { TLSSocket } from 'node:tls';
+import type { Exchange } from '../exchange.ts';
+import { membersOf, valuesOf } from '../headers.ts';
+import type { EndpointLimits } from '../options.ts';
+import { type Refusal, refusalHeaders, refusals } from '../refusals.ts';
+import { serverNameOf } from '../server-name.ts';
+import type { UpgradeClient } from '../upgrade-client.ts';
+import type { BodyDecoder } from './body-decoder.ts';
+import { isPersistent, requestBody, UnsupportedCoding } from './framing.ts';
+import { MalformedMessage, OversizedMessage } from './grammar.ts';
+import { parseRequestHead, type RequestHead, responseHeadText } from './head.ts';
+import { HeadReader } from './head-reader.ts';
+import { Outbox } from './outbox.ts';
+import { ServerExchange } from './server-exchange.ts';
+import { upgradeOverH1 } from './server-upgrade.ts';
+
+export interface ServerConnectionOptions {
+  readonly limits: Pick<
+    EndpointLimits,
+    'headerBytes' | 'headersTimeoutMs' | 'keepAliveTimeoutMs' | 'idleTimeoutMs'
+  >;
+  /** Milliseconds on any clock that only goes forward. */
+  readonly now: () => number;
+  serve(exchange: Exchange): void;
+  upgrade(client: UpgradeClient): void;
+  /** Told about errors of our own. */
+  onError(error: unknown): void;
+}
+
+/** Bytes kept that came before they are wanted; more wait in the socket. */
+const mostHeld = 16 * 1024;
+/** Time a client has to read the answer that ends its connection. */
+const lingerMs = 2000;
+
+/** What a connection is doing: its time limit depends on it. */
+type Phase = 'first head' | 'idle' | 'head' | 'exchange' | 'handed over' | 'ending';
+
+/** Serves one client over HTTP/1.1: one request after the other, in order. */
+export class ServerConnection {
+  readonly serverName: string | undefined;
+  readonly outbox: Outbox;
+  readonly keepAlive: string;
+  lasts = true;
+  readonly #socket: TLSSocket;
+  readonly #options: ServerConnectionOptions;
+  readonly #head: HeadReader;
+  #phase: Phase = 'first head';
+  /** When the phase began. */
+  #since: number;
+  #exchange: ServerExchange | undefined;
+  /** Of the request under way, until its end has come. */
+  #body: BodyDecoder | undefined;
+  #held: Buffer | undefined;
+  #reading = false;
+
+  constructor(socket: TLSSocket, options: ServerConnectionOptions) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#head = new HeadReader(options.limits.headerBytes);
+    this.#since = options.now();
+    this.serverName = serverNameOf(socket);
+    this.outbox = new Outbox(socket);
+    this.keepAlive = `timeout=${Math.floor(options.limits.keepAliveTimeoutMs / 1000)}`;
+    socket.setTimeout(options.limits.idleTimeoutMs, () => socket.destroy());
+    socket.on('data', this.#onData);
+    socket.on('drain', this.#onDrain);
+    socket.once('end', this.#onGone);
+    socket.once('close', this.#onGone);
+  }
+
+  get requestIsComplete(): boolean {
+    return this.#body === undefined;
+  }
+
+  /** Ends what takes too long. Call it now and then. */
+  checkTime(): void {
+    const { limits, now } = this.#options;
+    const elapsed = now() - this.#since;
+    switch (this.#phase) {
+      case 'first head':
+      case 'head':
+        if (elapsed > limits.headersTimeoutMs) this.#refuse(refusals.requestTimeout);
+        return;
+      case 'idle':
+        if (elapsed > limits.keepAliveTimeoutMs) this.#end();
+        return;
+      case 'ending':
+        // The time begins when everything is sent, however long that takes.
+        if (!this.#socket.writableFinished) this.#since = now();
+        else if (elapsed > lingerMs) this.#socket.destroy();
+        return;
+    }
+  }
+
+  readBody(): void {
+    this.#socket.resume();
+    this.#readHeld();
+  }
+
+  responseIsComplete(): void {
+    if (!this.lasts) this.#end();
+    else if (this.#body === undefined) this.#next();
+    // What is left of a request that has been answered is read for the sake of the one behind it.
+    else this.readBody();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  /** Gives the connection away, with the bytes that came behind the request. */
+  handOver(): { readonly socket: TLSSocket; readonly rest: Buffer } {
+    const socket = this.#socket;
+    this.#phase = 'handed over';
+    socket.off('data', this.#onData);
+    socket.off('drain', this.#onDrain);
+    socket.off('end', this.#onGone);
+    socket.off('close', this.#onGone);
+    this.#exchange = undefined;
+    const rest = this.#held ?? nothing;
+    this.#held = undefined;
+    // Node resumes it for the next reader only if it was not paused on purpose.
+    if (socket.isPaused()) socket.resume();
+    return { socket, rest };
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    if (this.#phase === 'ending') return;
+    this.#held = this.#held === undefined ? chunk : Buffer.concat([this.#held, chunk]);
+    this.#readHeld();
+    if (this.#held !== undefined && this.#held.length >= mostHeld) this.#socket.pause();
+  };
+
+  readonly #onDrain = (): void => this.#exchange?.onDrain?.();
+
+  readonly #onGone = (): void => {
+    // A client that has only stopped sending has left as well: most that go do not say more than that.
+    if (this.#exchange === undefined || this.#exchange.isOver) this.#end();
+    else this.#socket.destroy();
+    this.#exchange?.end();
+  };
+
+  /** Reads as far as there is somebody to read for. */
+  #readHeld(): void {
+    if (this.#reading) return;
+    this.#reading = true;
+    try {
+      while (this.#held !== undefined && this.#readSome(this.#held));
+    } catch (error) {
+      this.#held = undefined;
+      this.#fail(error);
+    } finally {
+      this.#reading = false;
+    }
+  }
+
+  /** @returns whether there may be more to do */
+  #readSome(bytes: Buffer): boolean {
+    if (this.#phase === 'ending' || this.#phase === 'handed over') return false;
+    if (this.#exchange === undefined) return this.#readHead(bytes);
+    if (this.#body !== undefined) return this.#readBody(this.#exchange, this.#body, bytes);
+    return false;
+  }
+
+  #readHead(bytes: Buffer): boolean {
+    this.#held = undefined;
+    if (this.#phase === 'idle') this.#enter('head');
+    // Empty lines before a request are not worth an error (RFC 9112, section 2.2).
+    const skipped = this.#head.begun ? 0 : emptyLines(bytes);
+    if (skipped === bytes.length || !this.#head.read(skipped === 0 ? bytes : bytes.subarray(skipped)))
+      return false;
+    if (this.#head.rest.length > 0) this.#held = this.#head.rest;
+    this.#begin(parseRequestHead(this.#head.text));
+    return true;
+  }
+
+  #begin(head: RequestHead): void {
+    const { fields } = head;
+    if (head.version === '1.1' && valuesOf(fields, 'host').length === 0)
+      throw new MalformedMessage('no host');
+    this.#body = requestBody(head, this.#options.limits.headerBytes);
+    if (this.#body?.done === true) this.#body = undefined;
+    this.lasts = isPersistent(head);
+    this.#enter('exchange');
+    const exchange = new ServerExchange(head, this);
+    this.#exchange = exchange;
+    if (!asksForUpgrade(head)) {
+      this.#options.serve(exchange);
+      return;
+    }
+    // What is behind the head may be of the other protocol.
+    this.lasts = false;
+    this.#options.upgrade(upgradeOverH1(exchange, head, this, this.#socket));
+  }
+
+  #readBody(exchange: ServerExchange, body: BodyDecoder, bytes: Buffer): boolean {
+    const answered = exchange.isOver;
+    const sink = exchange.bodySink;
+    if (sink === undefined && !answered) return false;
+    const payload: Buffer[] = [];
+    const rest = body.decode(bytes, payload);
+    this.#held = rest.length === 0 ? undefined : rest;
+    const [first] = payload;
+    if (!answered && first !== undefined) {
+      if (sink?.write(payload.length === 1 ? first : Buffer.concat(payload)) === false) this.#socket.pause();
+    }
+    if (!body.done) return this.#held !== undefined;
+    this.#body = undefined;
+    if (exchange.isOver) this.#next();
+    else sink?.finish(body.trailers);
+    return true;
+  }
+
+  #next(): void {
+    this.#exchange = undefined;
+    this.#enter('idle');
+    this.#socket.resume();
+    this.#readHeld();
+  }
+
+  #enter(phase: Phase): void {
+    this.#phase = phase;
+    this.#since = this.#options.now();
+  }
+
+  #fail(error: unknown): void {
+    if (error instanceof OversizedMessage) this.#refuse(refusals.headersTooLarge);
+    else if (error instanceof UnsupportedCoding) this.#refuse(refusals.unsupportedTransferEncoding);
+    else if (error instanceof MalformedMessage) this.#refuse(refusals.malformedRequest);
+    else {
+      this.#options.onError(error);
+      this.#socket.destroy();
+    }
+  }
+
+  /** Answers what is no request, and ends the connection: nobody knows where the next one would begin. */
+  #refuse(refusal: Refusal): void {
+    const exchange = this.#exchange;
+    this.lasts = false;
+    if (exchange === undefined) {
+      const fields = [...refusalHeaders(refusal, randomUUID()), 'Connection', 'close'];
+      this.outbox.push(responseHeadText(refusal.status, '', fields));
+      this.outbox.push(refusal.body);
+      this.#end();
+    } else if (exchange.isOver) {
+      this.#end();
+    } else {
+      // The application must not take what it has got of the body for all of it.
+      exchange.left.happen();
+      if (exchange.responded()) this.#socket.destroy();
+      else exchange.refuse(refusal.status, refusalHeaders(refusal, randomUUID()), refusal.body);
+    }
+  }
+
+  #end(): void {
+    if (this.#phase === 'ending') return;
+    this.#enter('ending');
+    this.#held = undefined;
+    this.outbox.end();
+    // What still comes is thrown away, so that the answer is not lost with it.
+    this.#socket.resume();
+  }
+}
+
+function asksForUpgrade(head: RequestHead): boolean {
+  if (valuesOf(head.fields, 'upgrade').length === 0) return false;
+  return membersOf(head.fields, 'connection').some((option) => option.toLowerCase() === 'upgrade');
+}
+
+function emptyLines(bytes: Buffer): number {
+  let at = 0;
+  while (bytes[at] === 0x0d && bytes[at + 1] === 0x0a) at += 2;
+  return at;
+}
+
+const nothing = Buffer.alloc(0);

@@ -1,0 +1,51 @@
+import { IncomingMessage } from 'node:http';
+import type { TLSSocket } from 'node:tls';
+import { membersOf, pairsOf, valuesOf } from '../headers.ts';
+import type { UpgradeClient } from '../upgrade-client.ts';
+import { fieldText } from './grammar.ts';
+import type { RequestHead } from './head.ts';
+import type { ServerConnection } from './server-connection.ts';
+import type { ServerExchange } from './server-exchange.ts';
+
+/** A request to change the protocol of an HTTP/1.1 connection. */
+export function upgradeOverH1(
+  exchange: ServerExchange,
+  head: RequestHead,
+  connection: ServerConnection,
+  socket: TLSSocket,
+): UpgradeClient {
+  const { fields, method, version } = head;
+  const protocols = membersOf(fields, 'upgrade');
+  return {
+    protocol: protocols.length === 1 ? protocols[0]?.toLowerCase() : undefined,
+    exchange,
+    isWebSocket:
+      method === 'GET' &&
+      version === '1.1' &&
+      valuesOf(fields, 'sec-websocket-version').join() === '13' &&
+      /^[A-Za-z0-9+/]{22}==$/.test(valuesOf(fields, 'sec-websocket-key').join()),
+    whenClosed(callback) {
+      if (socket.closed) callback();
+      else socket.once('close', callback);
+    },
+    handOver() {
+      const { rest } = connection.handOver();
+      const request = new IncomingMessage(socket);
+      request.method = method;
+      request.url = head.target;
+      request.headers = Object.fromEntries(
+        pairsOf(fields).map(([name, value]) => [name.toLowerCase(), value]),
+      );
+      return { request, socket, head: rest };
+    },
+    accept(answer) {
+      const text = `HTTP/1.1 101 Switching Protocols\r\n${fieldText(answer)}\r\n`;
+      const { rest } = connection.handOver();
+      // From here on the end of one direction means nothing for the other.
+      socket.allowHalfOpen = true;
+      socket.write(text, 'latin1');
+      if (rest.length > 0) socket.unshift(rest);
+      return socket;
+    },
+  };
+}
