@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import tls, { type TLSSocket } from 'node:tls';
 import type { MicrovmService } from '../microvms/microvm-service.ts';
 import { createDoorkeeper } from './admission.ts';
+import { noteCarriers } from './break-off.ts';
 import type { Certificates } from './certificates.ts';
 import { createDialer } from './dialer.ts';
 import type { Exchange } from './exchange.ts';
@@ -91,6 +92,7 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
     noDelay: true,
   });
   listener.maxConnections = limits.connections;
+  noteCarriers(listener);
   // Also the end of a handshake that takes too long.
   listener.on('tlsClientError', (_error, socket) => socket.destroy());
   listener.on('secureConnection', (socket) => {

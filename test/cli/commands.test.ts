@@ -33,13 +33,6 @@ async function json(...words: readonly string[]): Promise<unknown> {
   return JSON.parse(stdout);
 }
 
-/** A VM of an image of its own. */
-async function launch(name: string): Promise<string> {
-  await json('build', context, '--name', name);
-  const { microvmId } = (await json('run', name, '--wait')) as { microvmId: string };
-  return microvmId;
-}
-
 test('build makes the image, then its next version, with the settings given', async () => {
   const words = ['--memory', '512M', '-e', 'A=1', '-e', 'B=x=y', '--hook', 'run=5', '--hook-port', '9100'];
   const first = (await json('build', context, '--name', 'settings', ...words)) as { state: string };
@@ -93,7 +86,7 @@ test('run hands its settings to the service', async () => {
 });
 
 test('ps lists live VMs, -a all', async () => {
-  const [live, dead] = [await launch('listed'), await launch('listed-too')];
+  const [live, dead] = [await fixture.launch('listed'), await fixture.launch('listed-too')];
   await json('rm', dead);
   const listed = (await json('ps')) as readonly { microvmId: string }[];
   assert.ok(listed.some(({ microvmId }) => microvmId === live));
@@ -116,7 +109,7 @@ test('run --trace waits and shows where the time went', async () => {
 });
 
 test('a part of the id is enough for every command', async () => {
-  const id = await launch('partly');
+  const id = await fixture.launch('partly');
   const part = id.slice('microvm-'.length, 20);
   assert.match((await fixture.dormouse('suspend', part)).stdout, new RegExp(`${id}  SUSPENDED`));
   assert.match((await fixture.dormouse('resume', part)).stdout, new RegExp(`${id}  RUNNING`));
@@ -128,7 +121,7 @@ test('a part of the id is enough for every command', async () => {
 });
 
 test('curl sends what it is told and prints what comes back', async () => {
-  const id = await launch('curled');
+  const id = await fixture.launch('curled');
   assert.equal((await fixture.dormouse('curl', id, '/', '-d', 'hello')).stdout, 'hello');
   const { stdout } = await fixture.dormouse('curl', id, 'a?b=c', '-X', 'PUT', '-H', 'X-Mine: yes', '-i');
   assert.match(stdout, /^HTTP\/1\.1 200 OK\r\n/);
@@ -143,7 +136,7 @@ test('curl sends what it is told and prints what comes back', async () => {
 });
 
 test('logs of a VM and of the newest build of an image', async () => {
-  const id = await launch('logged');
+  const id = await fixture.launch('logged');
   const { logs, microvms } = fixture.server.services;
   const { startedAt } = await microvms.get(id);
   const group = defaultLogGroup('logged');

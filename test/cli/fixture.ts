@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import os from 'node:os';
@@ -28,6 +28,8 @@ export interface CliFixture {
   readonly dataDirectory: string;
   /** Runs one command line against it. */
   dormouse(...words: readonly string[]): Promise<Outcome>;
+  /** Builds an image and runs a microVM of it; resolves with the microVM's id. */
+  launch(imageName: string): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -72,10 +74,22 @@ export async function startCliFixture(answer: http.RequestListener): Promise<Cli
     dataDirectory: directory,
   };
   await writeFile(path.join(directory, 'server.json'), JSON.stringify(description));
+  const run = async (...words: readonly string[]): Promise<string> => {
+    const { code, stdout, stderr } = await dormouse(words, { DORMOUSE_DATA_DIR: directory });
+    if (code !== 0) throw new Error(stderr);
+    return stdout;
+  };
   return {
     server,
     dataDirectory: directory,
     dormouse: (...words) => dormouse(words, { DORMOUSE_DATA_DIR: directory }),
+    async launch(imageName) {
+      const context = path.join(directory, 'context');
+      await mkdir(context, { recursive: true });
+      await writeFile(path.join(context, 'Dockerfile'), 'FROM dormouse/debian:12\nCMD ["true"]\n');
+      await run('build', context, '--name', imageName);
+      return (JSON.parse(await run('run', imageName, '--wait', '--json')) as { microvmId: string }).microvmId;
+    },
     async close() {
       await endpoint.close();
       await server.close();

@@ -2,9 +2,13 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { DormouseServer } from './dormouse-server.ts';
 
 const program = fileURLToPath(new URL('../../bin/dormouse', import.meta.url));
+
+/** What the command line has to know of a server. */
+export interface ServerOfCli {
+  readonly ready: { readonly dataDirectory: string };
+}
 
 export interface Outcome {
   readonly code: number;
@@ -25,7 +29,7 @@ export async function run(file: string, words: readonly string[], input = ''): P
 
 /** Runs the command line against a server. */
 export async function dormouse(
-  server: DormouseServer,
+  server: ServerOfCli,
   words: readonly string[],
   input?: string,
 ): Promise<Outcome> {
@@ -40,7 +44,7 @@ export interface Going {
   interrupt(): Promise<number | null>;
 }
 
-export async function goingDormouse(server: DormouseServer, words: readonly string[]): Promise<Going> {
+export async function goingDormouse(server: ServerOfCli, words: readonly string[]): Promise<Going> {
   const [command = '', ...rest] = words;
   const child: ChildProcess = spawn(program, [command, '--data-dir', server.ready.dataDirectory, ...rest], {
     stdio: ['ignore', 'pipe', 'inherit'],

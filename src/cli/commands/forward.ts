@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import net, { type AddressInfo, type Socket } from 'node:net';
-import { pipeline } from 'node:stream/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { parsePort } from '../arguments.ts';
 import type { Client } from '../client.ts';
@@ -101,14 +100,21 @@ async function listen(port: number, target: TunnelTarget, token: RenewedToken): 
   };
 }
 
-/** @throws {CliError} the microVM could not be reached */
+/**
+ * The end of one direction leaves the other open. Where the tunnel breaks off, so does the connection here:
+ * an orderly end would make what came so far look like everything.
+ * @throws {CliError} the microVM could not be reached
+ */
 async function carry(socket: Socket, target: TunnelTarget, token: RenewedToken): Promise<void> {
   socket.on('error', () => undefined);
   const tunnel = await openTunnel(target, await token.get());
   tunnel.on('error', () => undefined);
-  await Promise.all([pipeline(socket, tunnel), pipeline(tunnel, socket)]).catch(() => {
-    // One end broke off; so does the other.
-    socket.destroy();
-    tunnel.destroy();
+  tunnel.once('close', () => {
+    if (!(tunnel.readableEnded && tunnel.writableFinished) && !socket.destroyed) socket.resetAndDestroy();
   });
+  socket.once('close', () => {
+    if (!(socket.readableEnded && socket.writableFinished)) tunnel.destroy();
+  });
+  if (socket.destroyed) tunnel.destroy();
+  else socket.pipe(tunnel).pipe(socket);
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { breakOff } from '../break-off.ts';
 import { splice } from '../splice.ts';
 import type { PublishedLimits } from './limits.ts';
 import type { SourceNetworks } from './source-networks.ts';
@@ -48,7 +49,7 @@ export async function listenTcp(
     async close() {
       const closed = once(server, 'close');
       server.close();
-      for (const socket of sockets) socket.destroy();
+      for (const socket of sockets) breakOff(socket);
       await closed;
     },
   };
