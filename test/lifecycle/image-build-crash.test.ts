@@ -7,24 +7,19 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { locateAssets } from '../../src/assets.ts';
 import { chooseVmm } from '../../src/vmm/choose-vmm.ts';
+import { readProcessRecord } from '../../src/vmm/qemu/process.ts';
 import { processesUsing, removeDataDirectory, temporaryDirectory } from '../support/dormouse-server.ts';
 import { ImageRoom } from '../support/image-room.ts';
 
 const child = fileURLToPath(new URL('../support/image-build-child.ts', import.meta.url));
 
-/** Waits until the VM of the one build in `directory` has its VMM. */
+/** Waits until the VMM of the one build in `directory` runs: it is recorded before it starts, and again once it has. */
 async function vmBooted(directory: string): Promise<void> {
   const builds = path.join(directory, 'images', 'builds');
   for (;;) {
     const [build] = await readdir(builds).catch(() => []);
-    const marker = path.join(builds, build ?? '', 'vm', 'process.json');
-    if (
-      await access(marker).then(
-        () => true,
-        () => false,
-      )
-    )
-      return;
+    const record = await readProcessRecord(path.join(builds, build ?? '', 'vm'));
+    if (record?.identity !== undefined) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
