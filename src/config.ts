@@ -51,6 +51,8 @@ export const configSchema = z.object({
     .default('000000000000'),
   /** `relaxed` lifts limits where lifting is the point; `aws` keeps every documented one. */
   profile: z.enum(['relaxed', 'aws']).default('relaxed'),
+  /** Calls per second that operations take, by their names; null for any number. The others keep the profile's. */
+  rates: z.record(z.string(), z.number().positive().max(1_000_000).nullable()).default({}),
   /** `auto` probes by booting a guest; `tcg` and `kvm` skip the probe. */
   accelerator: z.enum(['auto', 'kvm', 'tcg']).default('auto'),
   /**
@@ -97,6 +99,7 @@ const environmentNames: Readonly<Record<string, keyof ConfigInput>> = {
   DORMOUSE_REGION: 'region',
   DORMOUSE_ACCOUNT_ID: 'accountId',
   DORMOUSE_PROFILE: 'profile',
+  DORMOUSE_RATES: 'rates',
   DORMOUSE_ACCELERATOR: 'accelerator',
   DORMOUSE_WAKE_CACHE_MIB: 'wakeCacheMib',
   DORMOUSE_LOG_RETENTION_DAYS: 'logRetentionDays',
@@ -122,9 +125,29 @@ const numeric: ReadonlySet<string> = new Set([
 /** Separated by commas. */
 const lists: ReadonlySet<string> = new Set(['egressAllow', 'dnsServers']);
 
-function readVariable(option: string, value: string): string | number | string[] {
+/**
+ * Reads `RunMicrovm=50` or `RunMicrovm=off`.
+ * @throws {RangeError} it is neither
+ */
+export function parseRate(text: string): Readonly<Record<string, number | null>> {
+  const [, operation, rate] = /^(\w+)=(off|\d+(?:\.\d+)?)$/.exec(text.trim()) ?? [];
+  if (operation === undefined)
+    throw new RangeError(`not a rate such as RunMicrovm=50 or RunMicrovm=off: ${text}`);
+  return { [operation]: rate === 'off' ? null : Number(rate) };
+}
+
+function readVariable(option: string, value: string): unknown {
+  if (option === 'rates') return readRates(value);
   if (lists.has(option)) return value.split(',').map((item) => item.trim());
   return numeric.has(option) ? Number(value) : value;
+}
+
+function readRates(value: string): object {
+  try {
+    return Object.assign({}, ...value.split(',').map(parseRate));
+  } catch (error) {
+    throw new ConfigError(`invalid configuration\nrates: ${(error as Error).message}`);
+  }
 }
 
 export class ConfigError extends Error {

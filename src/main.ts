@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { throttledOperations } from './api/dispatch.ts';
+import { chooseRates, type Rates } from './api/rates.ts';
 import { createApi } from './api/server.ts';
 import { locateAssets } from './assets.ts';
 import { writeFileDurably } from './blobs/durable.ts';
-import type { Config } from './config.ts';
+import { type Config, ConfigError } from './config.ts';
 import { openLocalCertificates } from './endpoint/certificates.ts';
 import { createEndpoint } from './endpoint/endpoint.ts';
 import { PublishedPorts } from './endpoint/published/published-ports.ts';
@@ -84,7 +86,19 @@ export async function startServer(config: Config): Promise<RunningServer> {
   }
 }
 
+/** @throws {ConfigError} a rate is set of an operation that does not exist */
+function ratesFrom({ profile, rates }: Config): Rates {
+  try {
+    return chooseRates(profile, rates, throttledOperations);
+  } catch (error) {
+    throw error instanceof RangeError
+      ? new ConfigError(`invalid configuration\nrates: ${error.message}`)
+      : error;
+  }
+}
+
 async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omit<RunningServer, 'close'>> {
+  const rates = ratesFrom(config);
   const at = (...parts: string[]): string => path.join(config.dataDirectory, ...parts);
   const logger = createLogger(config.logLevel);
   await mkdir(config.dataDirectory, { recursive: true, mode: 0o700 });
@@ -250,6 +264,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     {
       realm,
       profile,
+      rates,
       metricsAccess: config.metrics ?? (isLoopback(config.host) ? 'open' : 'signed'),
       clock: systemClock,
       pageTokenKey: await secretSetting(store, 'page-token-key', () => randomBytes(32)),

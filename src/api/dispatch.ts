@@ -7,6 +7,7 @@ import { discardBody } from './http/body.ts';
 import type { Exchange } from './http/exchange.ts';
 import { sendJson, sendServiceError } from './http/respond.ts';
 import { answerJson, findRoute } from './json-service.ts';
+import { logsActions } from './logs/actions.ts';
 import { answerLogs } from './logs/answer.ts';
 import type { Api } from './operation.ts';
 import { operations } from './operations/index.ts';
@@ -19,6 +20,11 @@ import { answerSts } from './sts/answer.ts';
 
 /** Names a signature may be made for. */
 const services: ReadonlySet<string> = new Set(['s3', 'sts', 'lambda', 'logs']);
+/** Names of all operations that can have a rate. */
+export const throttledOperations: ReadonlySet<string> = new Set(
+  [...operations, ...extensionOperations, ...logsActions].map(({ name }) => name),
+);
+
 const router = createRouter([...operations, ...extensionOperations]);
 
 /** Answers one request whatever it is; never rejects. The service is the one the signature names. */

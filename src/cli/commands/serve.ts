@@ -1,6 +1,6 @@
 import { once } from 'node:events';
-import { type Command, Option } from 'commander';
-import { type ConfigInput, configSchema, loadConfig } from '../../config.ts';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type ConfigInput, configSchema, loadConfig, parseRate } from '../../config.ts';
 import { collect, parseCount, parseMemory, parsePort } from '../arguments.ts';
 import { note, print } from '../output.ts';
 import { examples } from '../remote-command.ts';
@@ -20,6 +20,7 @@ interface ServeOptions {
   readonly region?: string;
   readonly accountId?: string;
   readonly profile?: ConfigInput['profile'];
+  readonly rate?: ConfigInput['rates'];
   readonly accelerator?: ConfigInput['accelerator'];
   readonly wakeCache?: number;
   readonly logRetentionDays?: number;
@@ -63,6 +64,11 @@ export function addServe(program: Command): void {
     .option('--region <region>', 'region to answer for')
     .option('--account-id <id>', 'account to answer for')
     .addOption(new Option('--profile <profile>', 'limits to keep').choices(choices.profile.unwrap().options))
+    .option(
+      '--rate <operation=rate>',
+      'calls per second that an operation takes, or off, such as RunMicrovm=50; may be repeated',
+      collectRate,
+    )
     .addOption(
       new Option('--accelerator <accelerator>', 'hardware virtualisation, emulation, or what works').choices(
         choices.accelerator.unwrap().options,
@@ -92,16 +98,25 @@ export function addServe(program: Command): void {
     command,
     'dormouse serve',
     'dormouse serve --port 0 --endpoint-port 0 --data-dir /tmp/one --ready-json',
-    'dormouse serve --profile aws',
+    'dormouse serve --profile aws --rate SuspendMicrovm=20',
   );
 }
 
+function collectRate(text: string, earlier: ConfigInput['rates']): ConfigInput['rates'] {
+  try {
+    return { ...earlier, ...parseRate(text) };
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
+}
+
 async function serve(options: ServeOptions): Promise<void> {
-  const { readyJson, dnsServer, dataDir, assetsDir, wakeCache, logStreamSize, logTotalSize, ...rest } =
+  const { readyJson, rate, dnsServer, dataDir, assetsDir, wakeCache, logStreamSize, logTotalSize, ...rest } =
     options;
   const config = loadConfig(
     {
       ...rest,
+      ...(rate === undefined ? {} : { rates: rate }),
       ...(wakeCache === undefined ? {} : { wakeCacheMib: wakeCache }),
       ...(logStreamSize === undefined ? {} : { logStreamMib: logStreamSize }),
       ...(logTotalSize === undefined ? {} : { logTotalMib: logTotalSize }),
