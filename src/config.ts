@@ -2,6 +2,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { dnsPort, parseAddress, parseNetwork } from './model/network-address.ts';
+import { parseWarmPoolPolicy } from './model/warm-pool.ts';
 
 /** Refuses what `read` throws for. */
 function readableBy(read: (text: string) => unknown): z.ZodType<string, string> {
@@ -60,6 +61,11 @@ export const configSchema = z.object({
    * same. 0, the default, keeps none: a sleeping VM then takes no memory at all.
    */
   wakeCacheMib: z.number().int().min(0).default(0),
+  /**
+   * VMs kept restored and paused for launches: `off`, `fixed:N` of each version launched from, or `adaptive[:MAX]`,
+   * as many as its recent launches suggest.
+   */
+  warmPool: readableBy(parseWarmPoolPolicy).default('off'),
   /** Days after which the log of a build or VM that wrote nothing since is removed. */
   logRetentionDays: z.number().int().min(1).default(30),
   /** Size in MiB that one log stream keeps at most; it drops its older half when it has grown to that. */
@@ -102,6 +108,7 @@ const environmentNames: Readonly<Record<string, keyof ConfigInput>> = {
   DORMOUSE_RATES: 'rates',
   DORMOUSE_ACCELERATOR: 'accelerator',
   DORMOUSE_WAKE_CACHE_MIB: 'wakeCacheMib',
+  DORMOUSE_WARM_POOL: 'warmPool',
   DORMOUSE_LOG_RETENTION_DAYS: 'logRetentionDays',
   DORMOUSE_LOG_STREAM_MIB: 'logStreamMib',
   DORMOUSE_LOG_TOTAL_MIB: 'logTotalMib',

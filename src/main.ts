@@ -23,6 +23,7 @@ import { lockDataDirectory } from './instance-lock.ts';
 import { createMicrovmService } from './microvms/service.ts';
 import { systemClock } from './model/clock.ts';
 import { dnsPort, isLoopback, parseAddress } from './model/network-address.ts';
+import { parseWarmPoolPolicy } from './model/warm-pool.ts';
 import { CustomerConnectors } from './network/customer-connectors.ts';
 import { createGuestNetwork } from './network/guest-network.ts';
 import { createNameService } from './network/name-service.ts';
@@ -188,6 +189,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     clock: systemClock,
     logger,
     hasLiveMicrovms: (imageArn, imageVersion) => microvms.hasLive(imageArn, imageVersion),
+    onWithdrawn: (imageArn, imageVersion) => microvms.withdraw(imageArn, imageVersion),
   });
   const microvms = createMicrovmService({
     store,
@@ -204,6 +206,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     profile,
     region: config.region,
     wakeCacheBytes: config.wakeCacheMib * 1024 ** 2,
+    warmPool: parseWarmPoolPolicy(config.warmPool),
     onTerminated: (microvmId) => {
       network.forget(microvmId);
       publishedPorts

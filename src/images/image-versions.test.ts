@@ -23,12 +23,14 @@ describe('versions', () => {
     await built(room);
     await built(room, '2.0');
     assert.equal((await room.images.setVersionStatus(arn, '2.0', 'INACTIVE')).status, 'INACTIVE');
+    assert.deepEqual(room.withdrawn, [`${arn} 2.0`]);
     assert.equal((await room.images.get(arn)).latestActiveImageVersion, '1.0');
     await assert.rejects(
       room.images.runnableVersion(arn, '2.0'),
       says('ResourceNotFoundException', `No active version found for MicroVM image ${arn} and version 2.0`),
     );
     await room.images.setVersionStatus(arn, '2.0', 'ACTIVE');
+    assert.equal(room.withdrawn.length, 1);
     assert.equal((await room.images.runnableVersion(arn, undefined)).imageVersion, '2.0');
   });
 
@@ -49,7 +51,9 @@ describe('versions', () => {
     room.live.add(`${arn} 1.0`);
     await assert.rejects(room.images.deleteVersion(arn, '1.0'), /running microvms/);
     room.live.clear();
+    assert.deepEqual(room.withdrawn, []);
     assert.equal((await room.images.deleteVersion(arn, '1.0')).state, 'DELETING');
+    assert.deepEqual(room.withdrawn, [`${arn} 1.0`]);
     await settled(room, 'UPDATING');
     assert.equal((await room.images.get(arn)).state, 'UPDATED');
     await assert.rejects(

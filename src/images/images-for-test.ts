@@ -85,6 +85,8 @@ export interface Room {
   readonly paths: ImagePaths;
   readonly store: Store;
   readonly live: Set<string>;
+  /** What was said to be open to launches no more: ARNs, with their version if only that. */
+  readonly withdrawn: string[];
   /** The room as a new server finds it. */
   restart(): Promise<Room>;
 }
@@ -98,6 +100,7 @@ export async function open(context: TestContext, profile: Profile = 'relaxed'): 
   });
   const paths = new ImagePaths(directory);
   const live = new Set<string>();
+  const withdrawn: string[] = [];
   let time = 1_700_000_000_000;
   const start = async (): Promise<Room> => {
     const builder = new ScriptedBuilder(paths);
@@ -128,13 +131,16 @@ export async function open(context: TestContext, profile: Profile = 'relaxed'): 
         },
         schedule: () => () => undefined,
       },
+      onWithdrawn: async (imageArn, version) => {
+        withdrawn.push(version === undefined ? imageArn : `${imageArn} ${version}`);
+      },
       hasLiveMicrovms: async (imageArn, version) =>
         live.has(imageArn) || (version !== undefined && live.has(`${imageArn} ${version}`)),
       logger: pino({ level: 'silent' }),
     });
     await images.recover();
     context.after(() => images.close());
-    return { images, builder, paths, store, live, restart: start };
+    return { images, builder, paths, store, live, withdrawn, restart: start };
   };
   return await start();
 }

@@ -61,6 +61,8 @@ export interface ImagesOptions {
   readonly clock: Clock;
   /** Whether a VM that is not yet TERMINATED uses the image, or the version of it. */
   readonly hasLiveMicrovms: (imageArn: string, imageVersion?: string) => Promise<boolean>;
+  /** Told when nobody may launch from the image, or the version of it, any more. */
+  readonly onWithdrawn: (imageArn: string, imageVersion?: string) => Promise<void>;
   readonly logger: Logger;
 }
 
@@ -154,6 +156,7 @@ export class Images implements ImageService {
       if (busy.includes(image.state)) throw imageBusyForDelete(image.imageArn);
       if (await this.#options.hasLiveMicrovms(image.imageArn)) throw imageHasLiveMicrovms();
       await this.#repository.setImageState(image.imageArn, 'DELETING', this.#options.clock.now());
+      await this.#options.onWithdrawn(image.imageArn);
       this.#inBackground(() => this.#removeImage(image));
       return { ...image, state: 'DELETING' };
     });
@@ -183,6 +186,7 @@ export class Images implements ImageService {
       }
       if (found.status !== status) {
         await this.#repository.setVersionStatus(found, status, this.#options.clock.now());
+        if (status === 'INACTIVE') await this.#options.onWithdrawn(found.imageArn, found.imageVersion);
       }
       return await this.getVersion(identifier, version);
     });
@@ -197,6 +201,7 @@ export class Images implements ImageService {
         throw imageHasLiveMicrovms();
       }
       await this.#repository.startVersionDeletion(found, this.#options.clock.now());
+      await this.#options.onWithdrawn(found.imageArn, found.imageVersion);
       this.#inBackground(() => this.#removeVersion(found));
       return { ...found, state: 'DELETING' };
     });

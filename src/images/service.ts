@@ -37,6 +37,7 @@ export interface ImageServiceOptions {
   readonly clock: Clock;
   /** Whether a VM that is not yet TERMINATED uses the image, or the version of it. */
   readonly hasLiveMicrovms: (imageArn: string, imageVersion?: string) => Promise<boolean>;
+  readonly onWithdrawn: (imageArn: string, imageVersion?: string) => Promise<void>;
   readonly logger: Logger;
 }
 
@@ -72,6 +73,7 @@ export function createImageService(options: ImageServiceOptions): ImageService {
     connectors: options.connectors,
     clock,
     hasLiveMicrovms: options.hasLiveMicrovms,
+    onWithdrawn: options.onWithdrawn,
     logger,
     builder: measured(
       {

@@ -251,7 +251,7 @@ export class MicrovmController {
     this.#waking ??= this.#queue
       .run(async (signal) => {
         if (this.vm.state !== 'SUSPENDED') return;
-        await this.#engine.traces.record(this.vm.microvmId, 'resume', () => this.#resume(signal));
+        await this.#engine.transitions.record(this.vm.microvmId, 'resume', () => this.#resume(signal));
       })
       .finally(() => {
         this.#waking = undefined;
@@ -284,7 +284,7 @@ export class MicrovmController {
     const live = this.#live;
     if (live === undefined) return;
     const work = (): Promise<void> => this.#putToSleep(live, signal, begun);
-    await this.#engine.traces.record(this.vm.microvmId, 'suspend', work);
+    await this.#engine.transitions.record(this.vm.microvmId, 'suspend', work);
   }
 
   async #putToSleep(live: LiveGuest, signal: AbortSignal, begun: () => void): Promise<void> {

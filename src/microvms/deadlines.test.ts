@@ -1,34 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Clock } from '../model/clock.ts';
 import { Deadlines } from './deadlines.ts';
-
-/** A clock that stands still until told; at most one timer is expected of its user. */
-class ManualClock implements Clock {
-  time = 0;
-  timers = new Set<{ at: number; callback: () => void }>();
-
-  now(): number {
-    return this.time;
-  }
-
-  schedule(delayMs: number, callback: () => void): () => void {
-    const timer = { at: this.time + delayMs, callback };
-    this.timers.add(timer);
-    return () => this.timers.delete(timer);
-  }
-
-  advanceTo(time: number): void {
-    this.time = time;
-    for (;;) {
-      const due = [...this.timers].find((timer) => timer.at <= time);
-      if (due === undefined) return;
-      this.timers.delete(due);
-      due.callback();
-    }
-  }
-}
+import { ManualClock } from './manual-clock-for-test.ts';
 
 test('each id fires once, at its latest deadline, never after being cleared, with a single timer', () => {
   const operation = fc.record({

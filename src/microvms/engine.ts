@@ -6,21 +6,25 @@ import type { GuestNetwork } from '../network/guest-network.ts';
 import type { MicrovmRepository } from '../store/microvms.ts';
 import type { LogStore } from '../telemetry/log-store.ts';
 import type { Vmm } from '../vmm/vmm.ts';
+import type { HostPressure } from './host-pressure.ts';
 import type { Leases } from './leases.ts';
+import type { WarmPool } from './pool/warm-pool.ts';
 import type { TransitionMetrics } from './transition-metrics.ts';
-import type { TransitionTraces } from './transition-traces.ts';
+import type { Transitions } from './transitions.ts';
 import type { WakeCache } from './wake-cache.ts';
 
 /** What every microVM's controller works with. */
 export interface Engine {
   readonly vmm: Vmm;
   readonly repository: MicrovmRepository;
-  readonly images: Pick<ImageService, 'getVersion' | 'snapshotDirectory'>;
+  readonly images: Pick<ImageService, 'getVersion' | 'runnableVersion' | 'snapshotDirectory'>;
   readonly logs: LogStore;
   readonly wakeCache: WakeCache;
+  readonly warmPool: WarmPool;
+  readonly pressure: HostPressure;
   readonly network: GuestNetwork;
   readonly leases: Leases;
-  readonly traces: TransitionTraces;
+  readonly transitions: Transitions;
   readonly metrics: TransitionMetrics;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -1,6 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
-import path from 'node:path';
-import { syncDirectory } from '../blobs/durable.ts';
+import { rm } from 'node:fs/promises';
 import type { GuestAgent } from '../guest/guest-agent.ts';
 import type { Hooks } from '../model/image.ts';
 import type { Microvm } from '../model/microvm.ts';
@@ -11,6 +9,8 @@ import type { VmmInstance } from '../vmm/vmm.ts';
 import type { Engine } from './engine.ts';
 import { openSession, renewIdentity } from './guest-session.ts';
 import { runLifecycleHook } from './lifecycle-hooks.ts';
+import { discardSpare } from './pool/spare.ts';
+import { makeDirectory } from './vm-directory.ts';
 
 /** A running VM and the session with its guest. */
 export interface LiveGuest {
@@ -26,11 +26,39 @@ export interface LiveGuest {
  */
 export async function launchGuest(engine: Engine, vm: Microvm, signal: AbortSignal): Promise<LiveGuest> {
   const { forkedFrom } = await engine.repository.beginning(vm.microvmId);
+  const live = (await launchSpare(engine, vm)) ?? (await launchAfresh(engine, vm, forkedFrom, signal));
+  return await orKill(live.instance, async () => {
+    await callRunHook(engine, vm, live, signal);
+    return live;
+  });
+}
+
+/** A VM that was kept ready, which has its name already and gets the right time and randomness; undefined when there is none or it does not start. */
+async function launchSpare(engine: Engine, vm: Microvm): Promise<LiveGuest | undefined> {
+  const spare = engine.warmPool.collect(vm.microvmId);
+  if (spare === undefined) return undefined;
+  try {
+    await step('virtual CPUs started', () => spare.instance.unpause());
+    await step('identity', () => renewIdentity(spare.agent));
+    return asLive(engine, vm, spare.instance, spare.agent);
+  } catch (error) {
+    engine.logger.warn({ microvmId: vm.microvmId, err: error }, 'a VM kept ready did not start');
+    await discardSpare(engine, spare);
+    return undefined;
+  }
+}
+
+async function launchAfresh(
+  engine: Engine,
+  vm: Microvm,
+  forkedFrom: string | null,
+  signal: AbortSignal,
+): Promise<LiveGuest> {
   const instance =
     forkedFrom === null ? await launchFromSnapshot(engine, vm, signal) : await resumeFromDisk(engine, vm);
   return await orKill(instance, async () => {
     const live = await attach(engine, vm, instance, signal);
-    await greetLaunched(engine, vm, live, signal);
+    await step('identity', () => renewIdentity(live.agent, vm.microvmId));
     return live;
   });
 }
@@ -45,12 +73,6 @@ async function launchFromSnapshot(engine: Engine, vm: Microvm, signal: AbortSign
   return await engine.vmm.launch({ directory, snapshot: engine.images.snapshotDirectory(vm) });
 }
 
-/** The directory of a new VM, durable and nobody else's to read. */
-export async function makeDirectory(directory: string): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  await syncDirectory(path.dirname(directory));
-}
-
 /** What a new VM is owed before anyone may reach it; repeated when a crash interrupted it. */
 export async function greetLaunched(
   engine: Engine,
@@ -58,8 +80,12 @@ export async function greetLaunched(
   live: LiveGuest,
   signal: AbortSignal,
 ): Promise<void> {
-  const { runHookPayload } = await engine.repository.beginning(vm.microvmId);
   await step('identity', () => renewIdentity(live.agent, vm.microvmId));
+  await callRunHook(engine, vm, live, signal);
+}
+
+async function callRunHook(engine: Engine, vm: Microvm, live: LiveGuest, signal: AbortSignal): Promise<void> {
+  const { runHookPayload } = await engine.repository.beginning(vm.microvmId);
   const hooks = await hooksOf(engine, vm);
   await runLifecycleHook(live.agent, { hook: 'run', hooks, body: runHookBody(vm, runHookPayload), signal });
 }
@@ -136,6 +162,11 @@ export async function attach(
   signal?: AbortSignal,
 ): Promise<LiveGuest> {
   const agent = await step('agent session', () => openSession(instance, signal));
+  return asLive(engine, vm, instance, agent);
+}
+
+/** Makes a guest's network and output those of its VM. */
+function asLive(engine: Engine, vm: Microvm, instance: VmmInstance, agent: GuestAgent): LiveGuest {
   engine.network.attach(agent, vm);
   const logs = logPumpFor(engine, vm);
   if (logs !== undefined) agent.onLog((source, chunk) => logs.write(source, chunk));
@@ -155,7 +186,10 @@ export async function greetTerminating(engine: Engine, vm: Microvm, live: LiveGu
 export async function discardGuest(engine: Engine, vm: Microvm, live: LiveGuest | undefined): Promise<void> {
   const directory = engine.directoryOf(vm.microvmId);
   const instance =
-    live?.instance ?? engine.wakeCache.take(vm.microvmId) ?? (await engine.vmm.adopt(directory));
+    live?.instance ??
+    engine.wakeCache.take(vm.microvmId) ??
+    engine.warmPool.collect(vm.microvmId)?.instance ??
+    (await engine.vmm.adopt(directory));
   live?.agent.close();
   await instance?.kill();
   await live?.logs?.end();

@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { ExecSession, ExecSpec } from '../guest/guest-agent.ts';
 import type { IdlePolicy, Logging, Microvm } from '../model/microvm.ts';
 import type { Page, PageRequest } from '../model/page.ts';
-import type { LatestTraces } from './transition-traces.ts';
+import type { LatestTraces } from './transitions.ts';
 
 export interface RunInput {
   readonly imageIdentifier: string;
@@ -117,6 +117,8 @@ export interface MicrovmService {
 
   /** Whether any VM that is not yet TERMINATED uses the image (or the version of it). */
   hasLive(imageArn: string, imageVersion?: string): Promise<boolean>;
+  /** Gives up what is kept ready for launches of an image, or of one version of it. */
+  withdraw(imageArn: string, imageVersion?: string): Promise<void>;
   /** Re-adopts what still runs, reconciles the rest with the store, removes what belongs to nobody. */
   recover(): Promise<void>;
   /** Lets go of all VMs without ending them: they outlive the server. */

@@ -7,11 +7,15 @@ export type MicrovmSettings = Omit<
   'microvmId' | 'endpointId' | 'state' | 'stateReason' | 'startedAt' | 'suspendedAt' | 'terminatedAt'
 >;
 
+export function newMicrovmId(): string {
+  return `microvm-${randomUUID()}`;
+}
+
 /** A new VM in PENDING with an identity of its own. @param now milliseconds since the epoch */
-export function newMicrovm(settings: MicrovmSettings, now: number): Microvm {
+export function newMicrovm(settings: MicrovmSettings, now: number, microvmId = newMicrovmId()): Microvm {
   return {
     ...settings,
-    microvmId: `microvm-${randomUUID()}`,
+    microvmId,
     endpointId: randomUUID(),
     state: 'PENDING',
     stateReason: null,

@@ -1,7 +1,6 @@
 import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Duplex } from 'node:stream';
-import type { Logger } from 'pino';
 import { directorySize } from '../blobs/directory-size.ts';
 import {
   internalFailure,
@@ -11,8 +10,6 @@ import {
   runHookRequired,
 } from '../errors.ts';
 import type { ExecSession, ExecSpec } from '../guest/guest-agent.ts';
-import type { ImageService } from '../images/image-service.ts';
-import type { Clock } from '../model/clock.ts';
 import { nextDue } from '../model/idle.ts';
 import type { ImageVersion } from '../model/image.ts';
 import { limits, type Profile } from '../model/limits.ts';
@@ -24,21 +21,14 @@ import {
   resolveEgress,
   resolveIngress,
 } from '../network/connectors.ts';
-import type { GuestNetwork } from '../network/guest-network.ts';
 import { findClaim, type TokenClaim } from '../store/client-tokens.ts';
-import type { Store } from '../store/database.ts';
-import type { EventLog } from '../store/event-log.ts';
-import { LeaseRepository } from '../store/leases.ts';
-import { MicrovmRepository } from '../store/microvms.ts';
-import type { LogStore } from '../telemetry/log-store.ts';
-import { Metrics } from '../telemetry/metrics.ts';
+import type { MicrovmRepository } from '../store/microvms.ts';
 import { step, type Trace } from '../telemetry/trace.ts';
-import type { Vmm } from '../vmm/vmm.ts';
 import { MicrovmController } from './controller.ts';
+import { createEngine, type EngineOptions } from './create-engine.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Engine } from './engine.ts';
-import { Leases } from './leases.ts';
-import { makeDirectory } from './live-guest.ts';
+import type { Leases } from './leases.ts';
 import {
   type ForkInput,
   type MicrovmDetails,
@@ -48,32 +38,15 @@ import {
   type RunInput,
 } from './microvm-service.ts';
 import { newMicrovm } from './new-microvm.ts';
-import { declareMicrovmMetrics, TransitionMetrics } from './transition-metrics.ts';
-import { TransitionTraces } from './transition-traces.ts';
-import { WakeCache } from './wake-cache.ts';
+import { makeDirectory } from './vm-directory.ts';
 
 /** VMs brought back at the same time after a restart. */
 const recoveryWidth = 4;
 
-export interface MicrovmServiceOptions {
-  readonly store: Store;
-  /** Where changes of state are told; in the store alone when absent. */
-  readonly events?: EventLog | undefined;
-  readonly vmm: Vmm;
-  readonly images: ImageService;
-  readonly logs: LogStore;
-  readonly network: GuestNetwork;
-  /** Where figures are kept; nobody sees them when absent. */
-  readonly metrics?: Metrics | undefined;
+export interface MicrovmServiceOptions extends EngineOptions {
   readonly connectors: KnownConnectors;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  /** Holds one directory per microVM. */
-  readonly directory: string;
   readonly profile: Profile;
   readonly region: string;
-  /** Memory for paused processes of sleeping VMs; 0 keeps none. */
-  readonly wakeCacheBytes: number;
   /** Told when a VM has ended. */
   readonly onTerminated?: (microvmId: string) => void;
 }
@@ -87,7 +60,6 @@ class Microvms implements MicrovmService {
   readonly #repository: MicrovmRepository;
   readonly #engine: Engine;
   readonly #deadlines: Deadlines;
-  readonly #wakeCache: WakeCache;
   readonly #leases: Leases;
   /** Live VMs only, by id and by endpoint. */
   readonly #controllers = new Map<string, MicrovmController>();
@@ -96,35 +68,14 @@ class Microvms implements MicrovmService {
 
   constructor(options: MicrovmServiceOptions) {
     this.#options = options;
-    this.#repository = new MicrovmRepository(options.store, options.events);
     this.#deadlines = new Deadlines(options.clock, (id) => this.#onDue(id));
-    this.#wakeCache = new WakeCache({
-      limitBytes: options.wakeCacheBytes,
-      clock: options.clock,
-      logger: options.logger,
-    });
-    this.#leases = new Leases(new LeaseRepository(options.store));
-    const metrics = options.metrics ?? new Metrics();
-    this.#engine = {
-      vmm: options.vmm,
-      repository: this.#repository,
-      images: options.images,
-      logs: options.logs,
-      wakeCache: this.#wakeCache,
-      network: options.network,
-      leases: this.#leases,
-      traces: new TransitionTraces(options.clock, options.logger),
-      metrics: new TransitionMetrics(metrics),
-      clock: options.clock,
-      logger: options.logger,
-      directoryOf: (microvmId) => path.join(options.directory, microvmId),
-      changed: (vm, lastActivityAt) => this.#onChanged(vm, lastActivityAt),
-    };
-    declareMicrovmMetrics(metrics, this.#engine);
+    this.#engine = createEngine(options, (vm, lastActivityAt) => this.#onChanged(vm, lastActivityAt));
+    this.#repository = this.#engine.repository;
+    this.#leases = this.#engine.leases;
   }
 
   async run(input: RunInput): Promise<Microvm> {
-    const trace = this.#engine.traces.begin();
+    const trace = this.#engine.transitions.begin();
     return await trace.run(() => this.#run(input, trace));
   }
 
@@ -138,6 +89,7 @@ class Microvms implements MicrovmService {
       await step('PENDING stored', () => this.#repository.insert([vm], beginning, claim));
     } catch (error) {
       // Two requests with one client token race for its row; the loser answers with the winner's VM.
+      this.#engine.warmPool.giveBack(vm.microvmId);
       const winner = await this.#claimed(claim);
       if (winner !== undefined) return winner;
       throw error;
@@ -232,8 +184,12 @@ class Microvms implements MicrovmService {
       diskBytes: await directorySize(this.#engine.directoryOf(microvmId)),
       lastActivityAt: controller?.lastActivityAt ?? null,
       leaseEndsAt: this.#leases.endOf(microvmId) ?? null,
-      traces: this.#engine.traces.of(microvmId),
+      traces: this.#engine.transitions.of(microvmId),
     };
+  }
+
+  async withdraw(imageArn: string, imageVersion?: string): Promise<void> {
+    await this.#engine.warmPool.retire(imageArn, imageVersion);
   }
 
   hasLive(imageArn: string, imageVersion?: string): Promise<boolean> {
@@ -254,13 +210,17 @@ class Microvms implements MicrovmService {
       }
     };
     await Promise.all(Array.from({ length: recoveryWidth }, worker));
+    const versions = new Map(vms.map((vm) => [`${vm.imageArn} ${vm.imageVersion}`, vm]));
+    for (const vm of versions.values()) this.#engine.warmPool.expect(vm);
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     this.#deadlines.close();
     await Promise.all(Array.from(this.#controllers.values(), (controller) => controller.release()));
-    await this.#wakeCache.clear();
+    this.#engine.pressure.close();
+    await this.#engine.warmPool.close();
+    await this.#engine.wakeCache.clear();
   }
 
   async #claimed(claim: TokenClaim | undefined): Promise<Microvm | undefined> {
@@ -291,7 +251,8 @@ class Microvms implements MicrovmService {
       egressNetworkConnectors: egress,
       memoryMib,
     };
-    return { vm: newMicrovm(settings, clock.now()), payload: input.runHookPayload ?? null };
+    const spare = this.#engine.warmPool.take(version);
+    return { vm: newMicrovm(settings, clock.now(), spare), payload: input.runHookPayload ?? null };
   }
 
   /** @throws {ServiceError} the account would have more memory in use than it may */
@@ -335,7 +296,7 @@ class Microvms implements MicrovmService {
 
   #launch(vm: Microvm, trace?: Trace): void {
     const launch = (): Promise<void> => this.#control(vm).launch();
-    this.#inBackground(vm.microvmId, this.#engine.traces.record(vm.microvmId, 'launch', launch, trace));
+    this.#inBackground(vm.microvmId, this.#engine.transitions.record(vm.microvmId, 'launch', launch, trace));
   }
 
   #onChanged(vm: Microvm, lastActivityAt: number): void {

@@ -1,7 +1,6 @@
-import type { MicrovmRepository } from '../store/microvms.ts';
 import type { Duration, Metrics } from '../telemetry/metrics.ts';
+import type { Engine } from './engine.ts';
 import { HookFailedError } from './lifecycle-hooks.ts';
-import type { WakeCache } from './wake-cache.ts';
 
 export type MeasuredTransition = 'launch' | 'suspend' | 'resume' | 'fork' | 'terminate';
 
@@ -40,7 +39,7 @@ export class TransitionMetrics {
 /** What there is of microVMs, and of those that sleep with their process kept. */
 export function declareMicrovmMetrics(
   metrics: Metrics,
-  { repository, wakeCache }: { readonly repository: MicrovmRepository; readonly wakeCache: WakeCache },
+  { repository, wakeCache, warmPool }: Pick<Engine, 'repository' | 'wakeCache' | 'warmPool'>,
 ): void {
   metrics.reading('microvms', 'MicroVMs by state, without those that have ended.', countStates, ['state']);
   async function countStates() {
@@ -53,6 +52,10 @@ export function declareMicrovmMetrics(
   const wakes = 'Wakes that found the process of the microVM';
   metrics.total('wake_cache_hits_total', `${wakes}.`, () => wakeCache.hits);
   metrics.total('wake_cache_misses_total', `${wakes} gone, or never kept.`, () => wakeCache.misses);
+  metrics.reading('warm_pool_microvms', 'VMs kept ready for launches.', () => warmPool.size);
+  metrics.reading('warm_pool_bytes', 'Memory of the VMs kept ready.', () => warmPool.bytes);
+  metrics.total('warm_pool_hits_total', 'Launches that found a VM kept ready.', () => warmPool.hits);
+  metrics.total('warm_pool_misses_total', 'Launches that found none.', () => warmPool.misses);
 }
 
 function outcomeOf(error: unknown, signal: AbortSignal | undefined): string {

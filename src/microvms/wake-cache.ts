@@ -1,24 +1,11 @@
-import { readFile } from 'node:fs/promises';
-import type { Logger } from 'pino';
-import type { Clock } from '../model/clock.ts';
 import type { VmmInstance } from '../vmm/vmm.ts';
-
-/** How often the host's memory is looked at while anything is kept. */
-const pressureCheckMs = 5_000;
-/** Below this share of available memory the host needs it more than the cache does. */
-const scarceShare = 0.1;
-
-export interface HostMemory {
-  readonly totalBytes: number;
-  readonly availableBytes: number;
-}
+import type { HostPressure, SpareMemory } from './host-pressure.ts';
 
 export interface WakeCacheOptions {
   /** Memory all kept processes together may hold; 0 keeps none. */
   readonly limitBytes: number;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly hostMemory?: () => Promise<HostMemory>;
+  /** Asks for memory back when the host runs short; this adds itself to it. */
+  readonly pressure: HostPressure;
 }
 
 interface Kept {
@@ -31,17 +18,17 @@ interface Kept {
  * any time; while it is there, waking the VM takes as long as starting its virtual CPUs. Bounded by memory; the
  * VM asleep for longest goes first, and all of them when the host runs short.
  */
-export class WakeCache {
+export class WakeCache implements SpareMemory {
   readonly #options: WakeCacheOptions;
   /** In the order of falling asleep. */
   readonly #kept = new Map<string, Kept>();
   #total = 0;
   #hits = 0;
   #misses = 0;
-  #cancelCheck: (() => void) | undefined;
 
   constructor(options: WakeCacheOptions) {
     this.#options = options;
+    options.pressure.add(this);
   }
 
   get enabled(): boolean {
@@ -83,7 +70,7 @@ export class WakeCache {
     this.#total += bytes;
     void instance.exited.then(() => this.#forget(microvmId, entry));
     await this.#shrinkTo(this.#options.limitBytes);
-    this.#watchHost();
+    this.#options.pressure.watch();
   }
 
   /** The process of a VM that is to wake, which is the caller's from here on. */
@@ -103,9 +90,11 @@ export class WakeCache {
 
   /** Ends every kept process. */
   async clear(): Promise<void> {
-    this.#cancelCheck?.();
-    this.#cancelCheck = undefined;
     await this.#shrinkTo(0);
+  }
+
+  async release(bytes: number): Promise<void> {
+    await this.#shrinkTo(Math.max(0, this.#total - bytes));
   }
 
   async #shrinkTo(limit: number): Promise<void> {
@@ -121,29 +110,4 @@ export class WakeCache {
     this.#kept.delete(microvmId);
     this.#total -= entry.bytes;
   }
-
-  #watchHost(): void {
-    if (this.#cancelCheck !== undefined || this.#kept.size === 0) return;
-    this.#cancelCheck = this.#options.clock.schedule(pressureCheckMs, () => {
-      this.#cancelCheck = undefined;
-      this.#yieldToHost()
-        .catch((error: unknown) =>
-          this.#options.logger.error({ err: error }, 'the wake cache was not checked'),
-        )
-        .finally(() => this.#watchHost());
-    });
-  }
-
-  async #yieldToHost(): Promise<void> {
-    const { totalBytes, availableBytes } = await (this.#options.hostMemory ?? readHostMemory)();
-    const missing = totalBytes * scarceShare - availableBytes;
-    if (missing > 0) await this.#shrinkTo(Math.max(0, this.#total - missing));
-  }
-}
-
-async function readHostMemory(): Promise<HostMemory> {
-  const text = await readFile('/proc/meminfo', 'utf8');
-  const bytes = (name: string): number =>
-    Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(text)?.[1]) * 1024;
-  return { totalBytes: bytes('MemTotal'), availableBytes: bytes('MemAvailable') };
 }

@@ -71,6 +71,7 @@ export class ImageRoom {
       directory: path.join(home, 'images'),
       clock: systemClock,
       hasLiveMicrovms: async () => false,
+      onWithdrawn: async () => undefined,
       logger: pino({ level: 'silent' }),
     });
     await images.recover();

@@ -23,6 +23,7 @@ interface ServeOptions {
   readonly rate?: ConfigInput['rates'];
   readonly accelerator?: ConfigInput['accelerator'];
   readonly wakeCache?: number;
+  readonly warmPool?: string;
   readonly logRetentionDays?: number;
   readonly logStreamSize?: number;
   readonly logTotalSize?: number;
@@ -75,6 +76,10 @@ export function addServe(program: Command): void {
       ),
     )
     .option('--wake-cache <size>', 'memory for sleeping microVMs that wake in milliseconds', parseMemory)
+    .option(
+      '--warm-pool <size>',
+      'VMs kept ready for launches of an image: off, fixed:N, adaptive or adaptive:MAX (default: off)',
+    )
     .option('--log-retention-days <days>', 'days to keep logs of VMs and builds (default: 30)', parseCount)
     .option(
       '--log-stream-size <size>',

@@ -109,6 +109,7 @@ export function createMemoryMicrovms(realm: Realm, images: ImageService, now: ()
       leases.delete(vm(id).microvmId);
     },
     hasLive: async () => false,
+    withdraw: async () => undefined,
     recover: async () => undefined,
     close: async () => undefined,
   };
