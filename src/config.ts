@@ -42,6 +42,8 @@ export const configSchema = z.object({
   egressAllow: z.array(readableBy(parseNetwork)).default([]),
   /** Name servers asked for guests, tried in order, as `ADDRESS` or `ADDRESS:PORT`; none: those of this host. */
   dnsServers: z.array(readableBy((text) => parseAddress(text, dnsPort))).default([]),
+  /** STS that the execution roles of microVMs are assumed at; absent: this server's own. */
+  executionRoleSts: z.url({ protocol: /^https?$/ }).optional(),
   region: z
     .string()
     .regex(/^[a-z]{2}(-[a-z]+)+-\d$/)
@@ -102,6 +104,7 @@ const environmentNames: Readonly<Record<string, keyof ConfigInput>> = {
   DORMOUSE_PUBLISH_HOST: 'publishHost',
   DORMOUSE_EGRESS_ALLOW: 'egressAllow',
   DORMOUSE_DNS_SERVERS: 'dnsServers',
+  DORMOUSE_EXECUTION_ROLE_STS: 'executionRoleSts',
   DORMOUSE_REGION: 'region',
   DORMOUSE_ACCOUNT_ID: 'accountId',
   DORMOUSE_PROFILE: 'profile',

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { throttledOperations } from './api/dispatch.ts';
 import { chooseRates, type Rates } from './api/rates.ts';
 import { createApi } from './api/server.ts';
+import { localSts } from './api/sts/local-sts.ts';
 import { locateAssets } from './assets.ts';
 import { writeFileDurably } from './blobs/durable.ts';
 import { type Config, ConfigError } from './config.ts';
@@ -15,6 +16,8 @@ import { openTokens } from './endpoint/tokens.ts';
 import { EventFeed } from './events/event-feed.ts';
 import { Webhooks } from './events/webhooks.ts';
 import { AccessKeys } from './identity/access-keys.ts';
+import { remoteSts } from './identity/remote-sts.ts';
+import { RolePolicies } from './identity/role-policies.ts';
 import { rootAccessKey } from './identity/root-credentials.ts';
 import { createSecretSealer } from './identity/sealed-secret.ts';
 import { openSealingKey } from './identity/sealing-key.ts';
@@ -26,6 +29,9 @@ import { dnsPort, isLoopback, parseAddress } from './model/network-address.ts';
 import { parseWarmPoolPolicy } from './model/warm-pool.ts';
 import { CustomerConnectors } from './network/customer-connectors.ts';
 import { createGuestNetwork } from './network/guest-network.ts';
+import { createMetadataService } from './network/metadata/metadata-service.ts';
+import { createMetadataTokens } from './network/metadata/metadata-tokens.ts';
+import { ExecutionRoleCredentials } from './network/metadata/role-credentials.ts';
 import { createNameService } from './network/name-service.ts';
 import { createBucketArtifactSource } from './s3/bucket-artifact-source.ts';
 import { defaultBucketName, openDiskObjectStore } from './s3/disk-object-store.ts';
@@ -167,8 +173,22 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
   await connectors.recover();
   undo.push(() => connectors.close());
   const resolvers = config.dnsServers.map((server) => parseAddress(server, dnsPort));
+  const pageTokenKey = await secretSetting(store, 'page-token-key', () => randomBytes(32));
+  const roleCredentials = new ExecutionRoleCredentials(
+    config.executionRoleSts === undefined
+      ? localSts(pageTokenKey)
+      : remoteSts(config.executionRoleSts, config.region, systemClock.now),
+    systemClock,
+  );
   const network = createGuestNetwork({
     metrics,
+    metadata: createMetadataService({
+      ...realm,
+      tokens: createMetadataTokens(await secretSetting(store, 'metadata-token-key', () => randomBytes(32))),
+      credentials: roleCredentials,
+      clock: systemClock,
+      onFailure: (microvmId, error) => logger.warn({ microvmId, err: error }, 'no credentials for a microVM'),
+    }),
     names: createNameService(resolvers.length > 0 ? resolvers : undefined),
     allowed: config.egressAllow,
     connectors,
@@ -209,6 +229,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     warmPool: parseWarmPoolPolicy(config.warmPool),
     onTerminated: (microvmId) => {
       network.forget(microvmId);
+      roleCredentials.forget(microvmId);
       publishedPorts
         .withdrawAll(microvmId)
         .catch((error: unknown) => logger.error({ microvmId, err: error }, 'published ports stayed open'));
@@ -257,6 +278,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
       publishedPorts,
       connectors,
       egressPolicies: connectors.policies,
+      rolePolicies: new RolePolicies({ store, accountId: config.accountId, clock: systemClock }),
       mintToken: (microvmId, grants, minutes) => tokens.mint(microvmId, grants, minutes),
       credentials: accessKeys,
       accessKeys,
@@ -270,7 +292,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
       rates,
       metricsAccess: config.metrics ?? (isLoopback(config.host) ? 'open' : 'signed'),
       clock: systemClock,
-      pageTokenKey: await secretSetting(store, 'page-token-key', () => randomBytes(32)),
+      pageTokenKey,
       endpointOf: (endpointId) => `${endpointId}.${config.endpointDomain}${suffix}`,
       describeServer: () => ({
         version,

@@ -46,7 +46,7 @@ export function createApi(
     throttle: createThrottle(options.rates ?? ratesOf[options.profile], options.clock),
     liveTails: new Set(),
     sessions,
-    credentials: sessions.extend(services.credentials),
+    credentials: sessions.extend(services.credentials, services.rolePolicies),
   };
   const server = createServer(options.tls);
   server.headersTimeout = headersTimeoutMs;

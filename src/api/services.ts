@@ -14,6 +14,7 @@ import type { ConnectorService } from './connector-service.ts';
 import type { EgressPolicyService } from './egress-policy-service.ts';
 import type { PublishedPortService } from './published-port-service.ts';
 import type { Rates } from './rates.ts';
+import type { RolePolicyService } from './role-policy-service.ts';
 import type { CredentialSource } from './sigv4/credentials.ts';
 
 /** What stands behind the API. */
@@ -29,6 +30,8 @@ export interface ApiServices {
   readonly connectors: ConnectorService;
   /** What connectors refer to. */
   readonly egressPolicies: EgressPolicyService;
+  /** What roles may do. */
+  readonly rolePolicies: RolePolicyService;
   /** Ports opened on the host; their operations answer 501 without it. */
   readonly publishedPorts?: PublishedPortService | undefined;
   /** Access keys besides the root key; their operations answer 501 without it. */

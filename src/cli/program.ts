@@ -17,6 +17,7 @@ import { addLease } from './commands/lease.ts';
 import { addLogs } from './commands/logs.ts';
 import { addPs } from './commands/ps.ts';
 import { addPublish } from './commands/publish.ts';
+import { addRoles } from './commands/roles.ts';
 import { addRun } from './commands/run.ts';
 import { addServe } from './commands/serve.ts';
 import { addShell } from './commands/shell.ts';
@@ -46,6 +47,7 @@ export function createProgram(): Command {
   addTransitions(program);
   addFork(program);
   addKeys(program);
+  addRoles(program);
   addEgress(program);
   addConnectors(program);
   addExec(program);

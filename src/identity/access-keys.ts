@@ -1,9 +1,10 @@
-import { accessKeyNotFound, accessKeyTaken, malformedPolicy, tooManyAccessKeys } from '../errors.ts';
+import { accessKeyNotFound, accessKeyTaken, tooManyAccessKeys } from '../errors.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Permissions } from '../model/policy.ts';
-import { PolicyError, parsePolicy } from '../model/policy-document.ts';
+import { parsePolicy } from '../model/policy-document.ts';
 import { AccessKeyRepository, type AccessKeyRow } from '../store/access-keys.ts';
 import type { Store } from '../store/database.ts';
+import { checkPolicy } from './checked-policy.ts';
 import { type AccessKey, newAccessKey, randomId } from './key-material.ts';
 import type { SecretSealer } from './sealed-secret.ts';
 
@@ -133,14 +134,5 @@ export class AccessKeys {
 
   #arn(name: string): string {
     return `arn:aws:iam::${this.#options.accountId}:user/${name}`;
-  }
-}
-
-function checkPolicy(policy: string): void {
-  try {
-    parsePolicy(policy);
-  } catch (error) {
-    if (error instanceof PolicyError) throw malformedPolicy(error.message);
-    throw error;
   }
 }

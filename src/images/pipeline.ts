@@ -123,7 +123,8 @@ async function build(
   });
 
   const { hooks } = configuration;
-  const connect = (agent: GuestAgent): void => dependencies.network.attach(agent, configuration);
+  const connect = (agent: GuestAgent): void =>
+    dependencies.network.attach(agent, configuration.egressNetworkConnectors);
   const memoryMib = configuration.minimumMemoryInMiB;
   const manifest = await logged(dependencies, record, 'snapshot', signal, (log) =>
     buildSnapshot(vmm, {

@@ -167,7 +167,7 @@ export async function attach(
 
 /** Makes a guest's network and output those of its VM. */
 function asLive(engine: Engine, vm: Microvm, instance: VmmInstance, agent: GuestAgent): LiveGuest {
-  engine.network.attach(agent, vm);
+  engine.network.attach(agent, vm.egressNetworkConnectors, vm);
   const logs = logPumpFor(engine, vm);
   if (logs !== undefined) agent.onLog((source, chunk) => logs.write(source, chunk));
   return { instance, agent, logs };

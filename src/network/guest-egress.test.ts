@@ -102,12 +102,10 @@ test('a change of rules holds for the next connection of a guest that is attache
     names: { ask: answerWith([8, 8, 8, 8]) },
     allowed: [],
     connectors: { rulesOf: () => rules },
+    metadata: { forGuest: () => () => undefined },
   });
   const attached: EgressHandler[] = [];
-  network.attach(
-    { onEgress: (handler) => void attached.push(handler) },
-    { microvmId: 'microvm-1', egressNetworkConnectors: ['arn'] },
-  );
+  network.attach({ onEgress: (handler) => void attached.push(handler) }, ['arn']);
   const [guest] = attached;
   assert.ok(guest);
   assert.equal(await outcomeOf(guest, '127.0.0.1', port), 'EACCES');

@@ -1,25 +1,27 @@
 import { type EgressRules, uniteRules } from '../model/egress-policy.ts';
 import type { EgressHandler } from '../model/guest-egress.ts';
+import type { Microvm } from '../model/microvm.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { includesConnector } from './connectors.ts';
 import type { CustomerConnectors } from './customer-connectors.ts';
 import { createEgressPolicy, type EgressPolicy } from './egress-policy.ts';
 import { createGuestEgress } from './guest-egress.ts';
+import { type MetadataService, metadataAddress } from './metadata/metadata-service.ts';
 import type { NameService } from './name-service.ts';
 import { ToldAddresses } from './told-addresses.ts';
 
-/** What the network has to know of a guest. */
-export interface NetworkedGuest {
-  /** ARNs (spec section 7). */
-  readonly egressNetworkConnectors: readonly string[];
-  /** Absent while an image is built. */
-  readonly microvmId?: string;
-}
-
 /** The network of every guest of this host. */
 export interface GuestNetwork {
-  /** Connects a guest whose session has begun, as its egress connectors say. */
-  attach(agent: { onEgress(handler: EgressHandler): void }, guest: NetworkedGuest): void;
+  /**
+   * Connects a guest whose session has begun.
+   * @param egressConnectors ARNs that say what it reaches (spec section 7)
+   * @param microvm what the guest is; absent while an image is built, which has no metadata
+   */
+  attach(
+    agent: { onEgress(handler: EgressHandler): void },
+    egressConnectors: readonly string[],
+    microvm?: Microvm,
+  ): void;
   /** Drops what is kept of a microVM that has ended. */
   forget(microvmId: string): void;
 }
@@ -29,12 +31,13 @@ export interface GuestNetworkOptions {
   /** Networks that guests with INTERNET_EGRESS reach although they are not the Internet, in CIDR notation. */
   readonly allowed: readonly string[];
   readonly connectors: Pick<CustomerConnectors, 'rulesOf'>;
+  readonly metadata: MetadataService;
   /** Where figures are kept; nobody sees them when absent. */
   readonly metrics?: Metrics | undefined;
 }
 
 export function createGuestNetwork(options: GuestNetworkOptions): GuestNetwork {
-  const { names, allowed, connectors, metrics = new Metrics() } = options;
+  const { names, allowed, connectors, metadata, metrics = new Metrics() } = options;
   const refusals = metrics.count(
     'egress_refusals_total',
     'Connections and name look-ups of guests that their policy refused.',
@@ -62,12 +65,16 @@ export function createGuestNetwork(options: GuestNetworkOptions): GuestNetwork {
   };
 
   return {
-    attach(agent, { egressNetworkConnectors, microvmId }) {
-      const known = told.get(microvmId ?? '') ?? new ToldAddresses();
-      if (microvmId !== undefined) told.set(microvmId, known);
-      agent.onEgress(
-        createGuestEgress({ policy: policyFor(egressNetworkConnectors), names, told: known, onRefused }),
-      );
+    attach(agent, egressConnectors, microvm) {
+      const egress = { policy: policyFor(egressConnectors), names, onRefused };
+      if (microvm === undefined) {
+        agent.onEgress(createGuestEgress({ ...egress, told: new ToldAddresses() }));
+        return;
+      }
+      const known = told.get(microvm.microvmId) ?? new ToldAddresses();
+      told.set(microvm.microvmId, known);
+      const services = new Map([[metadataAddress, metadata.forGuest(microvm)]]);
+      agent.onEgress(createGuestEgress({ ...egress, told: known, services }));
     },
     forget: (microvmId) => void told.delete(microvmId),
   };

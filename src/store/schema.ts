@@ -18,6 +18,7 @@ export interface Database {
   webhooks: WebhooksTable;
   egress_policies: EgressPoliciesTable;
   network_connectors: NetworkConnectorsTable;
+  role_policies: RolePoliciesTable;
   s3_buckets: S3BucketsTable;
   s3_objects: S3ObjectsTable;
   s3_uploads: S3UploadsTable;
@@ -183,6 +184,14 @@ export interface NetworkConnectorsTable {
   tags: string;
   created_at: number;
   modified_at: number;
+}
+
+export interface RolePoliciesTable {
+  role_name: string;
+  /** Policy document as it was given. */
+  policy: string;
+  created_at: number;
+  updated_at: number;
 }
 
 export interface S3BucketsTable {

@@ -8,6 +8,7 @@ import type { ApiOptions, ApiServices } from '../../src/api/services.ts';
 import { EventFeed } from '../../src/events/event-feed.ts';
 import { Webhooks } from '../../src/events/webhooks.ts';
 import { AccessKeys } from '../../src/identity/access-keys.ts';
+import { RolePolicies } from '../../src/identity/role-policies.ts';
 import { createSecretSealer } from '../../src/identity/sealed-secret.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import type { Profile } from '../../src/model/limits.ts';
@@ -90,6 +91,7 @@ export async function startServer(
     accessKeys,
     events: new EventFeed(events),
     webhooks,
+    rolePolicies: new RolePolicies({ store, accountId: realm.accountId, clock: systemClock }),
     connectors,
     egressPolicies: connectors.policies,
     mintToken: async (microvmId, grants, minutes) => JSON.stringify({ microvmId, grants, minutes }),

@@ -84,3 +84,16 @@ test('connectors are made from policies, listed and deleted', async () => {
   assert.match(egressNetworkConnectors[1] ?? '', /:aws-network-connector:INTERNET_EGRESS$/);
   assert.equal(await output('connectors', 'delete', 'office'), 'office is deleted\n');
 });
+
+test('roles get policies', async () => {
+  const file = path.join(fixture.dataDirectory, 'role.json');
+  const statement = { Effect: 'Allow', Action: 'lambda:ListMicrovms', Resource: '*' };
+  await writeFile(file, JSON.stringify({ Version: '2012-10-17', Statement: [statement] }));
+  assert.equal(await output('roles', 'set', 'app', '--policy', file), 'arn:aws:iam::123456789012:role/app\n');
+  assert.match(
+    await output('roles', 'list'),
+    /^NAME +ARN +CHANGED\napp +arn:aws:iam::123456789012:role\/app/,
+  );
+  assert.equal(await output('roles', 'delete', 'app'), 'app may do nothing now\n');
+  assert.match(await failure('roles', 'delete', 'app'), /No policy of a role found: app/);
+});

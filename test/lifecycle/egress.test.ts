@@ -128,7 +128,7 @@ describe('the way out of a microVM', { timeout: 600_000 }, () => {
     return answer.body;
   }
 
-  test('this host, its metadata service and private networks are out of reach', async (t) => {
+  test('this host, its link-local services and private networks are out of reach', async (t) => {
     let connections = 0;
     const count = (): void => {
       connections += 1;
@@ -137,7 +137,8 @@ describe('the way out of a microVM', { timeout: 600_000 }, () => {
     const local = await listen(t, count, '127.0.0.1');
     for (const [address, port] of [
       [host, server.port],
-      ['169.254.169.254', 80],
+      ['169.254.169.254', 81],
+      ['169.254.170.2', 80],
       ['10.0.0.1', 80],
       ['192.168.1.1', 443],
     ] as const) {
@@ -150,7 +151,7 @@ describe('the way out of a microVM', { timeout: 600_000 }, () => {
 
   test('reaches a server of a network that the operator allows', async (t) => {
     await server.stop();
-    server = await DormouseServer.start(directory, [...dns, '--egress-allow', `${host}/32`]);
+    server = await DormouseServer.start(directory, [...dns, '--host', host, '--egress-allow', `${host}/32`]);
     vms.server = server;
     // The port of its endpoint is a new one.
     vm = await server.client.send(new GetMicrovmCommand({ microvmIdentifier: vm.microvmId }));
@@ -251,10 +252,7 @@ describe('the way out of a microVM', { timeout: 600_000 }, () => {
       message: `Network connector not found for: ${other}`,
     });
     const governed = await vms.run({ egressNetworkConnectors: [connector] });
-    const [before, beforeToken] = [vm, token];
-    try {
-      vm = governed;
-      token = await vms.tokenFor(governed.microvmId ?? '');
+    await inside(governed, async () => {
       assert.equal(await inGuest('read', { host, port: greeter.port }), 'hello');
       assert.match(await inGuest('read', { host, port: resolver.port }), /reset/i);
       assert.equal(await inGuest('resolve', { name: 'one.example' }), '["127.83.0.1"]');
@@ -265,10 +263,8 @@ describe('the way out of a microVM', { timeout: 600_000 }, () => {
       await policy({ deny: [host], default: 'allow' });
       assert.match(await inGuest('read', { host, port: greeter.port }), /reset/i);
       assert.equal(await inGuest('resolve', { name: 'one.other' }), '["127.83.0.1"]');
-    } finally {
-      [vm, token] = [before, beforeToken];
-      await vms.terminate(governed);
-    }
+    });
+    await vms.terminate(governed);
     await signedSuccess(server.ready, 'DELETE', connectorPath('test'));
   });
 
@@ -282,6 +278,62 @@ describe('the way out of a microVM', { timeout: 600_000 }, () => {
     assert.deepEqual([answer.status, answer.body], [403, 'Access to port denied']);
     await vms.terminate(closed);
   });
+
+  test('the metadata service tells a microVM of itself, and gives it the credentials of its role', async () => {
+    const credentials = '/meta-data/iam/security-credentials/';
+    const named = `${credentials}execution_role`;
+    const ask = async (...paths: readonly string[]): Promise<unknown[][]> =>
+      JSON.parse(await inGuest('metadata', { token: 1, paths: paths.join(',') })) as unknown[][];
+    const { region, accountId, apiEndpoint } = server.ready;
+    assert.deepEqual(await ask('/meta-data/instance-id', '/meta-data/placement/region', credentials, named), [
+      [200, vm.microvmId],
+      [200, region],
+      [404, 'Not Found'],
+      [404, 'Not Found'],
+    ]);
+    const without = await inGuest('metadata', { token: '', paths: '/meta-data/instance-id' });
+    assert.deepEqual(JSON.parse(without), [[401, 'Unauthorized']]);
+
+    const employed = await vms.run({ executionRoleArn: `arn:aws:iam::${accountId}:role/worker` });
+    await inside(employed, async () => {
+      const [listing, first] = await ask(credentials, named);
+      assert.deepEqual(listing, [200, 'execution_role']);
+      const { Code, Type, Expiration } = JSON.parse(String(first?.[1])) as Record<string, string>;
+      assert.deepEqual([Code, Type], ['Success', 'AWS-HMAC']);
+      const start = employed.startedAt?.getTime() ?? 0;
+      assert.equal(Math.floor((start + 55 * 60_000) / 1000), Date.parse(Expiration ?? '') / 1000);
+
+      const url = `${apiEndpoint}/2025-09-09/microvms`;
+      const list = async (): Promise<[number, string]> =>
+        JSON.parse(await inGuest('signed', { url, region })) as [number, string];
+      const [denied, why] = await list();
+      assert.equal(denied, 403);
+      assert.match(why, /assumed-role\/worker\/microvm-.* is not authorized to perform: lambda:ListMicrovms/);
+      const statement = { Effect: 'Allow', Action: 'lambda:ListMicrovms', Resource: '*' };
+      await signedSuccess(server.ready, 'PUT', '/dormouse/v1/roles/worker', {
+        policy: JSON.stringify({ Version: '2012-10-17', Statement: [statement] }),
+      });
+      const [allowed, items] = await list();
+      assert.equal(allowed, 200);
+      assert.match(items, new RegExp(employed.microvmId ?? 'none'));
+
+      await vms.suspend(employed);
+      await server.client.send(new ResumeMicrovmCommand({ microvmIdentifier: employed.microvmId }));
+      assert.deepEqual(await ask(named), [first]);
+    });
+    await vms.terminate(employed);
+  });
+
+  /** Lets another microVM be the one that things are done in. */
+  async function inside(other: RunMicrovmCommandOutput, work: () => Promise<void>): Promise<void> {
+    const [before, beforeToken] = [vm, token];
+    [vm, token] = [other, await vms.tokenFor(other.microvmId ?? '')];
+    try {
+      await work();
+    } finally {
+      [vm, token] = [before, beforeToken];
+    }
+  }
 
   function connectorPath(name: string): string {
     return `/2026-04-04/network-connectors/${name}`;

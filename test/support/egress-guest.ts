@@ -1,6 +1,8 @@
 /** A small HTTP API in a guest that reaches out as it is told. Errors are answered by their text. */
 export const guestProgram = `
-import hashlib, json, os, socket, struct
+import datetime, hashlib, hmac, json, os, socket, struct
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlparse
 
@@ -90,7 +92,48 @@ def held_outcome(q):
     return repr(held[0].recv(10))
 
 
+def http(url, method="GET", headers={}):
+    try:
+        with urlopen(Request(url, method=method, headers=headers), timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def metadata(q):
+    base = "http://169.254.169.254/latest"
+    ttl = {"x-aws-ec2-metadata-token-ttl-seconds": "60"}
+    token = {"x-aws-ec2-metadata-token": http(base + "/api/token", "PUT", ttl)[1]}
+    return json.dumps([http(base + path, headers=token if q.get("token") else {}) for path in q["paths"].split(",")])
+
+
+role_path = "/meta-data/iam/security-credentials/execution_role"
+
+
+# Lists microVMs at a server with the credentials of the execution role.
+def signed(q):
+    role = json.loads(json.loads(metadata({"token": 1, "paths": role_path}))[0][1])
+    stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    scope = [stamp[:8], q["region"], "lambda", "aws4_request"]
+    url = urlparse(q["url"])
+    headers = {"host": url.netloc, "x-amz-date": stamp, "x-amz-security-token": role["Token"]}
+    names = ";".join(headers)
+    lines = [name + ":" + value for name, value in headers.items()]
+    canonical = ["GET", url.path, "", *lines, "", names, hashlib.sha256(b"").hexdigest()]
+    digest = hashlib.sha256("\\n".join(canonical).encode()).hexdigest()
+    key = ("AWS4" + role["SecretAccessKey"]).encode()
+    for part in scope + ["\\n".join(["AWS4-HMAC-SHA256", stamp, "/".join(scope), digest])]:
+        key = hmac.new(key, part.encode(), "sha256").digest()
+    parts = [
+        "Credential=" + "/".join([role["AccessKeyId"], *scope]),
+        "SignedHeaders=" + names,
+        "Signature=" + key.hex(),
+    ]
+    return json.dumps(http(q["url"], headers={**headers, "Authorization": "AWS4-HMAC-SHA256 " + ", ".join(parts)}))
+
+
 actions = {
+    "/metadata": metadata, "/signed": signed,
     "/read": read, "/exchange": exchange, "/many": many, "/datagram": datagram, "/ping": ping,
     "/resolve": resolve, "/ask": ask, "/abort": abort, "/hold": hold, "/held": held_outcome,
 }

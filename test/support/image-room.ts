@@ -62,6 +62,7 @@ export class ImageRoom {
         names: createNameService(),
         allowed: [],
         connectors: { rulesOf: () => [] },
+        metadata: { forGuest: () => () => undefined },
       }),
       connectors: { requireActive: () => undefined },
       realm,

@@ -13,7 +13,8 @@ const standings: Readonly<Record<string, string>> = {
   GetSessionToken: 'same, without MFA',
   CreateNetworkConnector: 'same; subnet and security group ids name egress policies of the server',
   UpdateNetworkConnector: 'same; subnet and security group ids name egress policies of the server',
-  AssumeRole: 'same members where they matter to credential chains; any role of the account can be assumed',
+  AssumeRole:
+    'same members where they matter to credential chains; any role of the account can be assumed; a role without a policy keeps the permissions of its caller',
   DescribeLogGroups: 'same; `retentionInDays` is never set',
   DescribeLogStreams: 'same; no `uploadSequenceToken`',
   GetLogEvents: 'same; `ingestionTime` is the time of the event',

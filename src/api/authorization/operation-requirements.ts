@@ -56,6 +56,7 @@ const resolvers: Readonly<Record<string, Resolver>> = {
     return `arn:aws:logs:${region}:${accountId}:log-group:${group}`;
   },
   keyName: (name, { api }) => `arn:aws:iam::${api.options.realm.accountId}:user/${name}`,
+  roleName: (name, { api }) => `arn:aws:iam::${api.options.realm.accountId}:role/${name}`,
   policyName: (name, { api }) => {
     const { region, accountId } = api.options.realm;
     return `arn:aws:lambda:${region}:${accountId}:egress-policy:${name}`;

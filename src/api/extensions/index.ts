@@ -16,6 +16,9 @@ import { listPorts } from './list-ports.ts';
 import { publishPort } from './publish-port.ts';
 import { readLog } from './read-log.ts';
 import { readMetrics } from './read-metrics.ts';
+import { deleteRolePolicy } from './roles-delete.ts';
+import { listRolePolicies } from './roles-list.ts';
+import { putRolePolicy } from './roles-put.ts';
 import { setLease } from './set-lease.ts';
 import { streamEvents } from './stream-events.ts';
 import { unpublishPort } from './unpublish-port.ts';
@@ -47,4 +50,7 @@ export const extensionOperations: readonly Operation[] = [
   getEgressPolicy,
   listEgressPolicies,
   deleteEgressPolicy,
+  putRolePolicy,
+  listRolePolicies,
+  deleteRolePolicy,
 ];

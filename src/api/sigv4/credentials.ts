@@ -7,12 +7,20 @@ export interface Principal {
   readonly userId: string;
 }
 
+/** What temporary credentials go back to, and end with. */
+export interface SessionOrigin {
+  /** The long-lived access key they were asked for with; those of a microVM's role have none. */
+  readonly issuer?: string | undefined;
+  /** ARN of the role whose policy says what they may do; without one they may do what the issuer may. */
+  readonly role?: string | undefined;
+}
+
 export interface Credential {
   readonly secretAccessKey: string;
   readonly principal: Principal;
   readonly permissions: Permissions;
-  /** Temporary credentials: the long-lived access key they go back to. */
-  readonly issuer?: string | undefined;
+  /** Temporary credentials: what they go back to. */
+  readonly origin?: SessionOrigin | undefined;
   /** Temporary credentials: the token every request must carry. */
   readonly sessionToken?: string | undefined;
   /** Temporary credentials: epoch milliseconds of their end. */

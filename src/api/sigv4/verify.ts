@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto';
 import type { Permissions } from '../../model/policy.ts';
 import { canonicalRequest, sign, signingKey, stringToSign, timestampOf } from './canonical.ts';
 import type { SignatureClaim } from './claim.ts';
-import type { CredentialSource, Principal } from './credentials.ts';
+import type { CredentialSource, Principal, SessionOrigin } from './credentials.ts';
 import type { SignableRequest } from './http-request.ts';
 import { SignatureError } from './signature-error.ts';
 
@@ -19,8 +19,8 @@ export interface VerifyOptions {
 export interface VerifiedSignature {
   readonly principal: Principal;
   readonly permissions: Permissions;
-  /** The long-lived access key behind the request. */
-  readonly issuer: string;
+  /** What is behind the request. */
+  readonly origin: SessionOrigin;
   readonly signingKey: Buffer;
 }
 
@@ -58,8 +58,8 @@ export async function verifySignature(
   if (credential.expiresAt !== undefined && credential.expiresAt <= options.now) {
     throw new SignatureError('token-expired', 'The security token included in the request is expired');
   }
-  const { principal, permissions, issuer = claim.accessKeyId } = credential;
-  return { principal, permissions, issuer, signingKey: key };
+  const { principal, permissions, origin = { issuer: claim.accessKeyId } } = credential;
+  return { principal, permissions, origin, signingKey: key };
 }
 
 /** Compares in a time that depends on the lengths only. */

@@ -2,6 +2,7 @@ import { ServiceError } from '../../errors.ts';
 import type { Permissions } from '../../model/policy.ts';
 import { findDenial } from '../authorization/access.ts';
 import { accessDenied } from '../errors.ts';
+import type { RolePolicyService } from '../role-policy-service.ts';
 import { roleArn } from '../shapes/common.ts';
 import {
   type Infer,
@@ -14,15 +15,17 @@ import {
   structure,
   text,
 } from '../shapes/shape.ts';
-import type { Principal } from '../sigv4/credentials.ts';
+import type { Principal, SessionOrigin } from '../sigv4/credentials.ts';
 import { element, type XmlNode } from '../xml/write.ts';
+import { assumedRole } from './assumed-role.ts';
 import type { SessionCredentials, Sessions } from './sessions.ts';
 
 export interface StsCall {
   readonly principal: Principal;
   readonly permissions: Permissions;
-  /** The long-lived access key behind the caller. */
-  readonly issuer: string;
+  /** What is behind the caller. */
+  readonly origin: SessionOrigin;
+  readonly roles: Pick<RolePolicyService, 'find'>;
   /** Whether the caller itself uses temporary credentials. */
   readonly temporary: boolean;
   readonly sessions: Sessions;
@@ -34,19 +37,19 @@ export interface StsAction {
   readonly name: string;
   readonly members: Members;
   /** Children of the result element. */
-  run(input: object, call: StsCall): XmlNode[];
+  run(input: object, call: StsCall): Promise<XmlNode[]>;
 }
 
 function defineAction<const M extends Members>(definition: {
   readonly name: string;
   readonly input: StructureShape<M>;
-  handle(input: Infer<StructureShape<M>>, call: StsCall): XmlNode[];
+  handle(input: Infer<StructureShape<M>>, call: StsCall): XmlNode[] | Promise<XmlNode[]>;
 }): StsAction {
   const { name, input, handle } = definition;
   return {
     name,
     members: input.members,
-    run: (checked, call) => handle(checked as Infer<StructureShape<M>>, call),
+    run: async (checked, call) => await handle(checked as Infer<StructureShape<M>>, call),
   };
 }
 
@@ -68,14 +71,14 @@ const getSessionToken = defineAction({
       throw new ServiceError('AccessDeniedException', 'Cannot call GetSessionToken with session credentials');
     }
     return [
-      credentialsElement(call.sessions.issue(call.principal, call.issuer, call.now + DurationSeconds * 1000)),
+      credentialsElement(call.sessions.issue(call.principal, call.origin, call.now + DurationSeconds * 1000)),
     ];
   },
 });
 
 /**
- * Any role of the account can be assumed by who may do that. Roles are names here: the session keeps the
- * permissions of the access key that asked for it.
+ * Any role of the account can be assumed by who may do that. The session may do what the role's policy says, or
+ * without one what its caller may; either way it ends with the access key that is behind it.
  */
 const assumeRole = defineAction({
   name: 'AssumeRole',
@@ -84,7 +87,7 @@ const assumeRole = defineAction({
     RoleSessionName: inQuery(required(text({ min: 2, max: 64, pattern: '[\\w+=,.@-]*' }))),
     DurationSeconds: inQuery(optional(integer({ min: 900, max: 43_200 }))),
   }),
-  handle({ RoleArn, RoleSessionName, DurationSeconds = 3600 }, call) {
+  async handle({ RoleArn, RoleSessionName, DurationSeconds = 3600 }, call) {
     const { principal } = call;
     if (RoleArn.split(':')[4] !== principal.accountId) {
       throw new ServiceError(
@@ -94,15 +97,12 @@ const assumeRole = defineAction({
     }
     const denial = findDenial(call, [{ action: 'sts:AssumeRole', resource: RoleArn }]);
     if (denial !== undefined) throw accessDenied(principal, denial);
-    const role = RoleArn.slice(RoleArn.lastIndexOf('/') + 1);
-    const assumed: Principal = {
-      arn: `arn:aws:sts::${principal.accountId}:assumed-role/${role}/${RoleSessionName}`,
-      accountId: principal.accountId,
-      userId: `${role}:${RoleSessionName}`,
-    };
+    const assumed = assumedRole(RoleArn, RoleSessionName);
+    const hasPolicy = (await call.roles.find(RoleArn)) !== undefined;
+    const origin = hasPolicy ? { ...call.origin, role: RoleArn } : call.origin;
     return [
       element('AssumedRoleUser', [element('AssumedRoleId', assumed.userId), element('Arn', assumed.arn)]),
-      credentialsElement(call.sessions.issue(assumed, call.issuer, call.now + DurationSeconds * 1000)),
+      credentialsElement(call.sessions.issue(assumed, origin, call.now + DurationSeconds * 1000)),
     ];
   },
 });

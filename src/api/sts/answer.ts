@@ -37,7 +37,7 @@ export async function answerSts(exchange: ClaimedExchange, api: Api): Promise<vo
 async function perform(exchange: ClaimedExchange, api: Api): Promise<XmlNode> {
   const { message, request, claim, requestId } = exchange;
   const body = await readBody(message);
-  const { principal, permissions, issuer } = await authenticate(exchange, body, api);
+  const { principal, permissions, origin } = await authenticate(exchange, body, api);
   const query = [...parseQuery(body.toString('utf8')), ...parseQuery(request.query)];
   const name = queryValue(query, 'Action') ?? '';
   const action = stsActions.find((candidate) => candidate.name === name);
@@ -47,10 +47,11 @@ async function perform(exchange: ClaimedExchange, api: Api): Promise<XmlNode> {
   exchange.subject.operation = name;
   const input = readInput(action.members, { path: new Map(), query, body: undefined });
   checkInput(action.members, input, { profile: api.options.profile, limits: api.limits });
-  const result = action.run(input, {
+  const result = await action.run(input, {
     principal,
     permissions,
-    issuer,
+    origin,
+    roles: api.services.rolePolicies,
     temporary: claim.sessionToken !== undefined,
     sessions: api.sessions,
     now: api.options.clock.now(),

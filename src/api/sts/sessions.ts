@@ -1,5 +1,6 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
-import type { Credential, CredentialSource, Principal } from '../sigv4/credentials.ts';
+import type { RolePolicyService } from '../role-policy-service.ts';
+import type { Credential, CredentialSource, Principal, SessionOrigin } from '../sigv4/credentials.ts';
 
 const cipher = 'aes-256-gcm';
 const ivLength = 12;
@@ -17,17 +18,15 @@ export interface SessionCredentials {
 
 /** Temporary credentials that are not stored anywhere: their token holds the secret, sealed. */
 export interface Sessions {
-  /** @param issuer the long-lived access key whose permissions they have, and with which they end */
-  issue(principal: Principal, issuer: string, expiresAt: number): SessionCredentials;
+  issue(principal: Principal, origin: SessionOrigin, expiresAt: number): SessionCredentials;
   /** Knows the issued credentials, and all that `source` knows. */
-  extend(source: CredentialSource): CredentialSource;
+  extend(source: CredentialSource, roles: Pick<RolePolicyService, 'permissionsOf'>): CredentialSource;
 }
 
-interface SealedSession {
+interface SealedSession extends SessionOrigin {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly principal: Principal;
-  readonly issuer: string;
   readonly expiresAt: number;
 }
 
@@ -35,21 +34,23 @@ interface SealedSession {
 export function createSessions(secret: Buffer): Sessions {
   const key = Buffer.from(hkdfSync('sha256', secret, '', 'session credentials', 32));
   return {
-    issue(principal, issuer, expiresAt) {
+    issue(principal, { issuer, role }, expiresAt) {
       const accessKeyId = `ASIA${randomKeyName()}`;
       const secretAccessKey = randomBytes(30).toString('base64');
-      const session: SealedSession = { accessKeyId, secretAccessKey, principal, issuer, expiresAt };
+      const session: SealedSession = { accessKeyId, secretAccessKey, principal, issuer, role, expiresAt };
       return { accessKeyId, secretAccessKey, sessionToken: seal(key, session), expiresAt };
     },
 
-    extend: (source) => ({
+    extend: (source, roles) => ({
       async lookup(accessKeyId, sessionToken): Promise<Credential | undefined> {
         const session = sessionToken === undefined ? undefined : open(key, sessionToken);
         if (session?.accessKeyId !== accessKeyId) return source.lookup(accessKeyId, sessionToken);
-        const { secretAccessKey, principal, issuer, expiresAt } = session;
-        const permissions = (await source.lookup(issuer, undefined))?.permissions;
+        const { secretAccessKey, principal, issuer, role, expiresAt } = session;
+        const behind = issuer === undefined ? undefined : await source.lookup(issuer, undefined);
+        if (issuer !== undefined && behind === undefined) return undefined;
+        const permissions = role === undefined ? behind?.permissions : await roles.permissionsOf(role);
         if (permissions === undefined) return undefined;
-        return { secretAccessKey, principal, permissions, issuer, expiresAt, sessionToken };
+        return { secretAccessKey, principal, permissions, origin: { issuer, role }, expiresAt, sessionToken };
       },
     }),
   };

@@ -14,6 +14,7 @@ interface ServeOptions {
   readonly endpointDomain?: string;
   readonly publishHost?: string;
   readonly egressAllow?: string[];
+  readonly executionRoleSts?: string;
   readonly dnsServer?: string[];
   readonly dataDir?: string;
   readonly assetsDir?: string;
@@ -59,6 +60,10 @@ export function addServe(program: Command): void {
       '--dns-server <address>',
       'name server to ask for microVMs (default: those of this host); may be repeated',
       collect,
+    )
+    .option(
+      '--execution-role-sts <url>',
+      "STS to assume microVMs' execution roles at, with the AWS credentials of this environment (default: its own)",
     )
     .option('--data-dir <directory>', 'directory for all state')
     .option('--assets-dir <directory>', 'directory of the files that scripts/setup made')

@@ -5,6 +5,7 @@ import * as ingress from './0003-ingress.ts';
 import * as accessKeys from './0004-access-keys.ts';
 import * as events from './0005-events.ts';
 import * as connectors from './0006-connectors.ts';
+import * as roles from './0007-roles.ts';
 
 /** Forward only, applied in the order of their names; a landed migration never changes. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -14,4 +15,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0004-access-keys': accessKeys,
   '0005-events': events,
   '0006-connectors': connectors,
+  '0007-roles': roles,
 };
