@@ -13,6 +13,7 @@ import type { Api } from './operation.ts';
 import { operations } from './operations/index.ts';
 import { createRouter } from './router.ts';
 import { answerS3 } from './s3/answer.ts';
+import { isOldPresigned, readOldPresigned } from './s3/old-presigned.ts';
 import { sendS3Error } from './s3/respond.ts';
 import { readClaim, type SignatureClaim } from './sigv4/claim.ts';
 import { SignatureError } from './sigv4/signature-error.ts';
@@ -48,7 +49,7 @@ export async function dispatch(exchange: Exchange, api: Api): Promise<void> {
       sendS3Error(exchange, oldSignature());
       return;
     }
-    const claim = readClaimOf(exchange);
+    const claim = readClaimOf(exchange, api);
     const claimed = { ...exchange, claim };
     exchange.subject.service = services.has(claim.scope.service) ? claim.scope.service : 'other';
     switch (claim.scope.service) {
@@ -69,7 +70,10 @@ export async function dispatch(exchange: Exchange, api: Api): Promise<void> {
 }
 
 /** A path nobody answers is reported as such even when the request is not signed. */
-function readClaimOf(exchange: Exchange): SignatureClaim {
+function readClaimOf(exchange: Exchange, api: Api): SignatureClaim {
+  if (isOldPresigned(exchange.request)) {
+    return readOldPresigned(exchange.request, api.options.realm.region);
+  }
   try {
     return readClaim(exchange.request);
   } catch (error) {
@@ -78,11 +82,9 @@ function readClaimOf(exchange: Exchange): SignatureClaim {
   }
 }
 
-/** Signature version 2, which some S3 clients still presign with unless told otherwise. */
+/** Signature version 2, which is taken in presigned URLs only. */
 function usesOldSignature({ request }: Exchange): boolean {
-  return (
-    /(^|&)AWSAccessKeyId=/.test(request.query) || /^AWS /.test(request.headers.get('authorization') ?? '')
-  );
+  return /^AWS /.test(request.headers.get('authorization') ?? '');
 }
 
 async function refuse(exchange: Exchange, error: unknown, api: Api): Promise<void> {

@@ -30,7 +30,7 @@ export const s3Operations: readonly string[] = [
   'Buckets: `CreateBucket`, `HeadBucket`, `ListBuckets`, `DeleteBucket`, `GetBucketLocation`, `GetBucketVersioning`.',
   'Objects: `PutObject`, `GetObject` with ranges, `HeadObject`, `CopyObject`, `DeleteObject`, `DeleteObjects`, `ListObjectsV2`.',
   'Multipart uploads: create, upload of parts, complete, abort, list of uploads and of parts.',
-  'Bodies in chunks (`aws-chunked`) with trailing checksums; presigned URLs, signature version 4 only.',
+  'Bodies in chunks (`aws-chunked`) with trailing checksums; URLs presigned with signature version 4 or 2.',
 ];
 
 /** Choices that no single place in the source marks. */

@@ -6,6 +6,7 @@ import { SignatureError, type SignatureFault } from '../sigv4/signature-error.ts
 import { parseQuery, queryValue } from '../sigv4/uri.ts';
 import { verifySignature } from '../sigv4/verify.ts';
 import { requireAccess } from './authorize.ts';
+import { isOldPresigned, verifyOldPresigned } from './old-presigned.ts';
 import { sendS3Error } from './respond.ts';
 import { findS3Operation } from './routes.ts';
 import { type S3Request, splitPath } from './s3-request.ts';
@@ -38,18 +39,25 @@ export async function answerS3(exchange: ClaimedExchange, api: Api): Promise<voi
 async function verify(exchange: ClaimedExchange, api: Api): Promise<S3Request> {
   const { request, claim } = exchange;
   const queryParameters = parseQuery(request.query);
+  const place = splitPath(request.path);
+  const checks = {
+    credentials: api.credentials,
+    region: api.options.realm.region,
+    now: api.options.clock.now(),
+  };
+  if (isOldPresigned(request)) {
+    const caller = await verifyOldPresigned(request, claim, checks);
+    const signature = { payloadHash: 'UNSIGNED-PAYLOAD', signingKey: Buffer.alloc(0) };
+    return { ...exchange, api, caller, ...place, queryParameters, ...signature };
+  }
   const stated =
     request.headers.get('x-amz-content-sha256') ?? queryValue(queryParameters, 'X-Amz-Content-Sha256');
   const payloadHash = stated ?? (claim.expiresInSeconds === undefined ? undefined : 'UNSIGNED-PAYLOAD');
   if (payloadHash === undefined) {
     throw new S3Error('InvalidRequest', 'Missing required header for this request: x-amz-content-sha256');
   }
-  const { signingKey, ...caller } = await verifySignature(request, claim, payloadHash, {
-    credentials: api.credentials,
-    region: api.options.realm.region,
-    now: api.options.clock.now(),
-  });
-  return { ...exchange, api, caller, ...splitPath(request.path), queryParameters, payloadHash, signingKey };
+  const { signingKey, ...caller } = await verifySignature(request, claim, payloadHash, checks);
+  return { ...exchange, api, caller, ...place, queryParameters, payloadHash, signingKey };
 }
 
 /** S3's names for what can be wrong with a signature. */
