@@ -10,6 +10,8 @@ export interface Assets {
   readonly initrd: string;
   /** Static host helper that saves and applies memory differences. */
   readonly memoryDifference: string;
+  /** Static host program that becomes a VMM which reaches nothing but what it is given. */
+  readonly vmmJail: string;
   /** containers/storage root holding the `dormouse/*` base images. */
   readonly containerStorage: string;
 }
@@ -22,6 +24,7 @@ export function locateAssets(directory = fileURLToPath(new URL('../build/', impo
     kernel: at('guest', 'vmlinuz'),
     initrd: at('guest', 'initrd.img'),
     memoryDifference: at('bin', 'memory-difference'),
+    vmmJail: at('bin', 'vmm-jail'),
     containerStorage: at('containers'),
   };
 }

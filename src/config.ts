@@ -15,6 +15,9 @@ function readableBy(read: (text: string) => unknown): z.ZodType<string, string> 
   });
 }
 
+/** Users that the conventions of Linux distributions give to nobody; enough for every process id. */
+const defaultUserBase = 0x7000_0000;
+
 const port = z.number().int().min(0).max(65_535);
 
 /** Every option of the server: file, environment and flags all end here. */
@@ -58,6 +61,11 @@ export const configSchema = z.object({
   rates: z.record(z.string(), z.number().positive().max(1_000_000).nullable()).default({}),
   /** `auto` probes by booting a guest; `tcg` and `kvm` skip the probe. */
   accelerator: z.enum(['auto', 'kvm', 'tcg']).default('auto'),
+  /**
+   * Where the server runs as root, the process of a microVM runs as the user of this number plus its process id.
+   * The numbers from here on, one for each process id, must belong to nobody.
+   */
+  vmmUidBase: z.number().int().min(1000).max(0x7fff_ffff).default(defaultUserBase),
   /**
    * Memory in MiB for paused processes of sleeping VMs, which wake in milliseconds; each is on the disk all the
    * same. 0, the default, keeps none: a sleeping VM then takes no memory at all.
@@ -110,6 +118,7 @@ const environmentNames: Readonly<Record<string, keyof ConfigInput>> = {
   DORMOUSE_PROFILE: 'profile',
   DORMOUSE_RATES: 'rates',
   DORMOUSE_ACCELERATOR: 'accelerator',
+  DORMOUSE_VMM_UID_BASE: 'vmmUidBase',
   DORMOUSE_WAKE_CACHE_MIB: 'wakeCacheMib',
   DORMOUSE_WARM_POOL: 'warmPool',
   DORMOUSE_LOG_RETENTION_DAYS: 'logRetentionDays',
@@ -124,6 +133,7 @@ const environmentNames: Readonly<Record<string, keyof ConfigInput>> = {
 const numeric: ReadonlySet<string> = new Set([
   'port',
   'endpointPort',
+  'vmmUidBase',
   'wakeCacheMib',
   'logRetentionDays',
   'logStreamMib',

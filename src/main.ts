@@ -113,7 +113,11 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
   await mkdir(at('microvms'), { recursive: true, mode: 0o700 });
 
   const assets = locateAssets(config.assetsDirectory);
-  const { vmm, accelerator, reason } = await chooseVmm(config.accelerator, assets);
+  const { vmm, accelerator, reason, confinement } = await chooseVmm(config.accelerator, assets, {
+    userBase: config.vmmUidBase,
+    dataDirectory: config.dataDirectory,
+  });
+  for (const weakness of confinement.weaknesses) logger.warn(weakness);
   const store = await openDatabase(at('dormouse.sqlite'));
   undo.push(() => store.destroy());
   const rootKey = await rootAccessKey(store);

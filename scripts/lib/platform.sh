@@ -27,7 +27,7 @@ readonly PACKAGES=(
   uidmap          # the same as an ordinary user
   mmdebstrap      # the base image, from Debian's packages
   e2fsprogs       # root file system images
-  gcc libc6-dev make # the guest agent and the memory-difference helper
+  gcc libc6-dev make # the guest agent and the host's helpers
   cpio xz-utils   # the guest's initial RAM disk
   ca-certificates debian-archive-keyring
   curl            # a client that the tests put in front of the endpoint

@@ -18,6 +18,7 @@ export function checkAssets(assets: Assets): Promise<readonly Check[]> {
     checkFile('guest kernel', assets.kernel, constants.R_OK),
     checkFile('guest initrd', assets.initrd, constants.R_OK),
     checkFile('memory helper', assets.memoryDifference, constants.X_OK),
+    checkFile('VMM jail', assets.vmmJail, constants.X_OK),
     checkBaseImages(assets.containerStorage),
   ]);
 }

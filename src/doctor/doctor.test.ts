@@ -23,6 +23,7 @@ describe('doctor', () => {
     await writeFile(assets.kernel, 'kernel');
     await writeFile(assets.initrd, 'initrd');
     await writeFile(assets.memoryDifference, 'helper', { mode: 0o755 });
+    await writeFile(assets.vmmJail, 'jail', { mode: 0o755 });
     await storeImages('dormouse/debian:12', 'dormouse/python:3.11', 'dormouse/node:24');
     await program(qemu, 'QEMU emulator version 10.0.2 (Debian 1:10.0.2)');
     await program('qemu-img', 'qemu-img version 10.0.2');

@@ -3,6 +3,7 @@ import type { ProbeOptions } from '../vmm/probe/accelerator-probe.ts';
 import { checkAccelerator } from './accelerator.ts';
 import { checkAssets } from './assets.ts';
 import type { Check, DoctorReport } from './check.ts';
+import { checkConfinement } from './confinement.ts';
 import { checkHost } from './host.ts';
 import { checkNode, checkPrograms } from './programs.ts';
 
@@ -25,6 +26,7 @@ export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
     checkPrograms(options.searchPath),
     checkAssets(options.assets),
     checkAccelerator(options.assets, options.probe ?? {}).then((check) => [check]),
+    checkConfinement(options.assets, options.probe?.qemuPath).then((check) => [check]),
     checkHost(options.dataDirectory),
   ]);
   const checks = groups.flat();

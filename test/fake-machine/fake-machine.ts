@@ -27,6 +27,7 @@ export async function buildFakeMachine(directory: string): Promise<FakeMachine> 
     kernel: path.join(directory, 'kernel'),
     initrd: path.join(directory, 'initrd'),
     memoryDifference: path.join(programs, 'memory-difference'),
+    vmmJail: path.join(programs, 'vmm-jail'),
     containerStorage: path.join(directory, 'containers'),
   };
   const rootDisk = path.join(directory, 'root.ext4');
@@ -38,7 +39,7 @@ export async function buildFakeMachine(directory: string): Promise<FakeMachine> 
       ...['-std=c17', '-O1', '-Wall', '-Wextra', '-Werror', '-o', binary],
       ...['machine.c', 'guest.c'].map((file) => path.join(here, file)),
     ]),
-    run('make', ['-s', '-C', helperSource, `OUT=${assets.memoryDifference}`]),
+    run('make', ['-s', '-C', helperSource, `OUT=${programs}`]),
     writeFile(assets.kernel, 'kernel'),
     writeFile(assets.initrd, 'agent'),
     writeFile(rootDisk, ''),

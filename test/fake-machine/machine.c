@@ -16,7 +16,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum { CONTROL, AGENT, CONSOLE, SOCKETS, LINE_BYTES = 65536, TORN = 99 };
@@ -109,14 +108,14 @@ static void add_disk(struct machine *machine, const char *node)
         machine->guest.lower_disk = open_disk(file, O_RDONLY);
 }
 
-static int listen_at(const char *name)
+/* The socket is there already: `-chardev socket,id=NAME,fd=NUMBER,…`. */
+static int listening_at(int count, char **arguments, const char *name)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    strncpy(address.sun_path, name, sizeof address.sun_path - 1);
-    unlink(name);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 8) != 0) fail(name);
-    return fd;
+    char start[64];
+    snprintf(start, sizeof start, "socket,id=%s,fd=", name);
+    for (int i = 1; i < count; i++)
+        if (strncmp(arguments[i], start, strlen(start)) == 0) return atoi(arguments[i] + strlen(start));
+    fail(name);
 }
 
 __attribute__((format(printf, 2, 3))) static void tell(struct machine *machine, const char *format, ...)
@@ -278,8 +277,8 @@ int main(int count, char **arguments)
     if (machine.guest.ram == NULL || machine.guest.disk < 0) fail("no memory or no disk");
     machine.state = deferred ? INMIGRATE : RUNNING;
     if (!deferred) guest_boot(&machine.guest);
-    machine.listening[CONSOLE] = listen_at("console");
-    machine.listening[AGENT] = listen_at("agent");
-    machine.listening[CONTROL] = listen_at("qmp");
+    machine.listening[CONSOLE] = listening_at(count, arguments, "console");
+    machine.listening[AGENT] = listening_at(count, arguments, "agent");
+    machine.listening[CONTROL] = listening_at(count, arguments, "qmp");
     serve(&machine);
 }

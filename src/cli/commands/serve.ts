@@ -23,6 +23,7 @@ interface ServeOptions {
   readonly profile?: ConfigInput['profile'];
   readonly rate?: ConfigInput['rates'];
   readonly accelerator?: ConfigInput['accelerator'];
+  readonly vmmUidBase?: number;
   readonly wakeCache?: number;
   readonly warmPool?: string;
   readonly logRetentionDays?: number;
@@ -79,6 +80,11 @@ export function addServe(program: Command): void {
       new Option('--accelerator <accelerator>', 'hardware virtualisation, emulation, or what works').choices(
         choices.accelerator.unwrap().options,
       ),
+    )
+    .option(
+      '--vmm-uid-base <number>',
+      'microVM processes run as the user of this number plus their process id (default: 1879048192)',
+      parseCount,
     )
     .option('--wake-cache <size>', 'memory for sleeping microVMs that wake in milliseconds', parseMemory)
     .option(

@@ -9,6 +9,7 @@ const input = {
     kernel: '/a/kernel',
     initrd: '/a/initrd',
     memoryDifference: '/a/helper',
+    vmmJail: '/a/jail',
   },
   accelerator: 'tcg',
   cpuModel: 'Nehalem',

@@ -1,12 +1,15 @@
 import type { Assets } from '../../assets.ts';
 import type { Architecture, MachineShape } from '../vmm.ts';
+import { firstSocket } from './confinement.ts';
 import { machineFor, type QemuAccelerator } from './machine.ts';
 
-/** Names in a VM's directory, which is QEMU's working directory: socket paths must be short. */
+/** Names in a VM's directory, which is QEMU's working directory. */
 export const vmFiles = {
   disk: 'disk.qcow2',
   /** RAM of a VM being built; launched ones map their snapshot's. */
   memory: 'memory',
+  /** What QEMU stores of its devices; of use to others only once it has been copied. */
+  deviceState: 'device-state',
   control: 'qmp',
   agent: 'agent',
   console: 'console',
@@ -14,8 +17,14 @@ export const vmFiles = {
   process: 'process.json',
 } as const;
 
+/** The sockets QEMU is given, listening, in the order of their descriptors. */
+export const vmSockets = [vmFiles.control, vmFiles.agent, vmFiles.console] as const;
+
 /** Name of the agent's port in the guest: /dev/virtio-ports/… */
 export const agentPort = 'dormouse.agent';
+
+/** Memory for translated guest code, of which QEMU alone would take up to 1 GiB. */
+const translatedCodeMib = 256;
 
 interface ArgumentsInput {
   readonly assets: Assets;
@@ -84,8 +93,8 @@ function diskArguments(input: ArgumentsInput): string[] {
   return [...lower, ...own].flatMap((node) => ['-blockdev', json(node)]);
 }
 
-function socket(name: string): string {
-  return `socket,id=${name},path=${name},server=on,wait=off`;
+function socket(name: (typeof vmSockets)[number]): string[] {
+  return ['-chardev', `socket,id=${name},fd=${firstSocket + vmSockets.indexOf(name)},server=on,wait=off`];
 }
 
 /**
@@ -116,21 +125,21 @@ export function qemuArguments(input: ArgumentsInput): string[] {
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-nic', 'none', '-no-reboot'],
     ...['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
     ...['-M', `${machine.type},memory-backend=mem,suppress-vmdesc=on${machine.options}`],
-    ...['-accel', input.accelerator === 'tcg' ? 'tcg,thread=multi' : 'kvm'],
+    ...['-accel', input.accelerator === 'tcg' ? `tcg,thread=multi,tb-size=${translatedCodeMib}` : 'kvm'],
     ...['-cpu', input.cpuModel, '-smp', String(input.shape.vcpus)],
     ...memoryArguments(input),
     ...kernelArguments(input, machine.console),
-    ...['-chardev', socket(vmFiles.console), '-serial', `chardev:${vmFiles.console}`],
+    ...[...socket(vmFiles.console), '-serial', `chardev:${vmFiles.console}`],
     ...diskArguments(input),
     ...['-device', 'virtio-blk-pci,id=root,drive=disk'],
     ...['-device', 'virtio-rng-pci,id=rng'],
-    ...['-device', 'virtio-serial-pci,id=serial', '-chardev', socket(vmFiles.agent)],
+    ...['-device', 'virtio-serial-pci,id=serial', ...socket(vmFiles.agent)],
     ...[
       '-device',
       `virtserialport,id=agentport,bus=serial.0,nr=1,chardev=${vmFiles.agent},name=${agentPort}`,
     ],
     ...(machine.generationId ? ['-device', 'vmgenid,id=generation,guid=auto'] : []),
-    ...['-qmp', `unix:${vmFiles.control},server=on,wait=off`],
+    ...[...socket(vmFiles.control), '-mon', `chardev=${vmFiles.control},mode=control`],
     ...incomingArguments(input.incoming),
   ];
 }

@@ -1,4 +1,4 @@
-import { link, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { chmod, link, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { syncDirectory, writeFileDurably } from '../../blobs/durable.ts';
@@ -48,8 +48,14 @@ export interface DifferenceSource {
   /** The snapshot's memory file, which the VMM maps. */
   readonly baseMemory: string;
   readonly helper: string;
-  /** Makes QEMU write its device state to a path relative to its working directory. */
+  /** Stores the VMM's device state as this new file. */
   readonly saveDeviceState: (file: string) => Promise<void>;
+}
+
+/** The VMM that is to read the device state has a user of its own; the directory around this one keeps others out. */
+async function letVmmRead(directory: string): Promise<void> {
+  await chmod(path.join(directory, names.deviceState), 0o444);
+  await chmod(directory, 0o711);
 }
 
 /** Stores the difference of a paused VM durably. On failure nothing remains of the attempt. */
@@ -66,7 +72,7 @@ export async function storeDifference(directory: string, source: DifferenceSourc
         saveMemoryDifference(source.helper, source.pid, source.baseMemory, memory),
       ),
       step('device state stored', () =>
-        source.saveDeviceState(`${next}/${names.deviceState}`).then(() => syncFile(deviceState)),
+        source.saveDeviceState(deviceState).then(() => syncFile(deviceState)),
       ),
       step('disk synced', () => syncFile(disk)),
     ]);
@@ -113,7 +119,8 @@ export async function readDifference(directory: string): Promise<DifferenceManif
 }
 
 /**
- * Checks all of a difference but the memory's content, which is checked as it is applied.
+ * Checks all of a difference but the memory's content, which is checked as it is applied, and lets the VMM that is
+ * to be started read what it has to.
  * @throws {SnapshotCorruptError} a part is missing, cut short or altered
  * @throws {SnapshotIncompatibleError} it belongs to another snapshot
  */
@@ -133,6 +140,7 @@ export async function openDifference(directory: string, snapshotId: string): Pro
   if (memory?.size !== manifest.memoryFileBytes) throw damaged(directory, 'memory');
   if (digest !== manifest.deviceStateDigest) throw damaged(directory, 'device state');
   if (disk === undefined || disk.size < manifest.diskFileBytes) throw damaged(directory, 'disk');
+  await letVmmRead(path.join(directory, current));
   return manifest;
 }
 

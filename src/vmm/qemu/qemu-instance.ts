@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { chmod, copyFile, rm } from 'node:fs/promises';
+import { chmod, copyFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { Assets } from '../../assets.ts';
@@ -14,7 +14,8 @@ import {
   type VmmUsage,
 } from '../vmm.ts';
 import { allDone } from './all-done.ts';
-import { vmFiles } from './arguments.ts';
+import { vmFiles, vmSockets } from './arguments.ts';
+import type { ControlGroups } from './control-groups.ts';
 import {
   consumeDifference,
   copyDifference,
@@ -29,13 +30,15 @@ import { snapshotPath, storeSnapshot } from './snapshot-files.ts';
 import { connectUnix } from './unix-socket.ts';
 
 const migrationTimeoutMs = 120_000;
-const deviceStateFile = 'device-state';
+/** Some hundred times what a machine with our devices stores. */
+const largestDeviceState = 64 * 1024 ** 2;
 /** Empty overlay made with the build VM's own; becomes the snapshot's template. */
 export const overlayTemplate = 'overlay.qcow2';
 
 export interface InstanceContext {
   readonly assets: Assets;
   readonly origin: SnapshotOrigin;
+  readonly groups: ControlGroups;
 }
 
 /** Loads a migration stream into a VMM started with `-incoming defer`; its virtual CPUs stay stopped. */
@@ -99,6 +102,7 @@ export class QemuInstance implements VmmInstance {
     this.#process = process;
     this.#qmp = qmp;
     this.#source = source;
+    void this.exited.then(() => context.groups.remove(directory));
   }
 
   async connectAgent(): Promise<Duplex> {
@@ -129,7 +133,7 @@ export class QemuInstance implements VmmInstance {
     if (source.kind !== 'boot') throw new VmmError('only a VM that was booted can become a snapshot');
     try {
       await this.pause();
-      await migrate(this.#qmp, 'migrate', deviceStateFile, true);
+      await migrate(this.#qmp, 'migrate', vmFiles.deviceState, true);
     } finally {
       await this.kill();
     }
@@ -138,7 +142,7 @@ export class QemuInstance implements VmmInstance {
       target,
       {
         memory: at(vmFiles.memory),
-        deviceState: at(deviceStateFile),
+        deviceState: at(vmFiles.deviceState),
         disk: at(vmFiles.disk),
         overlay: at(overlayTemplate),
         root: source.rootDisk,
@@ -162,9 +166,7 @@ export class QemuInstance implements VmmInstance {
         snapshotId: source.id,
         baseMemory: snapshotPath(source.directory, 'memory'),
         helper: this.#context.assets.memoryDifference,
-        saveDeviceState: async (file) => {
-          await this.#qmp.execute('xen-save-devices-state', { filename: file, live: false });
-        },
+        saveDeviceState: (file) => this.#saveDeviceState(file),
       }));
     if (!keepProcess) await step('QEMU ended', () => this.kill());
     return stats;
@@ -183,12 +185,7 @@ export class QemuInstance implements VmmInstance {
         snapshotId: source.id,
         baseMemory: snapshotPath(source.directory, 'memory'),
         helper: this.#context.assets.memoryDifference,
-        saveDeviceState: async (file) => {
-          await this.#qmp.execute('xen-save-devices-state', {
-            filename: path.join(first, file),
-            live: false,
-          });
-        },
+        saveDeviceState: (file) => this.#saveDeviceState(file),
       });
     } finally {
       await this.unpause();
@@ -201,6 +198,16 @@ export class QemuInstance implements VmmInstance {
     );
   }
 
+  /** QEMU writes to the one file it may; what it could go on writing to is not what is kept. */
+  async #saveDeviceState(target: string): Promise<void> {
+    await this.#qmp.execute('xen-save-devices-state', { filename: vmFiles.deviceState, live: false });
+    const written = path.join(this.directory, vmFiles.deviceState);
+    const { size } = await stat(written);
+    if (size > largestDeviceState) throw new VmmError(`QEMU has stored ${size} bytes of device state`);
+    await copyFile(written, target, constants.COPYFILE_EXCL);
+    await chmod(target, 0o600);
+  }
+
   async usage(): Promise<VmmUsage> {
     return await processUsage(this.#process.identity);
   }
@@ -209,9 +216,8 @@ export class QemuInstance implements VmmInstance {
     this.#qmp.close();
     await this.#process.kill();
     await Promise.all(
-      [vmFiles.process, vmFiles.control, vmFiles.agent, vmFiles.console].map((name) =>
-        rm(path.join(this.directory, name), { force: true }),
-      ),
+      [vmFiles.process, ...vmSockets].map((name) => rm(path.join(this.directory, name), { force: true })),
     );
+    await this.#context.groups.remove(this.directory);
   }
 }

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { stat } from 'node:fs/promises';
+import { chmod, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import type { Assets } from '../../assets.ts';
@@ -15,7 +15,8 @@ import {
   type VmmInstance,
 } from '../vmm.ts';
 import { allDone } from './all-done.ts';
-import { qemuArguments } from './arguments.ts';
+import { qemuArguments, vmFiles } from './arguments.ts';
+import { Confinement } from './confinement.ts';
 import { cpuModelFor } from './cpu-model.ts';
 import {
   differenceDeviceState,
@@ -26,9 +27,10 @@ import {
 } from './difference.ts';
 import { applyMemoryDifference } from './helper.ts';
 import { assertSameOrigin, describeOrigin, type QemuAccelerator } from './machine.ts';
+import type { ProcessRecord } from './process.ts';
 import { copyOverlay, loadState, overlayTemplate, QemuInstance } from './qemu-instance.ts';
 import { openSnapshot, snapshotPath } from './snapshot-files.ts';
-import { type ControlledVmm, endLeftovers, reconnectVmm, startVmm } from './start.ts';
+import { type ControlledVmm, endLeftovers, reconnectVmm, type StartRequest, startVmm } from './start.ts';
 
 const run = promisify(execFile);
 
@@ -39,6 +41,8 @@ export interface QemuVmmOptions {
   /** Absolute path of qemu-system-…; `qemu-img` is looked for beside it. */
   readonly binary: string;
   readonly architecture: Architecture;
+  /** How VMMs are confined; the best that the machine allows when absent. */
+  readonly confinement?: Confinement | undefined;
 }
 
 /**
@@ -47,30 +51,36 @@ export interface QemuVmmOptions {
  */
 export async function createQemuVmm(options: QemuVmmOptions): Promise<Vmm> {
   const { assets, binary, architecture, accelerator } = options;
-  const [origin, cpuModel] = await Promise.all([
+  const [origin, cpuModel, confinement] = await Promise.all([
     describeOrigin(assets, binary, architecture, accelerator),
     cpuModelFor(binary, architecture, accelerator),
+    options.confinement ?? Confinement.find({ jail: assets.vmmJail, binary }),
   ]);
-  return new QemuVmm(options, { ...origin, cpuModel });
+  await confinement.groups.removeIdle();
+  return new QemuVmm(options, { ...origin, cpuModel }, confinement);
 }
 
 class QemuVmm implements Vmm {
   readonly origin: SnapshotOrigin;
   readonly #options: QemuVmmOptions;
 
-  constructor(options: QemuVmmOptions, origin: SnapshotOrigin) {
+  readonly #confinement: Confinement;
+
+  constructor(options: QemuVmmOptions, origin: SnapshotOrigin, confinement: Confinement) {
     this.#options = options;
+    this.#confinement = confinement;
     this.origin = origin;
   }
 
   async boot({ directory, rootDisk, shape }: BootRequest): Promise<VmmInstance> {
     const { binary } = this.#options;
-    await endLeftovers(binary, directory);
+    await endLeftovers(this.#confinement, binary, directory);
     const template = path.join(directory, overlayTemplate);
     const { size } = await stat(rootDisk);
     const qemuImg = path.join(path.dirname(binary), 'qemu-img');
     await run(qemuImg, ['create', '-q', '-f', 'qcow2', template, String(size)], { env: {} });
     await copyOverlay(template, directory);
+    await chmod(rootDisk, 0o444);
     const source = { kind: 'boot', rootDisk, shape } as const;
     const args = qemuArguments({
       ...this.#options,
@@ -80,13 +90,15 @@ class QemuVmm implements Vmm {
       lowerDisks: [{ file: rootDisk, format: 'raw' }],
       incoming: 'none',
     });
-    return this.#instance(directory, await startVmm(binary, args, directory, source), source);
+    const own = [vmFiles.disk, vmFiles.deviceState, vmFiles.memory];
+    const cell = { directory, readOnly: [rootDisk], own, shape, diskBytes: size };
+    return this.#instance(directory, await this.#start(args, cell, source), source);
   }
 
   async launch({ directory, snapshot, paused = false }: LaunchRequest): Promise<VmmInstance> {
     const { binary } = this.#options;
     const prepare = async (): Promise<void> => {
-      await endLeftovers(binary, directory);
+      await endLeftovers(this.#confinement, binary, directory);
       await step('overlay', () => copyOverlay(snapshotPath(snapshot, 'overlay'), directory));
     };
     const [manifest] = await allDone([this.#openSnapshot(snapshot), prepare()]);
@@ -100,7 +112,7 @@ class QemuVmm implements Vmm {
     const manifest = await this.#openSnapshot(snapshot);
     await allDone([
       step('difference checked', () => openDifference(directory, manifest.id)),
-      endLeftovers(binary, directory),
+      endLeftovers(this.#confinement, binary, directory),
     ]);
     return await this.#restore(
       directory,
@@ -128,7 +140,7 @@ class QemuVmm implements Vmm {
     // With a difference on the disk the process is a suspend or a resume cut short: nothing is lost without it.
     const difference = await readDifference(directory).catch(whenCorrupt('damaged' as const));
     const found = difference === undefined ? await reconnectVmm(directory) : undefined;
-    if (found === undefined) await endLeftovers(this.#options.binary, directory);
+    if (found === undefined) await endLeftovers(this.#confinement, this.#options.binary, directory);
     await removeDifferenceRemains(directory);
     return found && this.#instance(directory, found, found.source);
   }
@@ -160,7 +172,10 @@ class QemuVmm implements Vmm {
       incoming,
     });
     const source = { kind: 'snapshot', directory: snapshot, id } as const;
-    const vmm = await step('QEMU started', () => startVmm(this.#options.binary, args, directory, source));
+    const { size } = await stat(snapshotPath(snapshot, 'root'));
+    const own = [vmFiles.disk, vmFiles.deviceState];
+    const cell = { directory, readOnly: [snapshot], own, shape, diskBytes: size };
+    const vmm = await step('QEMU started', () => this.#start(args, cell, source));
     const instance = this.#instance(directory, vmm, source);
     try {
       await load(vmm);
@@ -172,12 +187,27 @@ class QemuVmm implements Vmm {
     }
   }
 
-  #instance(
-    directory: string,
-    vmm: ControlledVmm,
-    source: ConstructorParameters<typeof QemuInstance>[4],
-  ): QemuInstance {
-    const context = { assets: this.#options.assets, origin: this.origin };
+  async #start(
+    args: readonly string[],
+    cell: Omit<StartRequest['cell'], 'kvm'>,
+    source: ProcessRecord['source'],
+  ): Promise<ControlledVmm> {
+    const { binary, assets, accelerator } = this.#options;
+    return await startVmm({
+      confinement: this.#confinement,
+      binary,
+      args,
+      cell: {
+        ...cell,
+        readOnly: [assets.kernel, assets.initrd, ...cell.readOnly],
+        kvm: accelerator === 'kvm',
+      },
+      source,
+    });
+  }
+
+  #instance(directory: string, vmm: ControlledVmm, source: ProcessRecord['source']): QemuInstance {
+    const context = { assets: this.#options.assets, origin: this.origin, groups: this.#confinement.groups };
     return new QemuInstance(context, directory, vmm.process, vmm.qmp, source);
   }
 }

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { chmod, link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { chmod, chown, link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
@@ -69,6 +69,12 @@ export async function syncFile(file: string): Promise<void> {
   }
 }
 
+/** VMMs, each with a user of its own, read the file; only they and the server come near it. */
+async function shareReadOnly(file: string): Promise<void> {
+  await chown(file, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
+  await chmod(file, 0o444);
+}
+
 /** Gives `source` a second name, or a sparse copy where the file system cannot. */
 async function linkOrCopy(source: string, target: string): Promise<void> {
   try {
@@ -111,7 +117,8 @@ export async function storeSnapshot(
   const partial = `${target}.partial-${randomUUID()}`;
   const at = (file: keyof typeof snapshotFiles): string => snapshotPath(partial, file);
   try {
-    await mkdir(partial, { mode: 0o700 });
+    await mkdir(partial);
+    await chmod(partial, 0o711);
     await allDone([
       moveFile(sources.memory, at('memory')),
       moveFile(sources.deviceState, at('deviceState')),
@@ -132,7 +139,7 @@ export async function storeSnapshot(
     await allDone(
       [...bulkFiles, 'deviceState' as const].map(async (file) => {
         await syncFile(at(file));
-        await chmod(at(file), 0o400);
+        await shareReadOnly(at(file));
       }),
     );
     await writeFileDurably(at('manifest'), JSON.stringify(manifest, undefined, 2), 0o400);

@@ -3,11 +3,18 @@ import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { locateAssets } from '../../assets.ts';
 import { VmmError } from '../vmm.ts';
+import { Confinement } from './confinement.ts';
 import { isAlive, readProcessRecord, spawnVmm, type VmmProcess, writeProcessRecord } from './process.ts';
 import { endLeftovers, reconnectVmm, startVmm } from './start.ts';
 
 const binary = await realpath('/bin/sleep');
+const confinement = await Confinement.find({
+  jail: locateAssets().vmmJail,
+  binary,
+  groupName: 'dormouse-start-test',
+});
 const source = { kind: 'snapshot', directory: '/snapshot', id: 'one' } as const;
 
 async function running(t: TestContext): Promise<{ directory: string; vmm: VmmProcess }> {
@@ -23,7 +30,7 @@ async function running(t: TestContext): Promise<{ directory: string; vmm: VmmPro
 test('a recorded VMM is ended', async (t) => {
   const { directory, vmm } = await running(t);
   await writeProcessRecord(directory, { formatVersion: 1, identity: vmm.identity, source });
-  await endLeftovers(binary, directory);
+  await endLeftovers(confinement, binary, directory);
   await vmm.exited;
   assert.equal(await readProcessRecord(directory), undefined);
 });
@@ -32,7 +39,7 @@ test('a VMM started right before its server died is found by its directory', asy
   const { directory, vmm } = await running(t);
   const other = await running(t);
   await writeProcessRecord(directory, { formatVersion: 1, source });
-  await endLeftovers(binary, directory);
+  await endLeftovers(confinement, binary, directory);
   await vmm.exited;
   assert.equal(await isAlive(other.vmm.identity), true);
 });
@@ -42,7 +49,7 @@ test('a process that took over a recorded id is left alone', async (t) => {
   const identity = { ...vmm.identity, startTime: '1' };
   await writeProcessRecord(directory, { formatVersion: 1, identity, source });
   assert.equal(await reconnectVmm(directory), undefined);
-  await endLeftovers(binary, directory);
+  await endLeftovers(confinement, binary, directory);
   assert.equal(await isAlive(vmm.identity), true);
 });
 
@@ -55,7 +62,13 @@ test('a VMM that nobody can talk to is not adopted', async (t) => {
 test('a VMM that ends while it starts is an error with its last words', async (t) => {
   const { directory } = await running(t);
   await assert.rejects(
-    startVmm(binary, ['not-a-duration'], directory, source),
+    startVmm({
+      confinement,
+      binary,
+      args: ['not-a-duration'],
+      cell: { directory, readOnly: [], own: [], kvm: false, shape: { memoryMib: 1, vcpus: 1 }, diskBytes: 0 },
+      source,
+    }),
     (error: unknown) => error instanceof VmmError && /exited with code 1/.test(error.message),
   );
 });

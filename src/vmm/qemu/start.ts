@@ -2,7 +2,8 @@ import { readdir, readlink, realpath, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { VmmError } from '../vmm.ts';
 import { allDone } from './all-done.ts';
-import { vmFiles } from './arguments.ts';
+import { vmFiles, vmSockets } from './arguments.ts';
+import type { Cell, Confinement } from './confinement.ts';
 import { pumpConsole } from './console-log.ts';
 import {
   endWhenDisconnected,
@@ -35,32 +36,37 @@ async function connectConsole(directory: string): Promise<void> {
 }
 
 async function removeSockets(directory: string): Promise<void> {
-  await Promise.all(
-    [vmFiles.control, vmFiles.agent, vmFiles.console].map((name) =>
-      rm(path.join(directory, name), { force: true }),
-    ),
-  );
+  await Promise.all(vmSockets.map((name) => rm(path.join(directory, name), { force: true })));
 }
 
-/** Starts QEMU in `directory` and connects to it; on failure the process is gone. */
-export async function startVmm(
-  binary: string,
-  args: readonly string[],
-  directory: string,
-  source: ProcessRecord['source'],
-): Promise<ControlledVmm> {
-  await removeSockets(directory);
-  await writeProcessRecord(directory, { formatVersion: 1, source });
-  const vmm = await spawnVmm(binary, args, directory);
+export interface StartRequest {
+  readonly confinement: Confinement;
+  readonly binary: string;
+  readonly args: readonly string[];
+  readonly cell: Omit<Cell, 'sockets'>;
+  readonly source: ProcessRecord['source'];
+}
+
+/** Starts QEMU, confined, and connects to it; on failure the process is gone. */
+export async function startVmm(request: StartRequest): Promise<ControlledVmm> {
+  const { confinement, source } = request;
+  const { directory } = request.cell;
+  const cell = { ...request.cell, sockets: vmSockets };
+  const [program, args] = confinement.command(request.binary, request.args, cell);
+  await allDone([removeSockets(directory), writeProcessRecord(directory, { formatVersion: 1, source })]);
+  const vmm = await spawnVmm(program, args, directory);
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(new VmmError('QEMU does not start')), startTimeoutMs);
   vmm.exited.then(({ reason }) => abort.abort(new VmmError(reason)));
   try {
     const [qmp] = await allDone([
       connectUnixWhenReady(path.join(directory, vmFiles.control), abort.signal).then((socket) =>
-        QmpClient.open(socket),
+        QmpClient.open(socket, startTimeoutMs),
       ),
-      writeProcessRecord(directory, { formatVersion: 1, identity: vmm.identity, source }),
+      // A process without a recorded identity is not adopted, so none goes on without its limits.
+      confinement
+        .enclose(vmm.identity.pid, cell)
+        .then(() => writeProcessRecord(directory, { formatVersion: 1, identity: vmm.identity, source })),
     ]);
     await connectConsole(directory);
     endWhenDisconnected(vmm, qmp.closed);
@@ -68,6 +74,7 @@ export async function startVmm(
   } catch (error) {
     await vmm.kill();
     const { reason } = await vmm.exited;
+    await confinement.groups.remove(directory);
     // A QEMU that ends while starting says why in its log; the connection may only say that it ended.
     throw new VmmError(`QEMU did not start: ${reason}`, { cause: error });
   } finally {
@@ -76,17 +83,22 @@ export async function startVmm(
 }
 
 /** Ends whatever VMM still runs in `directory`, also one whose server died before recording it. */
-export async function endLeftovers(binary: string, directory: string): Promise<void> {
+export async function endLeftovers(
+  { program, groups }: Pick<Confinement, 'program' | 'groups'>,
+  binary: string,
+  directory: string,
+): Promise<void> {
   const record = await readProcessRecord(directory);
   if (record === undefined) return;
-  if (record.identity === undefined) await killProcessesAt(binary, directory);
+  if (record.identity === undefined) await killProcessesAt([program, binary], directory);
   else await killProcess(record.identity);
+  await groups.remove(directory);
   await rm(path.join(directory, vmFiles.process), { force: true });
 }
 
-async function killProcessesAt(binary: string, directory: string): Promise<void> {
-  const [executable, home, entries] = await Promise.all([
-    realpath(binary),
+async function killProcessesAt(programs: readonly string[], directory: string): Promise<void> {
+  const [executables, home, entries] = await Promise.all([
+    Promise.all(programs.map((program) => realpath(program))),
     realpath(directory),
     readdir('/proc'),
   ]);
@@ -95,7 +107,7 @@ async function killProcessesAt(binary: string, directory: string): Promise<void>
     const [cwd, exe] = await Promise.all(
       ['cwd', 'exe'].map((name) => readlink(`/proc/${entry}/${name}`).catch(() => undefined)),
     );
-    if (cwd !== home || exe !== executable) continue;
+    if (cwd !== home || exe === undefined || !executables.includes(exe)) continue;
     const stray = await identify(Number(entry));
     if (stray !== undefined) await killProcess(stray);
   }

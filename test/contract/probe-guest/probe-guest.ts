@@ -28,12 +28,13 @@ export async function buildProbeGuest(directory: string): Promise<ProbeGuest> {
     directory,
     initrd: at('initrd.img'),
     memoryDifference: at('memory-difference'),
+    vmmJail: at('vmm-jail'),
   };
   const rootDisk = at('root.ext4');
   await mkdir(at('empty'), { recursive: true });
   const source = path.join(checkout, 'test/contract/probe-guest/init.c');
   await Promise.all([
-    run('make', ['-s', '-C', path.join(checkout, 'src/vmm/qemu/native'), `OUT=${assets.memoryDifference}`]),
+    run('make', ['-s', '-C', path.join(checkout, 'src/vmm/qemu/native'), `OUT=${directory}`]),
     run('cc', ['-std=c17', '-O1', '-Wall', '-Wextra', '-Werror', '-static', '-o', at('init'), source]),
     open(rootDisk, 'w').then(async (disk) => {
       await disk.truncate(256 * 1024 * 1024);

@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,16 +43,6 @@ enum { FORMAT = 1, BATCH_PAGES = 64, SCAN_PAGES = 4096, OUTPUT_BUFFER = 1 << 20,
 
 /* pagemap bits, see admin-guide/mm/pagemap in the kernel's documentation. */
 static const uint64_t page_present = 1ull << 63, page_swapped = 1ull << 62, page_of_file = 1ull << 61;
-
-_Noreturn void fail(int code, const char *format, ...) {
-  int error = errno;
-  va_list arguments;
-  va_start(arguments, format);
-  vfprintf(stderr, format, arguments);
-  va_end(arguments);
-  fprintf(stderr, error ? ": %s\n" : "\n", strerror(error));
-  exit(code);
-}
 
 struct output {
   int fd;

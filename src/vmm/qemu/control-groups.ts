@@ -1,0 +1,254 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type MachineShape, VmmError } from '../vmm.ts';
+
+const creationAttempts = 10;
+/** The last thread of a killed process leaves its group a moment after the process is gone. */
+const removalAttempts = 200;
+const removalPauseMs = 1;
+
+/** Threads and processes of one VMM: virtual CPUs, and up to 64 threads for its disk. */
+const processes = 256;
+const periodMicroseconds = 100_000;
+/** Share of the disk's time against groups that have 100, where the kernel divides it. */
+const ioWeight = 50;
+
+/** Controllers that limit a VMM; without the first two a VMM counts as unlimited. */
+const controllers = ['memory', 'pids', 'cpu', 'blkio'] as const;
+type Controller = (typeof controllers)[number];
+/** Version 2 calls it otherwise. */
+const unified: Readonly<Record<Controller, string>> = {
+  memory: 'memory',
+  pids: 'pids',
+  cpu: 'cpu',
+  blkio: 'io',
+};
+
+/** A mounted hierarchy and those of our controllers that it has. */
+interface Hierarchy {
+  readonly root: string;
+  readonly version: 1 | 2;
+  readonly controllers: readonly Controller[];
+}
+
+export interface GroupLimits extends MachineShape {
+  /** Memory of the VMM besides that of its guest. */
+  readonly overheadBytes: number;
+}
+
+interface Setting {
+  readonly controller: Controller;
+  readonly file: string;
+  readonly value: string | number;
+  /** Settings that not every kernel has. */
+  readonly optional?: true;
+}
+
+function settings(version: 1 | 2, { memoryMib, vcpus, overheadBytes }: GroupLimits): readonly Setting[] {
+  const memory = memoryMib * 1024 ** 2 + overheadBytes;
+  // One processor more than the guest has, for the disk and what the VMM itself does.
+  const quota = (vcpus + 1) * periodMicroseconds;
+  return version === 2
+    ? [
+        { controller: 'memory', file: 'memory.max', value: memory },
+        { controller: 'pids', file: 'pids.max', value: processes },
+        { controller: 'cpu', file: 'cpu.weight', value: Math.min(10_000, 100 * vcpus) },
+        { controller: 'cpu', file: 'cpu.max', value: `${quota} ${periodMicroseconds}` },
+        { controller: 'blkio', file: 'io.weight', value: ioWeight, optional: true },
+      ]
+    : [
+        { controller: 'memory', file: 'memory.limit_in_bytes', value: memory },
+        { controller: 'pids', file: 'pids.max', value: processes },
+        { controller: 'cpu', file: 'cpu.shares', value: 1024 * vcpus },
+        { controller: 'cpu', file: 'cpu.cfs_period_us', value: periodMicroseconds, optional: true },
+        { controller: 'cpu', file: 'cpu.cfs_quota_us', value: quota, optional: true },
+        { controller: 'blkio', file: 'blkio.bfq.weight', value: ioWeight, optional: true },
+      ];
+}
+
+export interface ControlGroupOptions {
+  /** Name of the group that holds those of all VMs. */
+  readonly name: string;
+  /** Where the kernel says what is mounted; for tests. */
+  readonly mountInfo?: string;
+}
+
+/**
+ * A control group for each VMM, of version 2, of version 1, or of both where controllers are divided among them.
+ * They hang below the root, where they outlive the server and whatever session or service it was started in.
+ */
+export class ControlGroups {
+  readonly #name: string;
+  readonly #hierarchies: readonly Hierarchy[];
+  /** Why VMMs are not limited; undefined when they are. */
+  readonly obstacle: string | undefined;
+
+  private constructor(name: string, hierarchies: readonly Hierarchy[], obstacle: string | undefined) {
+    this.#name = name;
+    this.#hierarchies = hierarchies;
+    this.obstacle = obstacle;
+  }
+
+  /** Finds what this machine lets us limit. Leaves nothing behind. */
+  static async find({
+    name,
+    mountInfo = '/proc/self/mountinfo',
+  }: ControlGroupOptions): Promise<ControlGroups> {
+    const mounted = await mountedHierarchies(await readFile(mountInfo, 'utf8').catch(() => ''));
+    const usable: Hierarchy[] = [];
+    const obstacles: string[] = [];
+    for (const hierarchy of mounted) {
+      try {
+        await enable(hierarchy, name);
+        usable.push(hierarchy);
+      } catch (error) {
+        obstacles.push(error instanceof Error ? error.message : String(error));
+      }
+    }
+    const missing = (['memory', 'pids'] as const).filter(
+      (wanted) => !usable.some((hierarchy) => hierarchy.controllers.includes(wanted)),
+    );
+    const obstacle =
+      missing.length === 0
+        ? undefined
+        : `no control group for ${missing.join(' and ')}: ${obstacles[0] ?? 'the host offers none'}`;
+    const found = new ControlGroups(name, usable, obstacle);
+    await found.#removeParents();
+    return found;
+  }
+
+  /** Controllers in use, for a person. */
+  get description(): string {
+    const names = (version: 1 | 2): string =>
+      this.#hierarchies.flatMap((found) => (found.version === version ? found.controllers : [])).join(', ');
+    return ([1, 2] as const)
+      .filter((version) => names(version) !== '')
+      .map((version) => `${names(version)} (version ${version})`)
+      .join('; ');
+  }
+
+  /**
+   * Makes the group of the VMM in `directory` with its limits and puts the process there. The first of several
+   * joins waits until all processors have passed through the scheduler, so it is best done while QEMU starts.
+   */
+  async enclose(directory: string, pid: number, limits: GroupLimits): Promise<void> {
+    for (const hierarchy of this.#hierarchies) {
+      const group = path.join(hierarchy.root, this.#name, groupName(directory));
+      for (let attempt = 1; !(await madeGroup(group)); attempt += 1) {
+        if (attempt === creationAttempts) throw new VmmError(`the control group ${group} cannot be made`);
+        await enable(hierarchy, this.#name);
+      }
+      await applySettings(group, hierarchy, limits);
+      await writeFile(path.join(group, 'cgroup.procs'), String(pid));
+    }
+  }
+
+  /** Removes the group of the VMM that was in `directory`, whose process is gone. */
+  async remove(directory: string): Promise<void> {
+    await Promise.all(
+      this.#hierarchies.map(({ root }) => removeGroup(path.join(root, this.#name, groupName(directory)))),
+    );
+    await this.#removeParents();
+  }
+
+  /** Removes all groups that hold no process: what servers that were killed have left. */
+  async removeIdle(): Promise<void> {
+    for (const { root } of this.#hierarchies) {
+      const parent = path.join(root, this.#name);
+      const entries = await readdir(parent, { withFileTypes: true }).catch(() => []);
+      const groups = entries.filter((entry) => entry.isDirectory());
+      await Promise.all(groups.map(({ name }) => tryToRemove(path.join(parent, name))));
+    }
+    await this.#removeParents();
+  }
+
+  async #removeParents(): Promise<void> {
+    await Promise.all(this.#hierarchies.map(({ root }) => tryToRemove(path.join(root, this.#name))));
+  }
+}
+
+/** One name for one VM directory, also after the server that made the group is gone. */
+function groupName(directory: string): string {
+  const digest = createHash('sha256').update(path.resolve(directory)).digest('hex').slice(0, 12);
+  return `${path
+    .basename(directory)
+    .replaceAll(/[^a-zA-Z0-9_-]/g, '_')
+    .slice(0, 60)}-${digest}`;
+}
+
+/** Paths in mountinfo have spaces and the like as octal numbers. */
+function decodeOctal(text: string): string {
+  return text.replaceAll(/\\(\d{3})/g, (_all, octal: string) =>
+    String.fromCharCode(Number.parseInt(octal, 8)),
+  );
+}
+
+/** Each of our controllers belongs to one hierarchy; those without any are left out. */
+async function mountedHierarchies(mountInfo: string): Promise<readonly Hierarchy[]> {
+  const found: Hierarchy[] = [];
+  for (const line of mountInfo.split('\n')) {
+    const [mount = '', file = ''] = line.split(' - ');
+    const root = decodeOctal(mount.split(' ')[4] ?? '');
+    const [type, , options = ''] = file.split(' ');
+    if (type === 'cgroup') {
+      const names = new Set(options.split(','));
+      found.push({ root, version: 1, controllers: controllers.filter((name) => names.has(name)) });
+    } else if (type === 'cgroup2') {
+      const text = await readFile(path.join(root, 'cgroup.controllers'), 'utf8').catch(() => '');
+      const names = new Set(text.trim().split(' '));
+      found.push({ root, version: 2, controllers: controllers.filter((name) => names.has(unified[name])) });
+    }
+  }
+  return found.filter(({ controllers: names }) => names.length > 0);
+}
+
+/** Makes the group that holds the others, and in version 2 hands it the controllers. */
+async function enable(hierarchy: Hierarchy, name: string): Promise<void> {
+  const parent = path.join(hierarchy.root, name);
+  if (hierarchy.version === 2) await handDown(hierarchy.root, hierarchy);
+  await mkdir(parent, { recursive: true });
+  if (hierarchy.version === 2) await handDown(parent, hierarchy);
+}
+
+async function handDown(group: string, hierarchy: Hierarchy): Promise<void> {
+  const change = hierarchy.controllers.map((name) => `+${unified[name]}`).join(' ');
+  await writeFile(path.join(group, 'cgroup.subtree_control'), change);
+}
+
+/** False when the group above it is not there: it goes with the last VM, which may be just now. */
+async function madeGroup(group: string): Promise<boolean> {
+  return await mkdir(group).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EEXIST') return true;
+      if (error.code === 'ENOENT') return false;
+      throw error;
+    },
+  );
+}
+
+async function applySettings(group: string, hierarchy: Hierarchy, limits: GroupLimits): Promise<void> {
+  for (const { controller, file, value, optional } of settings(hierarchy.version, limits)) {
+    if (!hierarchy.controllers.includes(controller)) continue;
+    await writeFile(path.join(group, file), String(value)).catch((error: unknown) => {
+      if (optional !== true) throw error;
+    });
+  }
+}
+
+async function removeGroup(group: string): Promise<void> {
+  for (let attempt = 1; attempt < removalAttempts; attempt += 1) {
+    if (await tryToRemove(group)) return;
+    await delay(removalPauseMs);
+  }
+}
+
+/** Whether the group is gone. One in use, or that may not be removed, is left to the next server. */
+async function tryToRemove(group: string): Promise<boolean> {
+  return await rmdir(group).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => error.code === 'ENOENT',
+  );
+}
