@@ -1,7 +1,8 @@
 import type { MicrovmService } from '../microvms/microvm-service.ts';
 import { managedConnectorOf } from '../model/arn.ts';
 import type { Microvm } from '../model/microvm.ts';
-import { type HeaderList, valuesOf } from './headers.ts';
+import type { Exchange } from './exchange.ts';
+import { Lru } from './lru.ts';
 import { RefusedError, refusals } from './refusals.ts';
 import { allowsPort, type TokenClaims } from './token-payload.ts';
 import type { Tokens } from './tokens.ts';
@@ -21,36 +22,42 @@ export interface Doorkeeper {
   endpointIdOf(authority: string | undefined): string | undefined;
   /** @throws {RefusedError} with the recorded answer */
   admit(
-    authority: string | undefined,
-    serverName: string | undefined,
+    client: Pick<Exchange, 'serverName' | 'memory'> & {
+      readonly fields: { readonly authority: string | undefined };
+    },
     token: string | undefined,
   ): Promise<Admission>;
 }
 
 export function createDoorkeeper(options: {
   readonly domain: string;
-  readonly tokens: Pick<Tokens, 'verify'>;
+  readonly tokens: Pick<Tokens, 'verify' | 'recall'>;
   readonly backend: Pick<MicrovmService, 'findByEndpoint'>;
 }): Doorkeeper {
   const { domain, tokens, backend } = options;
   const suffix = `.${domain.toLowerCase()}`;
+  const known = new Lru<string>(4096);
 
   function endpointIdOf(authority: string | undefined): string | undefined {
-    const host = authority?.toLowerCase().replace(/:\d{1,5}$/, '');
-    if (host === undefined || !host.endsWith(suffix)) return undefined;
-    const label = host.slice(0, -suffix.length);
-    return /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(label) ? label : undefined;
+    if (authority === undefined) return undefined;
+    const remembered = known.get(authority);
+    if (remembered !== undefined) return remembered;
+    const host = authority.toLowerCase().replace(/:\d{1,5}$/, '');
+    const label = host.endsWith(suffix) ? host.slice(0, -suffix.length) : '';
+    if (!/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(label)) return undefined;
+    known.set(authority, label);
+    return label;
   }
 
   return {
     endpointIdOf,
-    async admit(authority, serverName, token) {
-      const endpointId = endpointIdOf(authority);
+    async admit({ fields, serverName, memory }, token) {
+      const endpointId = endpointIdOf(fields.authority);
       const connectedTo = endpointIdOf(serverName);
       if (connectedTo !== undefined && connectedTo !== endpointId)
         throw new RefusedError(refusals.misdirected);
       if (token === undefined) throw new RefusedError(refusals.missingAuthentication);
-      const verification = await tokens.verify(token);
+      const verification = tokens.recall(token, memory) ?? (await tokens.verify(token, memory));
       if (verification.status === 'malformed') throw new RefusedError(refusals.missingAuthentication);
       const vm = endpointId === undefined ? undefined : await backend.findByEndpoint(endpointId);
       if (
@@ -65,23 +72,17 @@ export function createDoorkeeper(options: {
   };
 }
 
-/** The one value of a header that may be sent once. */
-export function singleValue(headers: HeaderList, name: string): string | undefined {
-  const values = valuesOf(headers, name);
-  return values.length === 1 ? values[0] : undefined;
-}
-
 /**
  * Chooses the port (spec section 5.2) and checks that token and microVM allow it.
+ * @param named values of the header for it
  * @param subprotocolPort what a WebSocket client named in its sub-protocols
  * @throws {RefusedError}
  */
 export function choosePort(
   admission: Admission,
-  headers: HeaderList,
+  named: readonly string[],
   subprotocolPort: string | undefined,
 ): number {
-  const named = valuesOf(headers, 'x-aws-proxy-port');
   if (named.length > 1) throw new RefusedError(refusals.malformedPort);
   const text = named[0] ?? subprotocolPort;
   return checkPort(admission, text === undefined ? defaultPort : parsePort(text));

@@ -13,7 +13,7 @@ import { type EndpointLimits, endpointLimits } from './options.ts';
 import { serveExchange } from './proxy.ts';
 import type { Exec } from './shell.ts';
 import { type EndpointTotals, Tally } from './tally.ts';
-import type { Tokens } from './tokens.ts';
+import { TokenMemory, type Tokens } from './tokens.ts';
 import { Traffic } from './traffic.ts';
 import { serveUpgrade, type UpgradeContext } from './upgrade.ts';
 import { type UpgradeClient, upgradeOverH2 } from './upgrade-client.ts';
@@ -24,7 +24,7 @@ export interface EndpointOptions {
     /** Without it shell tokens open nothing. */
     readonly exec?: Exec;
   };
-  readonly tokens: Pick<Tokens, 'verify'>;
+  readonly tokens: Pick<Tokens, 'verify' | 'recall'>;
   readonly certificates: Certificates;
   /** Domain below which every microVM has its host name. */
   readonly domain: string;
@@ -176,10 +176,11 @@ function serveH2(socket: TLSSocket, context: UpgradeContext, tally: Tally): void
   session.on('error', () => undefined);
   session.setTimeout(limits.idleTimeoutMs, () => session.destroy());
   session.setLocalWindowSize(limits.connectionWindowBytes);
+  const memory = new TokenMemory();
   session.on('stream', (stream, _headers, _flags, rawHeaders) => {
     const head = readH2Head(rawHeaders);
     tally.request(head.protocol === undefined ? 'http/2' : 'upgrade');
-    if (head.protocol !== undefined) void serveUpgrade(upgradeOverH2(stream, head), context);
-    else void serveExchange(exchangeOverH2(stream, head), context);
+    if (head.protocol !== undefined) void serveUpgrade(upgradeOverH2(stream, head, memory), context);
+    else void serveExchange(exchangeOverH2(stream, head, memory), context);
   });
 }

@@ -2,18 +2,19 @@ import http2, { type Http2Stream, type ServerHttp2Stream } from 'node:http2';
 import { TLSSocket } from 'node:tls';
 import { Departure } from './departure.ts';
 import type { BodyFraming, Exchange } from './exchange.ts';
-import { type HeaderList, lowerCaseNames, valuesOf } from './headers.ts';
+import { RequestFields } from './fields.ts';
+import { type HeaderList, lowerCaseNames, requestIdHeader, valuesOf } from './headers.ts';
 import { serverNameOf } from './server-name.ts';
+import type { TokenMemory } from './tokens.ts';
 
 /** The pseudo-headers and headers of an HTTP/2 request. */
 export interface H2Head {
   readonly method: string;
   readonly path: string;
-  readonly authority: string | undefined;
   /** Of an extended CONNECT (RFC 8441). */
   readonly protocol: string | undefined;
   /** Without pseudo-headers; the crumbs of a split cookie joined as HTTP/1.1 wants them. */
-  readonly headers: HeaderList;
+  readonly fields: RequestFields;
 }
 
 export function readH2Head(rawHeaders: HeaderList): H2Head {
@@ -34,15 +35,15 @@ export function readH2Head(rawHeaders: HeaderList): H2Head {
   return {
     method: pseudo.get(':method') ?? '',
     path: pseudo.get(':path') ?? '',
-    authority: consistent ? authority : undefined,
     protocol: pseudo.get(':protocol'),
-    headers,
+    fields: new RequestFields(headers, consistent ? authority : undefined),
   };
 }
 
 /** An exchange over one HTTP/2 stream. */
-export function exchangeOverH2(stream: ServerHttp2Stream, head: H2Head): Exchange {
-  const framing = framingOf(stream, head.headers);
+export function exchangeOverH2(stream: ServerHttp2Stream, head: H2Head, memory: TokenMemory): Exchange {
+  const { fields } = head;
+  const framing = framingOf(stream, fields.list);
   const left = new Departure();
   let answered = false;
   let trailersIn: HeaderList = [];
@@ -67,11 +68,10 @@ export function exchangeOverH2(stream: ServerHttp2Stream, head: H2Head): Exchang
   return {
     method: head.method,
     path: head.path,
-    authority: head.authority,
     serverName: serverNameOfStream(stream),
-    headers: head.headers,
+    fields,
     framing,
-    expectsContinue: valuesOf(head.headers, 'expect').some((value) => value.toLowerCase() === '100-continue'),
+    memory,
     left,
     readBody(sink) {
       stream.on('data', (chunk: Uint8Array) => {
@@ -84,9 +84,10 @@ export function exchangeOverH2(stream: ServerHttp2Stream, head: H2Head): Exchang
       if (stream.headersSent || stream.destroyed) return;
       stream.additionalHeaders({ ':status': status, ...trailerObject(lowerCaseNames(informational)) });
     },
-    respond(status, _reason, list, bodyless, onDrain) {
+    respond({ status, fields: { forwardable }, length }, requestId, bodyless, onDrain) {
       answered = bodyless;
-      const lines = [':status', String(status), ...lowerCaseNames(list)];
+      const lines = [':status', String(status), ...lowerCaseNames(forwardable), requestIdHeader, requestId];
+      if (length !== undefined && status !== 204) lines.push('content-length', length);
       stream.respond(lines, bodyless ? { endStream: true } : { waitForTrailers: true });
       if (bodyless) endRequest();
       else stream.on('drain', onDrain);

@@ -1,5 +1,8 @@
 import type { Departure } from './departure.ts';
+import type { RequestFields } from './fields.ts';
 import type { HeaderList } from './headers.ts';
+import type { TokenMemory } from './tokens.ts';
+import type { UpstreamResponse } from './upstream.ts';
 
 /** How a request's body is delimited: absent, of a known length, or ended by the stream. */
 export type BodyFraming = 'none' | 'streamed' | { readonly length: string };
@@ -17,13 +20,12 @@ export interface Exchange extends BodySink {
   readonly method: string;
   /** Path and query, starting with a slash, or `*`. */
   readonly path: string;
-  /** Host name, possibly with a port, the request is for. */
-  readonly authority: string | undefined;
   /** Name the client asked for in the TLS handshake. */
   readonly serverName: string | undefined;
-  readonly headers: HeaderList;
+  readonly fields: RequestFields;
   readonly framing: BodyFraming;
-  readonly expectsContinue: boolean;
+  /** Of the client's connection. */
+  readonly memory: TokenMemory;
   /** When the client leaves before its response is complete. */
   readonly left: Departure;
   /** Starts the request's body; until then none of it is read. */
@@ -33,12 +35,12 @@ export interface Exchange extends BodySink {
   inform(status: number, headers: HeaderList): void;
   /**
    * Sends the response's head.
-   * @param headers without connection-specific ones
+   * @param requestId added to the headers
    * @param bodyless the response ends with its head
    * @param onDrain called when the client takes more, after `write` returned false
    * @throws when the head cannot be sent in this version of HTTP
    */
-  respond(status: number, reason: string, headers: HeaderList, bodyless: boolean, onDrain: () => void): void;
+  respond(response: UpstreamResponse, requestId: string, bodyless: boolean, onDrain: () => void): void;
   /** Answers in the application's place; what is left of the request's body is not wanted. */
   refuse(status: number, headers: HeaderList, body: string): void;
   /** Breaks off a response that cannot be completed. */

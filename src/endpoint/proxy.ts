@@ -1,14 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { type Admission, choosePort, type Doorkeeper, singleValue } from './admission.ts';
+import { type Admission, choosePort, type Doorkeeper } from './admission.ts';
 import type { BodySink, Exchange } from './exchange.ts';
-import {
-  forwardable,
-  forwardableTrailers,
-  type HeaderList,
-  membersOf,
-  requestIdHeader,
-  valuesOf,
-} from './headers.ts';
+import { forwardableTrailers, membersOf, valuesOf } from './headers.ts';
 import type { EndpointLimits } from './options.ts';
 import { answerFailure, badGateway, RefusedError, refusals } from './refusals.ts';
 import { Response } from './response.ts';
@@ -31,14 +24,10 @@ export async function serveExchange(exchange: Exchange, context: ProxyContext): 
   const requestId = randomUUID();
   try {
     checkHead(exchange, context.limits);
-    const admission = await context.doorkeeper.admit(
-      exchange.authority,
-      exchange.serverName,
-      singleValue(exchange.headers, 'x-aws-proxy-auth'),
-    );
+    const admission = await context.doorkeeper.admit(exchange, exchange.fields.token);
     // A shell token opens no port: the service answers 502 (spec section 6).
     if (admission.claims.grant === 'shell') throw new RefusedError(badGateway('BAD_GATEWAY'));
-    const port = choosePort(admission, exchange.headers, undefined);
+    const port = choosePort(admission, exchange.fields.ports, undefined);
     enter(context, admission, (leave) => exchange.whenOver(leave));
     await forward(exchange, admission, port, requestId, context);
   } catch (error) {
@@ -71,10 +60,11 @@ export function enter(
 
 /** @throws {RefusedError} for what no client of ours has to send and request smuggling is made of */
 export function checkHead(
-  request: Pick<Exchange, 'headers' | 'method' | 'path'>,
+  request: Pick<Exchange, 'fields' | 'method' | 'path'>,
   limits: Pick<EndpointLimits, 'headerCount'>,
 ): void {
-  const { headers, method, path } = request;
+  const { fields, method, path } = request;
+  const headers = fields.list;
   if (headers.length > limits.headerCount * 2) throw new RefusedError(refusals.headersTooLarge);
   if (!path.startsWith('/') && !(path === '*' && method === 'OPTIONS')) {
     throw new RefusedError(refusals.malformedRequest);
@@ -94,11 +84,13 @@ async function forward(
   requestId: string,
   context: ProxyContext,
 ): Promise<void> {
-  const request = upstreamRequest(exchange, requestId);
+  const { fields, framing, method, path } = exchange;
+  const authority = fields.authority ?? '';
+  const request: UpstreamRequest = { method, path, authority, requestId, fields, framing };
   const target = { microvmId: admission.vm.microvmId, port };
   const response = new Response(exchange, requestId, context.limits);
   if (exchange.left.happened) return;
-  const call = wantsH2(exchange.headers)
+  const call = fields.wantsH2
     ? await context.upstreams.callH2(target, request, response, exchange.left)
     : await context.upstreams.callH1(target, request, response, exchange.left);
   response.attach(call);
@@ -124,23 +116,4 @@ function requestSink(call: UpstreamCall, response: Response): BodySink {
       });
     },
   };
-}
-
-/** The head the application gets (spec section 5.3). */
-export function upstreamRequest(exchange: Exchange, requestId: string): UpstreamRequest {
-  return {
-    method: exchange.method,
-    path: exchange.path,
-    authority: exchange.authority ?? '',
-    headers: [...forwardable(exchange.headers), requestIdHeader, requestId],
-    framing: exchange.framing,
-    expectsContinue: exchange.expectsContinue,
-    takesTrailers: membersOf(exchange.headers, 'te').some((value) => value.toLowerCase() === 'trailers'),
-  };
-}
-
-/** HTTP/2 to the application when the client asks for it, and for gRPC, which knows nothing else. */
-function wantsH2(headers: HeaderList): boolean {
-  if (singleValue(headers, 'x-aws-proxy-force-h2')?.trim().toLowerCase() === 'true') return true;
-  return /^application\/grpc(?:$|[+; ])/i.test(singleValue(headers, 'content-type') ?? '');
 }

@@ -1,5 +1,5 @@
 import type { Exchange } from './exchange.ts';
-import { forwardable, forwardableTrailers, type HeaderList, requestIdHeader } from './headers.ts';
+import { forwardable, forwardableTrailers, type HeaderList } from './headers.ts';
 import type { EndpointLimits } from './options.ts';
 import { answerFailure, badGateway, RefusedError } from './refusals.ts';
 import type { UpstreamCall, UpstreamEvents, UpstreamResponse } from './upstream.ts';
@@ -32,13 +32,13 @@ export class Response implements UpstreamEvents {
     this.#informed += 1;
     if (this.#informed > this.#limits.informationalResponses) {
       this.fail(new Error('too many 1xx responses'));
-    } else if (status !== 100 || exchange.expectsContinue) {
+    } else if (status !== 100 || exchange.fields.expectsContinue) {
       this.#attempt(() => exchange.inform(status, forwardable(headers)));
     }
   }
 
   respond(response: UpstreamResponse): void {
-    const { status, reason } = response;
+    const { status } = response;
     const exchange = this.#exchange;
     if (status < 200 || status > 599) {
       this.fail(new Error('impossible status'));
@@ -46,9 +46,7 @@ export class Response implements UpstreamEvents {
     }
     this.#bodyless = isBodyless(exchange.method, response);
     this.#attempt(() =>
-      exchange.respond(status, reason, responseHead(response, this.#requestId), this.#bodyless, () =>
-        this.#call?.resume(),
-      ),
+      exchange.respond(response, this.#requestId, this.#bodyless, () => this.#call?.resume()),
     );
   }
 
@@ -85,12 +83,6 @@ export class Response implements UpstreamEvents {
       this.fail(error);
     }
   }
-}
-
-function responseHead(response: UpstreamResponse, requestId: string): HeaderList {
-  const head = [...forwardable(response.headers), requestIdHeader, requestId];
-  if (response.length !== undefined && response.status !== 204) head.push('content-length', response.length);
-  return head;
 }
 
 function isBodyless(method: string, response: UpstreamResponse): boolean {

@@ -16,9 +16,18 @@ import {
  * `malformed` is not a token at all; `invalid` is one that we did not make, that was tampered with, revoked or
  * has expired. `tokenId` tells tokens apart without revealing them.
  */
-export type Verification =
-  | { readonly status: 'malformed' | 'invalid' }
-  | { readonly status: 'valid'; readonly claims: TokenClaims; readonly tokenId: string };
+export type Verification = { readonly status: 'malformed' | 'invalid' } | ValidToken;
+
+export interface ValidToken {
+  readonly status: 'valid';
+  readonly claims: TokenClaims;
+  readonly tokenId: string;
+}
+
+/** What is kept of the tokens that came over one client connection. */
+export class TokenMemory {
+  last: { readonly token: string; readonly verification: ValidToken; readonly rotation: number } | undefined;
+}
 
 /** Endpoint tokens (spec section 5.1): opaque to clients, compact JWE, `dir` with `A256GCM`. */
 export interface Tokens {
@@ -27,7 +36,13 @@ export interface Tokens {
    * @throws {ServiceError} ValidationException: the grant lists too many separate ranges (unrecorded)
    */
   mint(microvmId: string, grant: TokenGrant, minutes: number): Promise<string>;
-  verify(token: string): Promise<Verification>;
+  /** @param memory remembers a valid token for {@link recall} */
+  verify(token: string, memory?: TokenMemory): Promise<Verification>;
+  /**
+   * The verification of the token that its client sent last, if that is still good. Cheaper than looking the
+   * token up, which takes a digest; and one client's memory tells nothing about the tokens of another.
+   */
+  recall(token: string, memory: TokenMemory): ValidToken | undefined;
   /** New tokens get a new key. With `revoke` every token made so far stops working at once. */
   rotateKey(options: { readonly revoke: boolean }): Promise<void>;
 }
@@ -49,6 +64,8 @@ export async function openTokens(options: TokensOptions): Promise<Tokens> {
   const keys = await openTokenKeys(options.directory, clock);
   // Keyed by digest: tokens themselves are not kept, and looking one up does not compare secrets.
   const cache = new Lru<TokenClaims>(options.cacheSize ?? 4096);
+  /** Rotations of the key so far. */
+  let rotation = 0;
 
   return {
     async mint(microvmId, grant, minutes) {
@@ -59,30 +76,42 @@ export async function openTokens(options: TokensOptions): Promise<Tokens> {
         .encrypt(key);
     },
 
-    async verify(token) {
-      if (token.length > maximumLength) return { status: 'malformed' };
-      const tokenId = hash('sha256', token, 'base64');
-      const known = cache.get(tokenId);
-      if (known !== undefined) {
-        if (known.expiresAt > clock.now()) return { status: 'valid', claims: known, tokenId };
-        cache.delete(tokenId);
-        return { status: 'invalid' };
-      }
-      const kid = keyIdOf(token);
-      if (kid === undefined) return { status: 'malformed' };
-      const claims = token.split('.').every(isCanonical) ? await decrypt(token, kid) : undefined;
-      if (claims === undefined || claims.expiresAt <= clock.now()) return { status: 'invalid' };
-      // A rotation may have happened while the token was being decrypted.
-      if (keys.find(kid) === undefined) return { status: 'invalid' };
-      cache.set(tokenId, claims);
-      return { status: 'valid', claims, tokenId };
+    recall(token, { last }) {
+      if (last === undefined || last.token !== token || last.rotation !== rotation) return undefined;
+      return last.verification.claims.expiresAt > clock.now() ? last.verification : undefined;
     },
 
-    async rotateKey(rotation) {
-      await keys.rotate(rotation);
+    async verify(token, memory = new TokenMemory()) {
+      const verification = await verify(token);
+      if (verification.status === 'valid') memory.last = { token, verification, rotation };
+      return verification;
+    },
+
+    async rotateKey(options) {
+      await keys.rotate(options);
       cache.clear();
+      rotation += 1;
     },
   };
+
+  async function verify(token: string): Promise<Verification> {
+    if (token.length > maximumLength) return { status: 'malformed' };
+    const tokenId = hash('sha256', token, 'base64');
+    const known = cache.get(tokenId);
+    if (known !== undefined) {
+      if (known.expiresAt > clock.now()) return { status: 'valid', claims: known, tokenId };
+      cache.delete(tokenId);
+      return { status: 'invalid' };
+    }
+    const kid = keyIdOf(token);
+    if (kid === undefined) return { status: 'malformed' };
+    const claims = token.split('.').every(isCanonical) ? await decrypt(token, kid) : undefined;
+    if (claims === undefined || claims.expiresAt <= clock.now()) return { status: 'invalid' };
+    // A rotation may have happened while the token was being decrypted.
+    if (keys.find(kid) === undefined) return { status: 'invalid' };
+    cache.set(tokenId, claims);
+    return { status: 'valid', claims, tokenId };
+  }
 
   async function decrypt(token: string, kid: string): Promise<TokenClaims | undefined> {
     const found = keys.find(kid);

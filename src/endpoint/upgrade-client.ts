@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import type { Exchange } from './exchange.ts';
 import { exchangeOverH2, type H2Head } from './exchange-h2.ts';
 import { type HeaderList, lowerCaseNames, pairsOf, valuesOf } from './headers.ts';
+import type { TokenMemory } from './tokens.ts';
 
 /** A client that wants to speak another protocol: HTTP/1.1 upgrade, or extended CONNECT over HTTP/2 (RFC 8441). */
 export interface UpgradeClient {
@@ -26,12 +27,12 @@ export interface UpgradeClient {
   };
 }
 
-export function upgradeOverH2(stream: ServerHttp2Stream, head: H2Head): UpgradeClient {
+export function upgradeOverH2(stream: ServerHttp2Stream, head: H2Head, memory: TokenMemory): UpgradeClient {
   return {
     protocol: head.protocol?.toLowerCase(),
     // The method of the request that an HTTP/1.1 client would have sent.
-    exchange: { ...exchangeOverH2(stream, head), method: 'GET', framing: 'none' },
-    isWebSocket: valuesOf(head.headers, 'sec-websocket-version').join() === '13',
+    exchange: { ...exchangeOverH2(stream, head, memory), method: 'GET', framing: 'none' },
+    isWebSocket: valuesOf(head.fields.list, 'sec-websocket-version').join() === '13',
     whenClosed(callback) {
       if (stream.closed) callback();
       else stream.once('close', callback);

@@ -1,7 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { type Admission, checkPort, choosePort, hasIngress, parsePort, singleValue } from './admission.ts';
+import { type Admission, checkPort, choosePort, hasIngress, parsePort } from './admission.ts';
 import type { Dialer } from './dialer.ts';
 import { execPath, serveExec } from './exec.ts';
+import { type RequestFields, singleValue } from './fields.ts';
 import { forwardable, type HeaderList, pairsOf, requestIdHeader, valuesOf } from './headers.ts';
 import { checkHead, enter, type ProxyContext } from './proxy.ts';
 import { answerFailure, badGateway, RefusedError, refusals } from './refusals.ts';
@@ -27,11 +28,10 @@ export async function serveUpgrade(client: UpgradeClient, context: UpgradeContex
   const requestId = randomUUID();
   try {
     checkHead(exchange, context.limits);
-    const offered = readSubprotocols(exchange.headers);
+    const offered = readSubprotocols(exchange.fields.list);
     const admission = await context.doorkeeper.admit(
-      exchange.authority,
-      exchange.serverName,
-      singleValue(exchange.headers, 'x-aws-proxy-auth') ?? (offered.marker ? offered.token : undefined),
+      exchange,
+      exchange.fields.token ?? (offered.marker ? offered.token : undefined),
     );
     if (exchange.framing !== 'none') throw new RefusedError(refusals.malformedUpgrade);
     const whenOver = client.whenClosed;
@@ -53,7 +53,7 @@ export async function serveUpgrade(client: UpgradeClient, context: UpgradeContex
       await serveShell(client, admission.vm.microvmId, context.exec, requestId);
       return;
     }
-    const port = choosePort(admission, exchange.headers, offered.port);
+    const port = choosePort(admission, exchange.fields.ports, offered.port);
     enter(context, admission, whenOver);
     await serveWebSocket(client, offered, { microvmId: admission.vm.microvmId, port }, requestId, context);
   } catch (error) {
@@ -90,12 +90,12 @@ async function serveWebSocket(
   const { exchange } = client;
   const connection = await context.dialer.connect(target.microvmId, target.port, exchange.left.signal);
   // A client over HTTP/2 has no key; the application still wants one.
-  const key = singleValue(exchange.headers, 'sec-websocket-key') ?? randomBytes(16).toString('base64');
+  const key = singleValue(exchange.fields.list, 'sec-websocket-key') ?? randomBytes(16).toString('base64');
   const response = new Response(exchange, requestId, context.limits);
   const call = callUpgrade(
     connection,
     exchange.path,
-    webSocketHead(exchange.authority ?? '', exchange.headers, offered, key, requestId),
+    webSocketHead(exchange.fields, offered, key, requestId),
     response,
     (headers, application) => {
       if (valuesOf(headers, 'sec-websocket-accept').join() !== webSocketAccept(key)) {
@@ -116,14 +116,13 @@ async function serveWebSocket(
 }
 
 function webSocketHead(
-  authority: string,
-  headers: HeaderList,
+  fields: RequestFields,
   offered: Subprotocols,
   key: string,
   requestId: string,
 ): HeaderList {
-  const passed = pairsOf(forwardable(headers)).filter(([name]) => !rewritten.has(name.toLowerCase()));
-  const head = ['Host', authority, ...passed.flat(), requestIdHeader, requestId];
+  const passed = pairsOf(fields.forwardable).filter(([name]) => !rewritten.has(name.toLowerCase()));
+  const head = ['Host', fields.authority ?? '', ...passed.flat(), requestIdHeader, requestId];
   if (offered.application.length > 0) head.push('Sec-WebSocket-Protocol', offered.application.join(', '));
   head.push('Sec-WebSocket-Key', key, 'Connection', 'Upgrade', 'Upgrade', 'websocket');
   return head;

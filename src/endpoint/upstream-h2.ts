@@ -1,7 +1,8 @@
 import http2, { type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { sendTrailers } from './exchange-h2.ts';
-import { type HeaderList, lowerCaseNames, valuesOf } from './headers.ts';
+import { Fields } from './fields.ts';
+import { type HeaderList, lowerCaseNames, requestIdHeader, valuesOf } from './headers.ts';
 import type { EndpointLimits } from './options.ts';
 import { RefusedError, refusals } from './refusals.ts';
 import type { UpstreamCall, UpstreamEvents, UpstreamRequest } from './upstream.ts';
@@ -72,7 +73,7 @@ export function callOverH2(
     events.respond({
       status: headers[':status'] ?? 0,
       reason: '',
-      headers: fields,
+      fields: new Fields(fields),
       length: valuesOf(fields, 'content-length')[0],
       bodyless,
     });
@@ -135,11 +136,13 @@ function headOf(request: UpstreamRequest): string[] {
     request.authority,
     ':path',
     request.path,
-    ...lowerCaseNames(request.headers),
+    ...lowerCaseNames(request.fields.forwardable),
+    requestIdHeader,
+    request.requestId,
   ];
   if (typeof request.framing === 'object') head.push('content-length', request.framing.length);
-  if (request.expectsContinue) head.push('expect', '100-continue');
-  if (request.takesTrailers) head.push('te', 'trailers');
+  if (request.fields.expectsContinue) head.push('expect', '100-continue');
+  if (request.fields.takesTrailers) head.push('te', 'trailers');
   return head;
 }
 

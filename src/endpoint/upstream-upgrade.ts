@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { HeaderList } from './headers.ts';
 import { ClientConnection, type OnSwitch } from './http1/client-connection.ts';
+import { requestHeadText } from './http1/head.ts';
 import type { EndpointLimits } from './options.ts';
 import { RefusedError, refusals } from './refusals.ts';
 import type { UpstreamCall, UpstreamEvents } from './upstream.ts';
@@ -30,8 +31,9 @@ export function callUpgrade(
     };
   try {
     const call = connection.send(
-      { method: 'GET', path, headers: head, framing: 'none' },
+      { method: 'GET', head: requestHeadText('GET', path, head), framing: 'none' },
       {
+        attach: (call) => events.attach(call),
         inform: (status, headers) => events.inform(status, headers),
         respond: untimed((response) => events.respond(response)),
         write: (chunk) => events.write(chunk),
@@ -39,9 +41,14 @@ export function callUpgrade(
         drain: () => events.drain(),
         fail: untimed((error) => events.fail(error)),
       },
-      untimed(onSwitch),
+      { onSwitch: untimed(onSwitch) },
     );
-    return { ...call, abort: untimed(() => call.abort()) };
+    return {
+      write: (chunk) => call.write(chunk),
+      finish: (trailers) => call.finish(trailers),
+      resume: () => call.resume(),
+      abort: untimed(() => call.abort()),
+    };
   } catch (error) {
     clearTimeout(timer);
     connection.destroy();

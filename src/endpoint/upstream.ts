@@ -1,4 +1,5 @@
 import type { BodyFraming, BodySink } from './exchange.ts';
+import type { Fields, RequestFields } from './fields.ts';
 import type { HeaderList } from './headers.ts';
 
 /** A request as the application in the guest is to see it. */
@@ -6,18 +7,17 @@ export interface UpstreamRequest {
   readonly method: string;
   readonly path: string;
   readonly authority: string;
-  /** Without host, framing and connection headers. */
-  readonly headers: HeaderList;
+  readonly requestId: string;
+  /** As the client sent them. */
+  readonly fields: RequestFields;
   readonly framing: BodyFraming;
-  readonly expectsContinue: boolean;
-  /** The client takes trailers (`te: trailers`). */
-  readonly takesTrailers: boolean;
 }
 
 export interface UpstreamResponse {
   readonly status: number;
   readonly reason: string;
-  readonly headers: HeaderList;
+  /** As the application sent them. */
+  readonly fields: Fields;
   /** Value of content-length, when the application gave one. */
   readonly length: string | undefined;
   /** The response ended with its head: no body, no trailers. */
@@ -26,6 +26,8 @@ export interface UpstreamResponse {
 
 /** What becomes of a request. Nothing follows `finish` and `fail`. */
 export interface UpstreamEvents extends BodySink {
+  /** The call that the events come from from now on: the request was sent again. */
+  attach(call: UpstreamCall): void;
   inform(status: number, headers: HeaderList): void;
   /** Its body goes to the sink that this is, unless it is bodyless: `finish` is then not called. */
   respond(response: UpstreamResponse): void;

@@ -24,7 +24,7 @@ export interface Upstreams {
     request: UpstreamRequest,
     events: UpstreamEvents,
     left: Departure,
-  ): Promise<UpstreamCall>;
+  ): UpstreamCall | Promise<UpstreamCall>;
   callH2(
     target: Target,
     request: UpstreamRequest,
@@ -57,22 +57,25 @@ export function createUpstreams(dialer: Dialer, limits: EndpointLimits): Upstrea
     return connection;
   }
 
-  async function callH1(
+  function callH1(
     target: Target,
     request: UpstreamRequest,
     events: UpstreamEvents,
     left: Departure,
-  ): Promise<UpstreamCall> {
+  ): UpstreamCall | Promise<UpstreamCall> {
     const key = keyOf(target);
     const canRepeat = request.framing === 'none' && repeatable.has(request.method);
     const kept = pool.take(key, canRepeat ? limits.upstreamIdleMs : unrepeatableIdleMs);
-    if (kept === undefined) return callOverH1(await dial(key, target, left), request, events);
+    const dialled = async (): Promise<UpstreamCall> =>
+      callOverH1(await dial(key, target, left), request, events);
+    if (kept === undefined) return dialled();
     if (!canRepeat) return callOverH1(kept, request, events);
-    return callTwice(
-      (first) => callOverH1(kept, request, first),
-      async () => callOverH1(await dial(key, target, left), request, events),
-      events,
-    );
+    return callOverH1(kept, request, events, () => {
+      dialled().then(
+        (call) => events.attach(call),
+        (error) => events.fail(error),
+      );
+    });
   }
 
   return {
@@ -84,48 +87,6 @@ export function createUpstreams(dialer: Dialer, limits: EndpointLimits): Upstrea
     close() {
       pool.close();
       sessions.close();
-    },
-  };
-}
-
-/** Starts `first`; when that fails before the application has said anything, starts `second` in its place. */
-function callTwice(
-  first: (events: UpstreamEvents) => UpstreamCall,
-  second: () => Promise<UpstreamCall>,
-  events: UpstreamEvents,
-): UpstreamCall {
-  let heard = false;
-  let aborted = false;
-  let current = first({
-    write: (chunk) => events.write(chunk),
-    finish: (trailers) => events.finish(trailers),
-    drain: () => events.drain(),
-    inform(status, headers) {
-      heard = true;
-      events.inform(status, headers);
-    },
-    respond(response) {
-      heard = true;
-      events.respond(response);
-    },
-    fail(error) {
-      if (heard) return events.fail(error);
-      second().then(
-        (call) => {
-          current = call;
-          if (aborted) call.abort();
-        },
-        (reason) => events.fail(reason),
-      );
-    },
-  });
-  return {
-    write: (chunk) => current.write(chunk),
-    finish: (trailers) => current.finish(trailers),
-    resume: () => current.resume(),
-    abort() {
-      aborted = true;
-      current.abort();
     },
   };
 }

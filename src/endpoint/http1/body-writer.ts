@@ -1,9 +1,7 @@
 import type { HeaderList } from '../headers.ts';
+import type { Framing } from './framing.ts';
 import { fieldText, MalformedMessage } from './grammar.ts';
 import type { Outbox } from './outbox.ts';
-
-/** How a body is delimited on its way out: a length in bytes, the chunked coding, or the connection's end. */
-export type OutgoingFraming = number | 'chunked' | 'endless';
 
 /** Writes a body. One of a known length gets exactly that many bytes, or its message is never completed. */
 export class BodyWriter {
@@ -11,7 +9,7 @@ export class BodyWriter {
   readonly #chunked: boolean;
   #left: number;
 
-  constructor(outbox: Outbox, framing: OutgoingFraming) {
+  constructor(outbox: Outbox, framing: Framing) {
     this.#outbox = outbox;
     this.#chunked = framing === 'chunked';
     this.#left = typeof framing === 'number' ? framing : Number.POSITIVE_INFINITY;

@@ -1,26 +1,32 @@
 import type { Duplex } from 'node:stream';
 import type { BodyFraming } from '../exchange.ts';
-import { type HeaderList, valuesOf } from '../headers.ts';
+import type { HeaderList } from '../headers.ts';
 import type { EndpointLimits } from '../options.ts';
 import type { UpstreamCall, UpstreamEvents } from '../upstream.ts';
 import type { BodyDecoder } from './body-decoder.ts';
 import { BodyWriter } from './body-writer.ts';
-import { isPersistent, responseBody } from './framing.ts';
-import { parseResponseHead, type ResponseHead, requestHeadText } from './head.ts';
+import { decoderOf } from './framing.ts';
+import { parseResponseHead, type ResponseHead } from './head.ts';
 import { HeadReader } from './head-reader.ts';
 import { Outbox } from './outbox.ts';
 
 /** A request as it is written. */
 export interface ClientRequest {
   readonly method: string;
-  readonly path: string;
-  /** All of them, those of the framing too. */
-  readonly headers: HeaderList;
+  /** From the request line to the empty line. */
+  readonly head: string;
   readonly framing: BodyFraming;
 }
 
 /** The application agreed to another protocol; what it sent right behind its answer is in the stream. */
 export type OnSwitch = (headers: HeaderList, stream: Duplex) => void;
+
+export interface CallOptions {
+  /** Without it a change of protocol is an error. */
+  readonly onSwitch?: OnSwitch | undefined;
+  /** Takes the place of a failure before the application has said anything. */
+  readonly onUnheard?: (() => void) | undefined;
+}
 
 /** Sends requests over a connection into a guest, one after the other. */
 export class ClientConnection {
@@ -32,6 +38,8 @@ export class ClientConnection {
   readonly #outbox: Outbox;
   readonly #limits: Pick<EndpointLimits, 'headerBytes' | 'headerCount'>;
   readonly #head: HeadReader;
+  /** Head of the last response. */
+  #last: ResponseHead | undefined;
   #call: Call | undefined;
 
   constructor(stream: Duplex, limits: Pick<EndpointLimits, 'headerBytes' | 'headerCount'>) {
@@ -46,33 +54,23 @@ export class ClientConnection {
     stream.on('close', this.#onClose);
   }
 
-  /**
-   * @param onSwitch without it a change of protocol is an error
-   * @throws {MalformedMessage} the head holds what HTTP/1.1 has no place for; nothing was sent
-   */
-  send(request: ClientRequest, events: UpstreamEvents, onSwitch?: OnSwitch): UpstreamCall {
-    const { framing, method, path, headers } = request;
-    const text = requestHeadText(method, path, headers);
+  send(request: ClientRequest, events: UpstreamEvents, options: CallOptions): UpstreamCall {
+    const { framing, method, head } = request;
     const writer = framing === 'none' ? undefined : new BodyWriter(this.#outbox, outgoing(framing));
-    const call: Call = { method, events, onSwitch, writer, body: undefined, responded: false, lasts: false };
+    const call = new Call(this, method, events, options, writer);
     this.#call = call;
-    this.#outbox.push(text);
+    this.#outbox.push(head);
     if (writer === undefined) this.#outbox.flush();
-    return {
-      // An application that has answered may not want the rest.
-      write: (chunk) => this.#call !== call || writer === undefined || writer.write(chunk),
-      finish: (trailers) => {
-        if (this.#call !== call) return;
-        writer?.end(trailers);
-        call.writer = undefined;
-      },
-      resume: () => {
-        if (this.#call === call) this.#stream.resume();
-      },
-      abort: () => {
-        if (this.#call === call) this.destroy();
-      },
-    };
+    return call;
+  }
+
+  /** The call under way. */
+  get call(): UpstreamCall | undefined {
+    return this.#call;
+  }
+
+  resume(): void {
+    this.#stream.resume();
   }
 
   destroy(): void {
@@ -99,25 +97,23 @@ export class ClientConnection {
   #readHead(call: Call, bytes: Buffer): Buffer {
     if (!this.#head.read(bytes)) return nothing;
     const { text, rest } = this.#head;
-    const head = parseResponseHead(text);
-    if (head.fields.length > this.#limits.headerCount * 2) throw new Error('too many headers');
-    if (head.status === 101) return this.#switch(call, head, rest);
-    if (head.status >= 100 && head.status < 200) {
-      call.events.inform(head.status, head.fields);
+    const head = parseResponseHead(text, this.#last);
+    const { status, reason, fields, length } = head;
+    if (fields.list.length > this.#limits.headerCount * 2) throw new Error('too many headers');
+    if (status === 101) return this.#switch(call, fields.list, rest);
+    call.heard = true;
+    if (status >= 100 && status < 200) {
+      call.events.inform(status, fields.list);
       return rest;
     }
-    const body = responseBody(head, call.method, this.#limits.headerBytes);
+    this.#last = head;
+    const empty = call.method === 'HEAD' || status === 204 || status === 304;
+    call.body = empty ? undefined : decoderOf(head.framing, this.#limits.headerBytes);
     call.responded = true;
-    call.body = body;
-    call.lasts = isPersistent(head);
-    call.events.respond({
-      status: head.status,
-      reason: head.reason,
-      headers: head.fields,
-      length: valuesOf(head.fields, 'content-length')[0],
-      bodyless: body === undefined,
-    });
-    if (body === undefined) this.#complete(call, rest.length > 0);
+    call.lasts = head.persistent;
+    const bodyless = call.body === undefined;
+    call.events.respond({ status, reason, fields, length, bodyless });
+    if (bodyless) this.#complete(call, rest.length > 0);
     return rest;
   }
 
@@ -147,9 +143,9 @@ export class ClientConnection {
     else this.onIdle();
   }
 
-  #switch(call: Call, head: ResponseHead, rest: Buffer): Buffer {
+  #switch(call: Call, headers: HeaderList, rest: Buffer): Buffer {
     const stream = this.#stream;
-    if (call.onSwitch === undefined) throw new Error('a change of protocol nobody asked for');
+    if (call.options.onSwitch === undefined) throw new Error('a change of protocol nobody asked for');
     stream.off('data', this.#onData);
     stream.off('drain', this.#onDrain);
     stream.off('end', this.#onEnd);
@@ -157,7 +153,7 @@ export class ClientConnection {
     stream.off('close', this.#onClose);
     this.#call = undefined;
     if (rest.length > 0) stream.unshift(rest);
-    call.onSwitch(head.fields, stream);
+    call.options.onSwitch(headers, stream);
     return nothing;
   }
 
@@ -183,7 +179,8 @@ export class ClientConnection {
       this.#gone();
     } else {
       this.destroy();
-      call.events.fail(error);
+      if (call.heard || call.options.onUnheard === undefined) call.events.fail(error);
+      else call.options.onUnheard();
     }
   }
 
@@ -195,17 +192,58 @@ export class ClientConnection {
   }
 }
 
-interface Call {
+/** One request on the connection, and what becomes of it. */
+class Call implements UpstreamCall {
   readonly method: string;
   readonly events: UpstreamEvents;
-  readonly onSwitch: OnSwitch | undefined;
+  readonly options: CallOptions;
+  /** The application has said something. */
+  heard = false;
   /** Until the request is complete. */
   writer: BodyWriter | undefined;
   /** Of the response, if it has one. */
   body: BodyDecoder | undefined;
-  responded: boolean;
+  responded = false;
   /** Whether the connection can be used again. */
-  lasts: boolean;
+  lasts = false;
+  readonly #connection: ClientConnection;
+
+  constructor(
+    connection: ClientConnection,
+    method: string,
+    events: UpstreamEvents,
+    options: CallOptions,
+    writer: BodyWriter | undefined,
+  ) {
+    this.#connection = connection;
+    this.method = method;
+    this.events = events;
+    this.options = options;
+    this.writer = writer;
+  }
+
+  write(chunk: Uint8Array): boolean {
+    // An application that has answered may not want the rest.
+    return this.#isOver || this.writer === undefined || this.writer.write(chunk);
+  }
+
+  finish(trailers: HeaderList): void {
+    if (this.#isOver) return;
+    this.writer?.end(trailers);
+    this.writer = undefined;
+  }
+
+  resume(): void {
+    if (!this.#isOver) this.#connection.resume();
+  }
+
+  abort(): void {
+    if (!this.#isOver) this.#connection.destroy();
+  }
+
+  get #isOver(): boolean {
+    return this.#connection.call !== this;
+  }
 }
 
 function outgoing(framing: Exclude<BodyFraming, 'none'>): number | 'chunked' {

@@ -1,7 +1,11 @@
 import { type HeaderList, membersOf, valuesOf } from '../headers.ts';
 import { type BodyDecoder, ChunkedDecoder, EndlessDecoder, LengthDecoder } from './body-decoder.ts';
 import { MalformedMessage } from './grammar.ts';
-import type { RequestHead, ResponseHead } from './head.ts';
+
+export type Version = '1.0' | '1.1';
+
+/** How a body is delimited: a length in bytes, the chunked coding, or the end of its connection. */
+export type Framing = number | 'chunked' | 'endless';
 
 /** A coding before or in place of `chunked`. */
 export class UnsupportedCoding extends Error {
@@ -9,55 +13,34 @@ export class UnsupportedCoding extends Error {
 }
 
 /**
- * How the body of a request is delimited (RFC 9112, section 6.3), or undefined when it has none.
+ * What the headers of a message say of its body (RFC 9112, section 6.3), or undefined when they say nothing.
  * @throws {MalformedMessage} two answers are possible
  * @throws {UnsupportedCoding}
  */
-export function requestBody(head: RequestHead, trailerBytes: number): BodyDecoder | undefined {
-  const length = lengthOf(head.fields);
-  if (isChunked(head, length)) return new ChunkedDecoder(trailerBytes);
-  return length === undefined ? undefined : new LengthDecoder(length);
+export function announcedFraming(version: Version, fields: HeaderList): number | 'chunked' | undefined {
+  const lengths = valuesOf(fields, 'content-length');
+  const codings = valuesOf(fields, 'transfer-encoding');
+  if (codings.length > 0) {
+    if (lengths.length > 0) throw new MalformedMessage('a length and a coding');
+    if (version === '1.0') throw new MalformedMessage('a coding in HTTP/1.0');
+    if (codings.length === 1 && codings[0]?.toLowerCase() === 'chunked') return 'chunked';
+    throw new UnsupportedCoding('not only chunked');
+  }
+  const [length] = lengths;
+  if (length === undefined) return undefined;
+  if (lengths.length > 1 || !/^\d{1,15}$/.test(length)) throw new MalformedMessage('the content length');
+  return Number(length);
 }
 
-/**
- * How the body of a response is delimited, or undefined when it has none.
- * @throws {MalformedMessage} two answers are possible
- * @throws {UnsupportedCoding}
- */
-export function responseBody(
-  head: ResponseHead,
-  method: string,
-  trailerBytes: number,
-): BodyDecoder | undefined {
-  const length = lengthOf(head.fields);
-  const chunked = isChunked(head, length);
-  if (method === 'HEAD' || head.status === 204 || head.status === 304) return undefined;
-  if (chunked) return new ChunkedDecoder(trailerBytes);
-  if (length === undefined) return new EndlessDecoder();
-  return length === 0 ? undefined : new LengthDecoder(length);
+/** @returns undefined for a body without content */
+export function decoderOf(framing: Framing, trailerBytes: number): BodyDecoder | undefined {
+  if (framing === 'chunked') return new ChunkedDecoder(trailerBytes);
+  if (framing === 'endless') return new EndlessDecoder();
+  return framing === 0 ? undefined : new LengthDecoder(framing);
 }
 
 /** Whether the connection may carry another message after this one. */
-export function isPersistent(head: Pick<RequestHead, 'version' | 'fields'>): boolean {
-  const options = membersOf(head.fields, 'connection');
-  const has = (name: string): boolean => options.some((option) => option.toLowerCase() === name);
-  return !has('close') && (head.version === '1.1' || has('keep-alive'));
-}
-
-function lengthOf(fields: HeaderList): number | undefined {
-  const values = valuesOf(fields, 'content-length');
-  if (values.length === 0) return undefined;
-  const text = values[0] ?? '';
-  if (values.length > 1 || !/^\d{1,15}$/.test(text)) throw new MalformedMessage('the content length');
-  return Number(text);
-}
-
-function isChunked(head: Pick<RequestHead, 'version' | 'fields'>, length: number | undefined): boolean {
-  const values = valuesOf(head.fields, 'transfer-encoding');
-  if (values.length === 0) return false;
-  if (length !== undefined) throw new MalformedMessage('a length and a coding');
-  if (head.version === '1.0') throw new MalformedMessage('a coding in HTTP/1.0');
-  if (values.length > 1 || values[0]?.toLowerCase() !== 'chunked')
-    throw new UnsupportedCoding('not only chunked');
-  return true;
+export function isPersistent(version: Version, fields: HeaderList): boolean {
+  const options = membersOf(fields, 'connection').map((option) => option.toLowerCase());
+  return !options.includes('close') && (version === '1.1' || options.includes('keep-alive'));
 }

@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import type { Exchange } from '../exchange.ts';
-import { membersOf, valuesOf } from '../headers.ts';
 import type { EndpointLimits } from '../options.ts';
 import { type Refusal, refusalHeaders, refusals } from '../refusals.ts';
 import { serverNameOf } from '../server-name.ts';
+import { TokenMemory } from '../tokens.ts';
 import type { UpgradeClient } from '../upgrade-client.ts';
 import type { BodyDecoder } from './body-decoder.ts';
-import { isPersistent, requestBody, UnsupportedCoding } from './framing.ts';
+import { decoderOf, UnsupportedCoding } from './framing.ts';
 import { MalformedMessage, OversizedMessage } from './grammar.ts';
-import { parseRequestHead, type RequestHead, responseHeadText } from './head.ts';
+import { parseRequestHead, type RequestHead, type RequestSection, responseHeadText } from './head.ts';
 import { HeadReader } from './head-reader.ts';
 import { Outbox } from './outbox.ts';
 import { ServerExchange } from './server-exchange.ts';
@@ -39,6 +39,7 @@ type Phase = 'first head' | 'idle' | 'head' | 'exchange' | 'handed over' | 'endi
 /** Serves one client over HTTP/1.1: one request after the other, in order. */
 export class ServerConnection {
   readonly serverName: string | undefined;
+  readonly memory = new TokenMemory();
   readonly outbox: Outbox;
   readonly keepAlive: string;
   lasts = true;
@@ -48,6 +49,8 @@ export class ServerConnection {
   #phase: Phase = 'first head';
   /** When the phase began. */
   #since: number;
+  /** Of the last request. */
+  #section: RequestSection | undefined;
   #exchange: ServerExchange | undefined;
   /** Of the request under way, until its end has come. */
   #body: BodyDecoder | undefined;
@@ -61,7 +64,8 @@ export class ServerConnection {
     this.#since = options.now();
     this.serverName = serverNameOf(socket);
     this.outbox = new Outbox(socket);
-    this.keepAlive = `timeout=${Math.floor(options.limits.keepAliveTimeoutMs / 1000)}`;
+    const seconds = Math.floor(options.limits.keepAliveTimeoutMs / 1000);
+    this.keepAlive = `Connection: keep-alive\r\nKeep-Alive: timeout=${seconds}\r\n\r\n`;
     socket.setTimeout(options.limits.idleTimeoutMs, () => socket.destroy());
     socket.on('data', this.#onData);
     socket.on('drain', this.#onDrain);
@@ -118,6 +122,7 @@ export class ServerConnection {
     socket.off('end', this.#onGone);
     socket.off('close', this.#onGone);
     this.#exchange = undefined;
+    this.#section = undefined;
     const rest = this.#held ?? nothing;
     this.#held = undefined;
     // Node resumes it for the next reader only if it was not paused on purpose.
@@ -171,21 +176,19 @@ export class ServerConnection {
     if (skipped === bytes.length || !this.#head.read(skipped === 0 ? bytes : bytes.subarray(skipped)))
       return false;
     if (this.#head.rest.length > 0) this.#held = this.#head.rest;
-    this.#begin(parseRequestHead(this.#head.text));
+    this.#begin(parseRequestHead(this.#head.text, this.#section));
     return true;
   }
 
   #begin(head: RequestHead): void {
-    const { fields } = head;
-    if (head.version === '1.1' && valuesOf(fields, 'host').length === 0)
-      throw new MalformedMessage('no host');
-    this.#body = requestBody(head, this.#options.limits.headerBytes);
-    if (this.#body?.done === true) this.#body = undefined;
-    this.lasts = isPersistent(head);
+    const { section } = head;
+    this.#section = section;
+    this.#body = decoderOf(section.framing ?? 0, this.#options.limits.headerBytes);
+    this.lasts = section.persistent;
     this.#enter('exchange');
     const exchange = new ServerExchange(head, this);
     this.#exchange = exchange;
-    if (!asksForUpgrade(head)) {
+    if (!section.upgrade) {
       this.#options.serve(exchange);
       return;
     }
@@ -240,7 +243,7 @@ export class ServerConnection {
     this.lasts = false;
     if (exchange === undefined) {
       const fields = [...refusalHeaders(refusal, randomUUID()), 'Connection', 'close'];
-      this.outbox.push(responseHeadText(refusal.status, '', fields));
+      this.outbox.push(responseHeadText(refusal.status, fields));
       this.outbox.push(refusal.body);
       this.#end();
     } else if (exchange.isOver) {
@@ -261,11 +264,6 @@ export class ServerConnection {
     // What still comes is thrown away, so that the answer is not lost with it.
     this.#socket.resume();
   }
-}
-
-function asksForUpgrade(head: RequestHead): boolean {
-  if (valuesOf(head.fields, 'upgrade').length === 0) return false;
-  return membersOf(head.fields, 'connection').some((option) => option.toLowerCase() === 'upgrade');
 }
 
 function emptyLines(bytes: Buffer): number {

@@ -1,16 +1,22 @@
 import { Departure } from '../departure.ts';
 import type { BodyFraming, BodySink, Exchange } from '../exchange.ts';
-import { type HeaderList, membersOf, valuesOf } from '../headers.ts';
-import { BodyWriter, type OutgoingFraming } from './body-writer.ts';
+import type { RequestFields } from '../fields.ts';
+import { type HeaderList, requestIdHeader } from '../headers.ts';
+import type { TokenMemory } from '../tokens.ts';
+import type { UpstreamResponse } from '../upstream.ts';
+import { BodyWriter } from './body-writer.ts';
 import { dateNow } from './date.ts';
-import { type RequestHead, responseHeadText } from './head.ts';
+import type { Framing, Version } from './framing.ts';
+import { fieldText } from './grammar.ts';
+import { type RequestHead, responseHeadText, statusLine } from './head.ts';
 import type { Outbox } from './outbox.ts';
 
 /** The connection an exchange takes place on, as the exchange sees it. */
 export interface ExchangeChannel {
   readonly serverName: string | undefined;
+  readonly memory: TokenMemory;
   readonly outbox: Outbox;
-  /** Value of the response's `keep-alive`. */
+  /** The end of the head of a response after which the connection stays. */
   readonly keepAlive: string;
   /** Whether all of the request's body has come. */
   readonly requestIsComplete: boolean;
@@ -27,7 +33,7 @@ export interface ExchangeChannel {
 export class ServerExchange implements Exchange {
   readonly method: string;
   readonly path: string;
-  readonly headers: HeaderList;
+  readonly fields: RequestFields;
   readonly framing: BodyFraming;
   readonly left = new Departure();
   /** Takes the request's body, once somebody wants it. */
@@ -35,7 +41,7 @@ export class ServerExchange implements Exchange {
   /** Called when the client takes more of the response. */
   onDrain: (() => void) | undefined;
   readonly #channel: ExchangeChannel;
-  readonly #version: '1.0' | '1.1';
+  readonly #version: Version;
   #writer: BodyWriter | undefined;
   #responded = false;
   #over = false;
@@ -44,23 +50,18 @@ export class ServerExchange implements Exchange {
   constructor(head: RequestHead, channel: ExchangeChannel) {
     this.method = head.method;
     this.path = head.target;
-    this.headers = head.fields;
-    this.framing = framingOf(head.fields);
-    this.#version = head.version;
+    this.fields = head.section.fields;
+    this.framing = bodyFraming(head.section.framing);
+    this.#version = head.section.version;
     this.#channel = channel;
-  }
-
-  get authority(): string | undefined {
-    const hosts = valuesOf(this.headers, 'host');
-    return hosts.length === 1 ? hosts[0] : undefined;
   }
 
   get serverName(): string | undefined {
     return this.#channel.serverName;
   }
 
-  get expectsContinue(): boolean {
-    return membersOf(this.headers, 'expect').some((value) => value.toLowerCase() === '100-continue');
+  get memory(): TokenMemory {
+    return this.#channel.memory;
   }
 
   /** The response is complete, or the client gone. */
@@ -88,17 +89,26 @@ export class ServerExchange implements Exchange {
 
   inform(status: number, headers: HeaderList): void {
     if (this.#version === '1.0' || this.#responded) return;
-    this.#channel.outbox.push(responseHeadText(status, '', headers));
+    this.#channel.outbox.push(responseHeadText(status, headers));
   }
 
-  respond(status: number, reason: string, headers: HeaderList, bodyless: boolean, onDrain: () => void): void {
+  respond(response: UpstreamResponse, requestId: string, bodyless: boolean, onDrain: () => void): void {
     if (this.#over) return;
-    const framing = bodyless ? 0 : this.#framingOfResponse(headers);
-    const fields = [...headers];
-    if (framing === 'chunked') fields.push('Transfer-Encoding', 'chunked');
-    else if (framing === 'endless') this.#channel.lasts = false;
-    else if (bodyless && this.#mustTellLength(status, headers)) fields.push('Content-Length', '0');
-    this.#sendHead(status, reason, fields);
+    const { status, reason, fields, length } = response;
+    let text = `${statusLine(status, reason)}${fields.text}${requestIdHeader}: ${requestId}\r\n`;
+    let framing: Framing = 0;
+    if (length !== undefined) {
+      framing = Number(length);
+      if (status !== 204) text += `Content-Length: ${framing}\r\n`;
+    } else if (!bodyless) {
+      framing = this.#version === '1.1' ? 'chunked' : 'endless';
+      if (framing === 'chunked') text += 'Transfer-Encoding: chunked\r\n';
+      else this.#channel.lasts = false;
+    } else if (this.method !== 'HEAD' && status !== 204 && status !== 304) {
+      // Without a length, a client takes what follows for the body of a response that may have one.
+      text += 'Content-Length: 0\r\n';
+    }
+    this.#sendHead(text, fields.dated);
     if (bodyless) {
       this.#complete();
       return;
@@ -120,7 +130,7 @@ export class ServerExchange implements Exchange {
   refuse(status: number, headers: HeaderList, body: string): void {
     // A body is not read to its end only to keep the connection.
     if (!this.#channel.requestIsComplete) this.#channel.lasts = false;
-    this.#sendHead(status, '', headers);
+    this.#sendHead(`${statusLine(status, '')}${fieldText(headers)}`, false);
     if (this.method !== 'HEAD' && body !== '') this.#channel.outbox.push(body);
     this.#complete();
   }
@@ -136,27 +146,11 @@ export class ServerExchange implements Exchange {
     this.left.happen();
   }
 
-  #framingOfResponse(headers: HeaderList): OutgoingFraming {
-    const length = valuesOf(headers, 'content-length')[0];
-    if (length !== undefined) return Number(length);
-    return this.#version === '1.1' ? 'chunked' : 'endless';
-  }
-
-  /** Without a length, a client takes what follows for the body of a response that may have one. */
-  #mustTellLength(status: number, headers: HeaderList): boolean {
-    if (this.method === 'HEAD' || status === 204 || status === 304) return false;
-    return valuesOf(headers, 'content-length').length === 0;
-  }
-
-  #sendHead(status: number, reason: string, headers: HeaderList): void {
+  #sendHead(text: string, dated: boolean): void {
     const channel = this.#channel;
-    const fields = [...headers];
-    if (valuesOf(headers, 'date').length === 0) fields.push('Date', dateNow());
-    if (!channel.lasts) fields.push('Connection', 'close');
-    else fields.push('Connection', 'keep-alive', 'Keep-Alive', channel.keepAlive);
-    const text = responseHeadText(status, reason, fields);
+    const date = dated ? '' : `Date: ${dateNow()}\r\n`;
     this.#responded = true;
-    channel.outbox.push(text);
+    channel.outbox.push(`${text}${date}${channel.lasts ? channel.keepAlive : 'Connection: close\r\n\r\n'}`);
   }
 
   #complete(): void {
@@ -172,8 +166,7 @@ export class ServerExchange implements Exchange {
   }
 }
 
-function framingOf(headers: HeaderList): BodyFraming {
-  if (valuesOf(headers, 'transfer-encoding').length > 0) return 'streamed';
-  const length = valuesOf(headers, 'content-length')[0];
-  return length === undefined ? 'none' : { length };
+function bodyFraming(framing: number | 'chunked' | undefined): BodyFraming {
+  if (framing === undefined) return 'none';
+  return framing === 'chunked' ? 'streamed' : { length: String(framing) };
 }

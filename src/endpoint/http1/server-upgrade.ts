@@ -14,14 +14,15 @@ export function upgradeOverH1(
   connection: ServerConnection,
   socket: TLSSocket,
 ): UpgradeClient {
-  const { fields, method, version } = head;
+  const { method, section } = head;
+  const fields = section.fields.list;
   const protocols = membersOf(fields, 'upgrade');
   return {
     protocol: protocols.length === 1 ? protocols[0]?.toLowerCase() : undefined,
     exchange,
     isWebSocket:
       method === 'GET' &&
-      version === '1.1' &&
+      section.version === '1.1' &&
       valuesOf(fields, 'sec-websocket-version').join() === '13' &&
       /^[A-Za-z0-9+/]{22}==$/.test(valuesOf(fields, 'sec-websocket-key').join()),
     whenClosed(callback) {
