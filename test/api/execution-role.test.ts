@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -10,16 +8,8 @@ import { LambdaMicrovmsClient, ListMicrovmsCommand } from '@aws-sdk/client-lambd
 import { AssumeRoleCommand, GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { localSts } from '../../src/api/sts/local-sts.ts';
 import { remoteSts } from '../../src/identity/remote-sts.ts';
-import { systemClock } from '../../src/model/clock.ts';
-import type { Microvm } from '../../src/model/microvm.ts';
-import { createMetadataService } from '../../src/network/metadata/metadata-service.ts';
-import { createMetadataTokens } from '../../src/network/metadata/metadata-tokens.ts';
-import {
-  type AssumeRole,
-  ExecutionRoleCredentials,
-  type RoleCredentials,
-} from '../../src/network/metadata/role-credentials.ts';
-import { fakeMicrovm } from '../endpoint/fixture.ts';
+import type { AssumeRole, RoleCredentials } from '../../src/network/metadata/role-credentials.ts';
+import { startMetadata } from '../support/metadata-listener.ts';
 import { raw } from './raw.ts';
 import { credentials, realm, startServer, type TestServer } from './server.ts';
 
@@ -32,11 +22,11 @@ const allowList = JSON.stringify({
 });
 const inAnHour = () => Date.now() + 3_600_000;
 
+const pageTokenKey = randomBytes(32);
 let server: TestServer;
 let assume: AssumeRole;
 
 before(async () => {
-  const pageTokenKey = randomBytes(32);
   assume = localSts(pageTokenKey);
   server = await startServer('relaxed', { options: { pageTokenKey } });
 });
@@ -127,19 +117,7 @@ async function withEnvironment(changes: Record<string, string>, work: () => Prom
 }
 
 test('the official SDK finds the credentials by itself', async (t) => {
-  const microvm: Microvm = fakeMicrovm({ executionRoleArn: roleArn, startedAt: Date.now() });
-  const metadata = createMetadataService({
-    ...realm,
-    tokens: createMetadataTokens(randomBytes(32)),
-    credentials: new ExecutionRoleCredentials(assume, systemClock),
-    clock: systemClock,
-    onFailure: (_microvmId, error) => assert.fail(String(error)),
-  });
-  const guest = metadata.forGuest(microvm);
-  const listener = createServer({ allowHalfOpen: true }, (socket) => guest(socket)).listen(0, '127.0.0.1');
-  t.after(() => listener.close());
-  await once(listener, 'listening');
-
+  const { url, microvmId } = await startMetadata(t, { ...realm, pageTokenKey, role: 'app' });
   const script = `
     import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
     const { Arn } = await new STSClient().send(new GetCallerIdentityCommand());
@@ -152,13 +130,10 @@ test('the official SDK finds the credentials by itself', async (t) => {
       PATH: process.env.PATH ?? '',
       AWS_REGION: realm.region,
       AWS_ENDPOINT_URL_STS: server.url,
-      AWS_EC2_METADATA_SERVICE_ENDPOINT: `http://127.0.0.1:${(listener.address() as AddressInfo).port}`,
+      AWS_EC2_METADATA_SERVICE_ENDPOINT: url,
       AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
       AWS_CONFIG_FILE: '/dev/null',
     },
   });
-  assert.equal(
-    await text(child.stdout),
-    `arn:aws:sts::${realm.accountId}:assumed-role/app/${microvm.microvmId}`,
-  );
+  assert.equal(await text(child.stdout), `arn:aws:sts::${realm.accountId}:assumed-role/app/${microvmId}`);
 });
