@@ -196,6 +196,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     names: createNameService(resolvers.length > 0 ? resolvers : undefined),
     allowed: config.egressAllow,
     connectors,
+    clock: systemClock,
   });
   const images = createImageService({
     store,
@@ -282,6 +283,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
       publishedPorts,
       connectors,
       egressPolicies: connectors.policies,
+      egressRefusals: network.refusalsOf,
       rolePolicies: new RolePolicies({ store, accountId: config.accountId, clock: systemClock }),
       mintToken: (microvmId, grants, minutes) => tokens.mint(microvmId, grants, minutes),
       credentials: accessKeys,

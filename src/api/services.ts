@@ -4,6 +4,7 @@ import type { ImageService } from '../images/image-service.ts';
 import type { MicrovmService } from '../microvms/microvm-service.ts';
 import type { Realm } from '../model/arn.ts';
 import type { Clock } from '../model/clock.ts';
+import type { EgressRefusal } from '../model/egress-refusal.ts';
 import type { Profile } from '../model/limits.ts';
 import type { PortGrant } from '../model/port-grant.ts';
 import type { ObjectStore } from '../s3/object-store.ts';
@@ -30,6 +31,8 @@ export interface ApiServices {
   readonly connectors: ConnectorService;
   /** What connectors refer to. */
   readonly egressPolicies: EgressPolicyService;
+  /** What a microVM was refused lately by its egress policies, latest first. */
+  egressRefusals(microvmId: string): readonly EgressRefusal[];
   /** What roles may do. */
   readonly rolePolicies: RolePolicyService;
   /** Ports opened on the host; their operations answer 501 without it. */

@@ -9,6 +9,7 @@ import { PutObjectCommand } from '@aws-sdk/client-s3';
 import type { HookOption, HookTimeouts } from './arguments.ts';
 import type { PackedContext } from './build-context.ts';
 import type { Client } from './client.ts';
+import { connectorArns } from './connectors.ts';
 import { imageArnOf } from './identify.ts';
 
 export interface ImageSettings {
@@ -20,6 +21,8 @@ export interface ImageSettings {
   readonly environmentVariables?: Record<string, string> | undefined;
   readonly hooks?: HookTimeouts | undefined;
   readonly hookPort: number;
+  /** A network connector as people name it. */
+  readonly egress?: string | undefined;
 }
 
 export interface StartedBuild {
@@ -58,6 +61,8 @@ export async function startBuild(client: Client, settings: ImageSettings): Promi
     environmentVariables: settings.environmentVariables,
     resources:
       settings.memoryInMiB === undefined ? undefined : [{ minimumMemoryInMiB: settings.memoryInMiB }],
+    egressNetworkConnectors:
+      settings.egress === undefined ? undefined : await connectorArns(client, [settings.egress]),
     hooks: settings.hooks === undefined ? undefined : hooksOf(settings.hooks, settings.hookPort),
   };
   const imageIdentifier = await imageArnOf(client, settings.name);

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
+import { systemClock } from '../model/clock.ts';
 import { readEgressPolicy } from '../model/egress-policy.ts';
 import type { EgressHandler } from '../model/guest-egress.ts';
 import { createEgressPolicy } from './egress-policy.ts';
@@ -60,6 +61,30 @@ test('only names of the policy are answered', async () => {
   assert.equal(codeOf(await guest.onQuery(query('good', 'other'))), 5);
 });
 
+test('an allowed name that leads to a denied one is not answered, and what was refused is told', async () => {
+  const refused: string[] = [];
+  const alias = [3, ...Buffer.from('bad'), 7, ...Buffer.from('example'), 0];
+  const rules = readEgressPolicy({ allow: ['*.example'], deny: ['bad.example'], default: 'deny' });
+  const guest = createGuestEgress({
+    policy: () => createEgressPolicy(rules),
+    names: {
+      ask: async (asked) => {
+        const head = Buffer.from(asked);
+        head.writeUInt16BE(0x8180, 2);
+        head.writeUInt16BE(1, 6);
+        const record = [0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 9, 0, alias.length, ...alias];
+        return Buffer.concat([head, Buffer.from(record)]);
+      },
+    },
+    told: new ToldAddresses(),
+    onRefused: (kind, target) => refused.push(`${kind} ${target}`),
+  });
+  assert.equal(codeOf(await guest.onQuery(query('good', 'example'))), 5);
+  assert.equal(codeOf(await guest.onQuery(query('good', 'other'))), 5);
+  assert.equal(await outcomeOf(guest, '8.8.8.8', 53), 'EACCES');
+  assert.deepEqual(refused, ['name bad.example', 'name good.other', 'connection 8.8.8.8:53']);
+});
+
 test('an address is refused until it was told for an allowed name', async (t) => {
   const server = createServer((socket) => socket.end());
   t.after(() => server.close());
@@ -103,6 +128,7 @@ test('a change of rules holds for the next connection of a guest that is attache
     allowed: [],
     connectors: { rulesOf: () => rules },
     metadata: { forGuest: () => () => undefined },
+    clock: systemClock,
   });
   const attached: EgressHandler[] = [];
   network.attach({ onEgress: (handler) => void attached.push(handler) }, ['arn']);

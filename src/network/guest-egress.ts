@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { EgressRefusal } from '../model/egress-refusal.ts';
 import type { EgressConnection, EgressHandler } from '../model/guest-egress.ts';
 import { dial } from './dial.ts';
 import { failure, fitDatagram, isQuery, responseCode } from './dns-message.ts';
@@ -16,6 +17,8 @@ const queriesAtOnce = 64;
 const queriesPerSecond = 100;
 const queryBurst = 200;
 const keepAliveMs = 60_000;
+/** How a query is called that no policy can judge by its name. */
+const notPlain = 'what is no plain question for one name';
 /** Where a guest's /etc/resolv.conf, and the service's own resolver address, point. */
 const resolverAddresses = ['127.0.0.2:53', '169.254.53.53:53'];
 
@@ -31,7 +34,7 @@ export interface GuestEgressOptions {
   /** Services of the platform by `address:port`; they are reached whatever the policy says. */
   readonly services?: ReadonlyMap<string, GuestService>;
   /** Told of what the policy refuses. */
-  readonly onRefused?: (what: 'connection' | 'name') => void;
+  readonly onRefused?: (kind: EgressRefusal['kind'], target: string) => void;
 }
 
 /** Makes one guest's connections and look-ups, as far as its policy allows. */
@@ -41,25 +44,29 @@ export function createGuestEgress(options: GuestEgressOptions): EgressHandler {
   let underWay = 0;
 
   /** Notes what the guest learns by an answer, as far as its policy speaks of names. */
-  const tell = (query: Buffer, said: Buffer): Buffer => {
-    const asked = askedName(query);
+  const tell = (query: Buffer, asked: string | undefined, said: Buffer): Buffer => {
     const current = policy();
     if (!current.judgesNames || asked === undefined) return said;
     const { aliases, addresses } = readAnswer(said, asked);
-    if (aliases.some((alias) => current.deniesName(alias))) return failure(query, responseCode.refused);
+    const denied = aliases.find((alias) => current.deniesName(alias));
+    if (denied !== undefined) {
+      onRefused('name', denied);
+      return failure(query, responseCode.refused);
+    }
     for (const { address, ttlSeconds } of addresses) told.add(address, asked, ttlSeconds);
     return said;
   };
   const answer = async (query: Buffer): Promise<Buffer | undefined> => {
     if (!isQuery(query)) return undefined;
-    if (!policy().resolves(askedName(query))) {
-      onRefused('name');
+    const asked = askedName(query);
+    if (!policy().resolves(asked)) {
+      onRefused('name', asked ?? notPlain);
       return failure(query, responseCode.refused);
     }
     if (underWay >= queriesAtOnce || !bucket.take()) return undefined;
     underWay += 1;
     try {
-      return tell(query, await names.ask(query));
+      return tell(query, asked, await names.ask(query));
     } catch (error) {
       if (!(error instanceof GuestNetworkError)) throw error;
       return failure(query, responseCode.serverFailure);
@@ -81,7 +88,7 @@ export function createGuestEgress(options: GuestEgressOptions): EgressHandler {
       } else if (policy().allows(address, port, told.namesOf(address))) {
         void connectOut(connection);
       } else {
-        onRefused('connection');
+        onRefused('connection', `${address}:${port}`);
         connection.refuse('EACCES');
       }
     },

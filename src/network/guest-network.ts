@@ -1,13 +1,16 @@
+import type { Clock } from '../model/clock.ts';
 import { type EgressRules, uniteRules } from '../model/egress-policy.ts';
+import type { EgressRefusal } from '../model/egress-refusal.ts';
 import type { EgressHandler } from '../model/guest-egress.ts';
 import type { Microvm } from '../model/microvm.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { includesConnector } from './connectors.ts';
 import type { CustomerConnectors } from './customer-connectors.ts';
 import { createEgressPolicy, type EgressPolicy } from './egress-policy.ts';
-import { createGuestEgress } from './guest-egress.ts';
+import { createGuestEgress, type GuestService } from './guest-egress.ts';
 import { type MetadataService, metadataAddress } from './metadata/metadata-service.ts';
 import type { NameService } from './name-service.ts';
+import { RecentRefusals } from './recent-refusals.ts';
 import { ToldAddresses } from './told-addresses.ts';
 
 /** The network of every guest of this host. */
@@ -22,6 +25,8 @@ export interface GuestNetwork {
     egressConnectors: readonly string[],
     microvm?: Microvm,
   ): void;
+  /** What a microVM was refused lately, latest first. */
+  refusalsOf(microvmId: string): readonly EgressRefusal[];
   /** Drops what is kept of a microVM that has ended. */
   forget(microvmId: string): void;
 }
@@ -32,19 +37,20 @@ export interface GuestNetworkOptions {
   readonly allowed: readonly string[];
   readonly connectors: Pick<CustomerConnectors, 'rulesOf'>;
   readonly metadata: MetadataService;
+  readonly clock: Pick<Clock, 'now'>;
   /** Where figures are kept; nobody sees them when absent. */
   readonly metrics?: Metrics | undefined;
 }
 
 export function createGuestNetwork(options: GuestNetworkOptions): GuestNetwork {
-  const { names, allowed, connectors, metadata, metrics = new Metrics() } = options;
-  const refusals = metrics.count(
+  const { names, allowed, connectors, metadata, clock, metrics = new Metrics() } = options;
+  const refusalCount = metrics.count(
     'egress_refusals_total',
     'Connections and name look-ups of guests that their policy refused.',
     ['kind'],
   );
-  const onRefused = (what: 'connection' | 'name'): void => refusals.add(1, what);
-  const told = new Map<string, ToldAddresses>();
+  /** What is kept of microVMs from one session to the next. */
+  const kept = new Map<string, { told: ToldAddresses; refused: RecentRefusals }>();
 
   /** A connector that is not known opens nothing. */
   const policyFor = (arns: readonly string[]): (() => EgressPolicy) => {
@@ -66,16 +72,28 @@ export function createGuestNetwork(options: GuestNetworkOptions): GuestNetwork {
 
   return {
     attach(agent, egressConnectors, microvm) {
-      const egress = { policy: policyFor(egressConnectors), names, onRefused };
-      if (microvm === undefined) {
-        agent.onEgress(createGuestEgress({ ...egress, told: new ToldAddresses() }));
-        return;
+      const known = kept.get(microvm?.microvmId ?? '') ?? {
+        told: new ToldAddresses(),
+        refused: new RecentRefusals(() => clock.now()),
+      };
+      const services = new Map<string, GuestService>();
+      if (microvm !== undefined) {
+        kept.set(microvm.microvmId, known);
+        services.set(metadataAddress, metadata.forGuest(microvm));
       }
-      const known = told.get(microvm.microvmId) ?? new ToldAddresses();
-      told.set(microvm.microvmId, known);
-      const services = new Map([[metadataAddress, metadata.forGuest(microvm)]]);
-      agent.onEgress(createGuestEgress({ ...egress, told: known, services }));
+      const handler = createGuestEgress({
+        policy: policyFor(egressConnectors),
+        names,
+        told: known.told,
+        services,
+        onRefused: (kind, target) => {
+          refusalCount.add(1, kind);
+          known.refused.add(kind, target);
+        },
+      });
+      agent.onEgress(handler);
     },
-    forget: (microvmId) => void told.delete(microvmId),
+    refusalsOf: (microvmId) => kept.get(microvmId)?.refused.list() ?? [],
+    forget: (microvmId) => void kept.delete(microvmId),
   };
 }

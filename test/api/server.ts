@@ -94,6 +94,7 @@ export async function startServer(
     rolePolicies: new RolePolicies({ store, accountId: realm.accountId, clock: systemClock }),
     connectors,
     egressPolicies: connectors.policies,
+    egressRefusals: () => [],
     mintToken: async (microvmId, grants, minutes) => JSON.stringify({ microvmId, grants, minutes }),
     ...changes.services,
   };

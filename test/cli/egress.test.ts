@@ -73,13 +73,20 @@ test('connectors are made from policies, listed and deleted', async () => {
   assert.match(await failure('egress', 'delete', 'subnet-office'), /connector 'office' uses it/);
 
   await writeFile(path.join(fixture.dataDirectory, 'Dockerfile'), 'FROM dormouse/debian:12\n');
-  await output('build', fixture.dataDirectory, '--name', 'app');
+  await output('build', fixture.dataDirectory, '--name', 'app', '--egress', 'office');
+  const imageArn = 'arn:aws:lambda:us-east-1:123456789012:microvm-image:app';
+  const { configuration } = await fixture.server.services.images.getVersion(imageArn, '1.0');
+  assert.deepEqual(configuration.egressNetworkConnectors, [made.trim().split(/\s+/)[2]]);
   assert.match(
     await failure('run', 'app', '--egress', 'nowhere'),
     /Network connector not found for: nowhere/,
   );
   const ran = await output('run', 'app', '--egress', 'office', '--egress', 'INTERNET_EGRESS', '--json');
-  const { egressNetworkConnectors } = JSON.parse(ran) as { egressNetworkConnectors: string[] };
+  const { egressNetworkConnectors, microvmId } = JSON.parse(ran) as {
+    egressNetworkConnectors: string[];
+    microvmId: string;
+  };
+  assert.equal(await output('egress', 'refused', microvmId, '--json'), '[]\n');
   assert.equal(egressNetworkConnectors[0], made.trim().split(/\s+/)[2]);
   assert.match(egressNetworkConnectors[1] ?? '', /:aws-network-connector:INTERNET_EGRESS$/);
   assert.equal(await output('connectors', 'delete', 'office'), 'office is deleted\n');

@@ -258,6 +258,10 @@ describe('the way out of a microVM', { timeout: 600_000 }, () => {
       assert.equal(await inGuest('resolve', { name: 'one.example' }), '["127.83.0.1"]');
       assert.match(await inGuest('resolve', { name: 'bad.example' }), /error/i);
       assert.match(await inGuest('resolve', { name: 'one.other' }), /error/i);
+      const refusalsPath = `/dormouse/v1/microvms/${governed.microvmId}/egress-refusals`;
+      const { refusals } = await signedSuccess(server.ready, 'GET', refusalsPath);
+      const refused = new Set((refusals as { target: string }[]).map(({ target }) => target));
+      assert.deepEqual(refused, new Set(['one.other', 'bad.example', `${host}:${resolver.port}`]));
       const { status } = await signedRequest(server.ready, 'DELETE', connectorPath('test'));
       assert.equal(status, 409);
       await policy({ deny: [host], default: 'allow' });

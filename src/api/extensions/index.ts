@@ -11,6 +11,7 @@ import { createKeys } from './keys-create.ts';
 import { deleteKeys } from './keys-delete.ts';
 import { listKeys } from './keys-list.ts';
 import { rotateKeys } from './keys-rotate.ts';
+import { listEgressRefusals } from './list-egress-refusals.ts';
 import { listLogStreams } from './list-log-streams.ts';
 import { listPorts } from './list-ports.ts';
 import { publishPort } from './publish-port.ts';
@@ -50,6 +51,7 @@ export const extensionOperations: readonly Operation[] = [
   getEgressPolicy,
   listEgressPolicies,
   deleteEgressPolicy,
+  listEgressRefusals,
   putRolePolicy,
   listRolePolicies,
   deleteRolePolicy,

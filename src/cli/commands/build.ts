@@ -23,6 +23,7 @@ interface BuildOptions extends RemoteOptions {
   readonly env?: Record<string, string>;
   readonly hook?: HookTimeouts;
   readonly hookPort: number;
+  readonly egress?: string;
   readonly timeout?: number;
   readonly quiet?: true;
 }
@@ -41,6 +42,10 @@ export function addBuild(program: Command): void {
     )
     .option('--hook <name[=timeout]>', 'call this lifecycle hook, may be repeated', collectHook)
     .option('--hook-port <port>', 'port of the hooks in the microVM', parsePort, 9000)
+    .option(
+      '--egress <connector>',
+      'what it reaches while it is built, and its microVMs unless told otherwise: name of a connector (default: INTERNET_EGRESS)',
+    )
     .option('--timeout <duration>', 'stop waiting after this long; the build itself goes on', parseDuration)
     .option('-q, --quiet', 'do not show the build log')
     .action(async (directory: string, options: BuildOptions) => {
@@ -112,5 +117,6 @@ function settingsOf(options: BuildOptions, uri: string): ImageSettings {
     environmentVariables: options.env,
     hooks: options.hook,
     hookPort: options.hookPort,
+    egress: options.egress,
   };
 }

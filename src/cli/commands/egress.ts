@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { collect } from '../arguments.ts';
 import { CliError, UsageError } from '../errors.ts';
-import { print, printJson, table } from '../output.ts';
+import { resolveMicrovmId } from '../identify.ts';
+import { age, note, print, printJson, table } from '../output.ts';
 import { examples, type RemoteOptions, remote, withClient } from '../remote-command.ts';
 import { readText } from '../text-input.ts';
 
@@ -30,6 +31,7 @@ export function addEgress(program: Command): void {
   addList(egress);
   addShow(egress);
   addDelete(egress);
+  addRefused(egress);
 }
 
 function addSet(egress: Command): void {
@@ -98,6 +100,44 @@ function addDelete(egress: Command): void {
       });
     });
   examples(command, 'dormouse egress delete subnet-web');
+}
+
+/** As `…/egress-refusals` of a microVM tells of them. */
+interface Refusal {
+  readonly kind: string;
+  readonly target: string;
+  readonly count: number;
+  /** Epoch seconds. */
+  readonly lastAt: number;
+}
+
+function addRefused(egress: Command): void {
+  const command = remote(egress.command('refused'))
+    .description('show what a microVM wanted to reach lately and its policies refused')
+    .argument('<vm>', 'id of the microVM, or the start of it')
+    .action(async (vm: string, options: RemoteOptions) => {
+      await withClient(options, async (client) => {
+        const id = await resolveMicrovmId(client, vm);
+        const response = await client.extension(`/dormouse/v1/microvms/${id}/egress-refusals`);
+        const { refusals } = (await response.json()) as { readonly refusals: readonly Refusal[] };
+        if (options.json) printJson(refusals);
+        else if (refusals.length === 0) note('Nothing was refused since the server started.');
+        else print(refusalTable(refusals));
+      });
+    });
+  examples(command, 'dormouse egress refused 3f2a');
+}
+
+function refusalTable(refusals: readonly Refusal[]): string {
+  return table(
+    ['KIND', 'TARGET', 'TIMES', 'LAST'],
+    refusals.map(({ kind, target, count, lastAt }) => [
+      kind,
+      target,
+      String(count),
+      age(new Date(lastAt * 1000)),
+    ]),
+  );
 }
 
 function pathOf(id: string): string {
