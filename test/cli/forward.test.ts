@@ -16,6 +16,7 @@ test('a forwarded connection ends as the one inside does', async (t) => {
   const cli = await startCliFixture(guest);
   t.after(() => cli.close());
   const forward = await goingDormouse({ ready: cli }, ['forward', await cli.launch('web'), '8080:0']);
+  t.after(() => forward.interrupt());
   const port = Number(/^127\.0\.0\.1:(\d+) → /.exec(forward.firstLine)?.[1]);
   const ask = async (path: string): Promise<string> => {
     const socket = net.connect(port, '127.0.0.1');
