@@ -35,6 +35,11 @@ export interface EndpointLimits {
   readonly upstreamIdleMs: number;
   readonly upstreamIdlePerPort: number;
   readonly upstreamIdle: number;
+  /**
+   * A request whose kept connection breaks this soon, before any answer, is sent again. One that has waited
+   * longer is not: a microVM that is put to sleep under it must not be woken by it (spec section 4.5).
+   */
+  readonly repeatWithinMs: number;
   /** Informational (1xx) responses passed on per request. */
   readonly informationalResponses: number;
   readonly perToken: TrafficLimits;
@@ -58,6 +63,7 @@ const common: Omit<EndpointLimits, 'perToken' | 'perMicrovm'> = {
   upstreamIdleMs: 1500,
   upstreamIdlePerPort: 64,
   upstreamIdle: 2000,
+  repeatWithinMs: 2000,
   informationalResponses: 32,
 };
 

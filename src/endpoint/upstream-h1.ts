@@ -16,7 +16,7 @@ export function callOverH1(
   connection: ClientConnection,
   request: UpstreamRequest,
   events: UpstreamEvents,
-  onUnheard?: () => void,
+  onUnheard?: (error: Error) => void,
 ): UpstreamCall {
   const { method, framing } = request;
   try {

@@ -70,10 +70,12 @@ export function createUpstreams(dialer: Dialer, limits: EndpointLimits): Upstrea
       callOverH1(await dial(key, target, left), request, events);
     if (kept === undefined) return dialled();
     if (!canRepeat) return callOverH1(kept, request, events);
-    return callOverH1(kept, request, events, () => {
+    const begun = performance.now();
+    return callOverH1(kept, request, events, (error) => {
+      if (performance.now() - begun > limits.repeatWithinMs) return events.fail(error);
       dialled().then(
         (call) => events.attach(call),
-        (error) => events.fail(error),
+        (reason) => events.fail(reason),
       );
     });
   }

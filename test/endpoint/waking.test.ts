@@ -166,6 +166,24 @@ test('a kept connection that closes under a repeatable request is replaced by a 
   assert.deepEqual(heads, ['GET /1', 'GET /2', 'GET /2']);
 });
 
+test('a request that has waited for its answer is not sent again when the microVM is put to sleep', async (t) => {
+  const fixture = await startEndpoint(t, { limits: { repeatWithinMs: 0 } });
+  const polled = Promise.withResolvers<void>();
+  await fixture.expose(
+    8080,
+    http.createServer((request, response) => {
+      if (request.url === '/') response.end('ok');
+      else polled.resolve();
+    }),
+  );
+  await ask(fixture);
+  const answer = ask(fixture, { path: '/poll' });
+  await polled.promise;
+  fixture.connections[0]?.destroy(new Error('the session was ended'));
+  assert.equal((await answer).status, 502);
+  assert.equal(fixture.connections.length, 1, 'nothing was opened that would have woken it');
+});
+
 test('a request that may have been handled is not sent again', async (t) => {
   const fixture = await startEndpoint(t);
   let handled = 0;

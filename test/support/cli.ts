@@ -40,6 +40,8 @@ export async function dormouse(
 /** A command that goes on until it is interrupted, once it has printed its first line. */
 export interface Going {
   readonly firstLine: string;
+  /** Its exit status, once it has one; null when a signal ended it. */
+  readonly exited: Promise<number | null>;
   /** Interrupts it; resolves with its exit status. */
   interrupt(): Promise<number | null>;
 }
@@ -60,6 +62,7 @@ export async function goingDormouse(server: ServerOfCli, words: readonly string[
   ]);
   return {
     firstLine,
+    exited: exited.then(([code]) => code),
     async interrupt() {
       child.kill('SIGINT');
       return (await exited)[0];

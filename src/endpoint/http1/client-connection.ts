@@ -25,7 +25,7 @@ export interface CallOptions {
   /** Without it a change of protocol is an error. */
   readonly onSwitch?: OnSwitch | undefined;
   /** Takes the place of a failure before the application has said anything. */
-  readonly onUnheard?: (() => void) | undefined;
+  readonly onUnheard?: ((error: Error) => void) | undefined;
 }
 
 /** Sends requests over a connection into a guest, one after the other. */
@@ -180,7 +180,7 @@ export class ClientConnection {
     } else {
       this.destroy();
       if (call.heard || call.options.onUnheard === undefined) call.events.fail(error);
-      else call.options.onUnheard();
+      else call.options.onUnheard(error);
     }
   }
 
