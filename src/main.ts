@@ -286,6 +286,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
       egressRefusals: network.refusalsOf,
       rolePolicies: new RolePolicies({ store, accountId: config.accountId, clock: systemClock }),
       mintToken: (microvmId, grants, minutes) => tokens.mint(microvmId, grants, minutes),
+      rotateTokenKey: (options) => tokens.rotateKey(options),
       credentials: accessKeys,
       accessKeys,
       events: new EventFeed(events),

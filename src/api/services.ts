@@ -27,6 +27,8 @@ export interface ApiServices {
   readonly credentials: CredentialSource;
   /** Makes the value of the `X-aws-proxy-auth` header: for ports, or for a shell. */
   mintToken(microvmId: string, grants: readonly PortGrant[] | 'shell', minutes: number): Promise<string>;
+  /** A new key for those tokens, which may end all made so far; the operation answers 501 without it. */
+  rotateTokenKey?: ((options: { readonly revoke: boolean }) => Promise<void>) | undefined;
   /** Customer connectors. */
   readonly connectors: ConnectorService;
   /** What connectors refer to. */

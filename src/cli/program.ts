@@ -21,6 +21,7 @@ import { addRoles } from './commands/roles.ts';
 import { addRun } from './commands/run.ts';
 import { addServe } from './commands/serve.ts';
 import { addShell } from './commands/shell.ts';
+import { addTokens } from './commands/tokens.ts';
 import { addTransitions } from './commands/transitions.ts';
 import { addWebhooks } from './commands/webhooks.ts';
 import { examples } from './remote-command.ts';
@@ -47,6 +48,7 @@ export function createProgram(): Command {
   addTransitions(program);
   addFork(program);
   addKeys(program);
+  addTokens(program);
   addRoles(program);
   addEgress(program);
   addConnectors(program);

@@ -50,6 +50,19 @@ test('inspects a microVM', async () => {
   assert.equal((await raw(server, 'GET', '/dormouse/v1/microvms/other')).status, 404);
 });
 
+test('rotates the token key, where there is one', async (t) => {
+  const asked: boolean[] = [];
+  const rotating = await startServer('relaxed', {
+    services: { rotateTokenKey: async ({ revoke }) => void asked.push(revoke) },
+  });
+  t.after(() => rotating.close());
+  const path = '/dormouse/v1/token-key/rotate';
+  assert.equal((await raw(rotating, 'POST', path, { revoke: true })).status, 204);
+  assert.equal((await raw(rotating, 'POST', path, {})).status, 400);
+  assert.deepEqual(asked, [true]);
+  assert.equal((await raw(server, 'POST', path, { revoke: false })).status, 501);
+});
+
 test('reads logs', async () => {
   const { logs } = server.services;
   const events = ['one', 'two', 'three'].map((message, index) => ({ timestamp: 1000 + index, message }));

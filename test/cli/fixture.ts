@@ -42,7 +42,10 @@ export async function startCliFixture(answer: http.RequestListener): Promise<Cli
   const tokens = await openTokens({ directory, clock: systemClock });
   let endpointPort = 0;
   const server = await startServer('relaxed', {
-    services: { mintToken: (microvmId, grants, minutes) => tokens.mint(microvmId, grants, minutes) },
+    services: {
+      mintToken: (microvmId, grants, minutes) => tokens.mint(microvmId, grants, minutes),
+      rotateTokenKey: (options) => tokens.rotateKey(options),
+    },
     options: { endpointOf: (endpointId) => `${endpointId}.${domain}:${endpointPort}` },
   });
   const endpoint = createEndpoint({

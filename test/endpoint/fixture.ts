@@ -16,7 +16,7 @@ import { createEndpoint, type Endpoint, type EndpointOptions } from '../../src/e
 import type { Exec } from '../../src/endpoint/shell.ts';
 import { openTokens, type Tokens } from '../../src/endpoint/tokens.ts';
 import { MicrovmUnreachableError } from '../../src/microvms/microvm-service.ts';
-import { systemClock } from '../../src/model/clock.ts';
+import { type Clock, systemClock } from '../../src/model/clock.ts';
 import type { Microvm } from '../../src/model/microvm.ts';
 
 export const domain = 'microvm.localhost';
@@ -48,6 +48,8 @@ export interface FixtureOptions extends Partial<Pick<EndpointOptions, 'limits' |
   readonly connect?: (port: number, signal: AbortSignal, dial: () => Promise<Duplex>) => Promise<Duplex>;
   readonly vm?: Partial<Microvm>;
   readonly exec?: Exec;
+  /** What tokens expire by. */
+  readonly clock?: Pick<Clock, 'now'>;
 }
 
 let shared: Promise<Certificates> | undefined;
@@ -64,7 +66,7 @@ function sharedCertificates(): Promise<Certificates> {
 export async function startEndpoint(t: TestContext, options: FixtureOptions = {}): Promise<Fixture> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'dormouse-endpoint-'));
   const certificates = await sharedCertificates();
-  const tokens = await openTokens({ directory, clock: systemClock });
+  const tokens = await openTokens({ directory, clock: options.clock ?? systemClock });
   const vm = fakeMicrovm(options.vm);
   const ports = new Map<number, number>();
   const connections: Duplex[] = [];

@@ -24,7 +24,7 @@ export interface EndpointRequest {
  * @param endpoint `<host>[:<port>]` as RunMicrovm returned it
  */
 export async function callEndpoint(
-  ready: Ready,
+  ready: Pick<Ready, 'caCertificatePath'>,
   endpoint: string,
   options: EndpointRequest,
 ): Promise<EndpointResponse> {

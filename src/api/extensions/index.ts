@@ -22,6 +22,7 @@ import { listRolePolicies } from './roles-list.ts';
 import { putRolePolicy } from './roles-put.ts';
 import { setLease } from './set-lease.ts';
 import { streamEvents } from './stream-events.ts';
+import { rotateTokenKey } from './token-key-rotate.ts';
 import { unpublishPort } from './unpublish-port.ts';
 import { createWebhook, deleteWebhook, listWebhooks, resumeWebhook } from './webhooks.ts';
 
@@ -42,6 +43,7 @@ export const extensionOperations: readonly Operation[] = [
   listKeys,
   rotateKeys,
   deleteKeys,
+  rotateTokenKey,
   streamEvents,
   createWebhook,
   listWebhooks,
