@@ -13,6 +13,7 @@
 
 #include "app.h"
 #include "buffer.h"
+#include "disk.h"
 #include "egress.h"
 #include "port.h"
 #include "process.h"
@@ -79,6 +80,7 @@ static int add_entropy(const uint8_t *body, size_t length)
 static int synchronise_disks(const uint8_t *body, size_t length)
 {
     sync();
+    disk_trim();
     if (length != 1 || body[0] == 0)
         return length == 1 ? 0 : EPROTO;
     int fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);

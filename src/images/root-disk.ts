@@ -24,8 +24,8 @@ shift 3
 container=$(buildah from "$@" --pull-never "$image")
 trap 'buildah rm "$container" >/dev/null 2>&1' EXIT
 tree=$(buildah mount "$container")
-mke2fs -q -t ext4 -m 0 -F -L root -O ^resize_inode \
-  -E lazy_itable_init=1,lazy_journal_init=1,assume_storage_prezeroed=1,nodiscard -d "$tree" "$disk" "$size"
+mke2fs -q -t ext4 -m 0 -F -L root -O ^resize_inode,^has_journal \
+  -E lazy_itable_init=1,assume_storage_prezeroed=1,nodiscard -d "$tree" "$disk" "$size"
 `;
 
 /**

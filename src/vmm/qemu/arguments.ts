@@ -103,7 +103,7 @@ function socket(name: (typeof vmSockets)[number]): string[] {
  */
 function kernelArguments({ assets, architecture, incoming }: ArgumentsInput, console: string): string[] {
   if (incoming !== 'none' && architecture === 'x86_64') return [];
-  const commandLine = `console=${console} quiet panic=-1 mitigations=off`;
+  const commandLine = `console=${console} quiet panic=-1 mitigations=off init_on_free=1`;
   return ['-kernel', assets.kernel, '-initrd', assets.initrd, '-append', commandLine];
 }
 

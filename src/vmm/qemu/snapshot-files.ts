@@ -94,6 +94,11 @@ async function moveFile(source: string, target: string): Promise<void> {
   }
 }
 
+/** Gives back the room of zeros. A file system that cannot only keeps more than it needs. */
+async function digHoles(file: string): Promise<void> {
+  await run('fallocate', ['--dig-holes', file]).catch(() => undefined);
+}
+
 export interface SnapshotSources {
   /** Files of the ended build VM; moved. */
   readonly memory: string;
@@ -126,6 +131,7 @@ export async function storeSnapshot(
       moveFile(sources.overlay, at('overlay')),
       linkOrCopy(sources.root, at('root')),
     ]);
+    await digHoles(at('memory'));
     const files = await describeFiles(partial, helper);
     const manifest: StoredManifest = {
       formatVersion: 1,
