@@ -19,6 +19,7 @@
 #include "process.h"
 #include "stream.h"
 #include "wire.h"
+#include "worker.h"
 
 #ifndef AGENT_BUILD
 #error "AGENT_BUILD is set by the Makefile"
@@ -31,7 +32,7 @@
 
 static struct buffer app_fields;
 
-static void reply(uint32_t id, int error, const void *body, size_t length)
+void control_reply(uint32_t id, int error, const void *body, size_t length)
 {
     uint8_t *place = port_reserve(REPLY_HEAD + length);
     put_u32(place, id);
@@ -77,18 +78,31 @@ static int add_entropy(const uint8_t *body, size_t length)
     return error;
 }
 
-static int synchronise_disks(const uint8_t *body, size_t length)
+static int write_back(void)
 {
     sync();
     disk_trim();
-    if (length != 1 || body[0] == 0)
-        return length == 1 ? 0 : EPROTO;
+    return 0;
+}
+
+static int write_back_and_drop(void)
+{
+    write_back();
     int fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return errno;
     int error = write(fd, "3", 1) == 1 ? 0 : errno;
     close(fd);
     return error;
+}
+
+/* Nothing else may wait for a slow disk. */
+static void synchronise_disks(uint32_t id, const uint8_t *body, size_t length)
+{
+    if (length != 1)
+        control_reply(id, EPROTO, NULL, 0);
+    else
+        worker_start(id, body[0] ? write_back_and_drop : write_back);
 }
 
 static uint64_t field_of(const char *file, const char *name)
@@ -130,7 +144,7 @@ static void send_stats(uint32_t id)
     put_u64(body + 8, field_of("/proc/meminfo", "MemAvailable:") * 1024);
     put_u64(body + 16, busy_milliseconds());
     put_u64(body + 24, (uint64_t)up.tv_sec * 1000 + (uint64_t)up.tv_nsec / 1000000);
-    reply(id, 0, body, sizeof body);
+    control_reply(id, 0, body, sizeof body);
 }
 
 static size_t listening_in(const char *file, uint8_t *ports, size_t count)
@@ -157,7 +171,7 @@ static void send_listening(uint32_t id)
     static uint8_t ports[2 * MAX_PORTS];
     size_t count = listening_in("/proc/net/tcp", ports, 0);
     count = listening_in("/proc/net/tcp6", ports, count);
-    reply(id, 0, ports, 2 * count);
+    control_reply(id, 0, ports, 2 * count);
 }
 
 static int add_app_fields(const uint8_t *body, size_t length)
@@ -178,27 +192,27 @@ void control_request(const uint8_t *payload, size_t length)
     uint8_t status[APP_STATUS_BYTES];
     switch (payload[4]) {
     case OP_START_APP:
-        reply(id, app_start(buffer_head(&app_fields), buffer_length(&app_fields)), NULL, 0);
+        control_reply(id, app_start(buffer_head(&app_fields), buffer_length(&app_fields)), NULL, 0);
         buffer_free(&app_fields);
         return;
     case OP_APP_FIELDS:
-        reply(id, add_app_fields(body, size), NULL, 0);
+        control_reply(id, add_app_fields(body, size), NULL, 0);
         return;
     case OP_APP_STATUS:
         app_describe(status);
-        reply(id, 0, status, sizeof status);
+        control_reply(id, 0, status, sizeof status);
         return;
     case OP_SET_CLOCK:
-        reply(id, set_clock(body, size), NULL, 0);
+        control_reply(id, set_clock(body, size), NULL, 0);
         return;
     case OP_ADD_ENTROPY:
-        reply(id, add_entropy(body, size), NULL, 0);
+        control_reply(id, add_entropy(body, size), NULL, 0);
         return;
     case OP_SET_HOSTNAME:
-        reply(id, process_set_hostname(body, size), NULL, 0);
+        control_reply(id, process_set_hostname(body, size), NULL, 0);
         return;
     case OP_SYNC:
-        reply(id, synchronise_disks(body, size), NULL, 0);
+        synchronise_disks(id, body, size);
         return;
     case OP_STATS:
         send_stats(id);
@@ -208,10 +222,10 @@ void control_request(const uint8_t *payload, size_t length)
         return;
     case OP_QUIESCE:
         streams_reset_all();
-        reply(id, 0, NULL, 0);
+        control_reply(id, 0, NULL, 0);
         port_end_session();
         return;
     default:
-        reply(id, ENOSYS, NULL, 0);
+        control_reply(id, ENOSYS, NULL, 0);
     }
 }

@@ -30,6 +30,7 @@
 #include "port.h"
 #include "process.h"
 #include "stream.h"
+#include "worker.h"
 
 static int listening = -1;
 
@@ -63,7 +64,7 @@ static void on_child(struct watch *watch, uint32_t events)
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-        if (!app_child_ended(pid, status))
+        if (!app_child_ended(pid, status) && !worker_child_ended(pid, status))
             streams_child_ended(pid, status);
 }
 

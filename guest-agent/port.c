@@ -25,6 +25,9 @@ static void on_ready(struct watch *watch, uint32_t events);
 static struct watch port = {.fd = -1, .ready = on_ready};
 static struct buffer incoming, outgoing;
 static bool synchronised, ending;
+/* At least one stream was not read from for want of room. */
+static bool streams_wait;
+static uint32_t session;
 /* A session began while what is ready now is being handled. */
 static bool greeted;
 static void (*closed)(void);
@@ -38,7 +41,16 @@ void port_attach(int fd, void (*on_closed)(void))
 }
 
 bool port_synchronised(void) { return synchronised; }
+uint32_t port_session(void) { return session; }
 bool port_has_room(void) { return synchronised && buffer_length(&outgoing) < OUTGOING_LIMIT; }
+
+bool port_may_read(void)
+{
+    if (port_has_room())
+        return true;
+    streams_wait = true;
+    return false;
+}
 
 static void end_streams(void)
 {
@@ -95,11 +107,15 @@ void port_flush(void)
         if (written < 0 && errno == EINTR)
             continue;
         if (written <= 0)
-            return;
+            break;
         buffer_consume(&outgoing, (size_t)written);
     }
-    if (ending)
+    if (ending && !buffer_length(&outgoing))
         lose_session();
+    if (streams_wait && port_has_room()) {
+        streams_wait = false;
+        streams_resume();
+    }
 }
 
 static void handle_frame(uint32_t stream, uint8_t type, const uint8_t *payload, size_t length)
@@ -148,6 +164,7 @@ static void synchronise(void)
     buffer_clear(&outgoing);
     buffer_append(&outgoing, answer, sizeof answer);
     synchronised = greeted = true;
+    session++;
     ending = false;
     control_introduce();
     app_send_logs();
@@ -195,8 +212,6 @@ static void on_ready(struct watch *watch, uint32_t events)
             port_flush();
     }
     port_flush();
-    if (port_has_room()) {
+    if (port_has_room())
         app_send_logs();
-        streams_resume();
-    }
 }

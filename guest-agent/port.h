@@ -10,8 +10,12 @@
 void port_attach(int fd, void (*on_closed)(void));
 /* Whether a host is there to be talked to. */
 bool port_synchronised(void);
+/* Tells one session from another. */
+uint32_t port_session(void);
 /* Whether enough of what was written has left that more may be read for the host. */
 bool port_has_room(void);
+/* The same for a stream, which is told by streams_resume() when a no has become a yes. */
+bool port_may_read(void);
 
 void port_send(uint32_t stream, uint8_t type, const void *payload, size_t length);
 void port_send_u32(uint32_t stream, uint8_t type, uint32_t value);

@@ -299,19 +299,16 @@ static int spawn(struct description *d, bool is_app, struct process_io *io)
     close_all(theirs, 3);
     close_all(&report[1], 1);
     close_all(&pidfd, 1);
-    /* Closed without a word by a successful exec. */
-    int failure = 0;
-    if (!error && read(report[0], &failure, sizeof failure) == (ssize_t)sizeof failure) {
-        error = failure;
-        waitpid(io->pid, NULL, 0);
-    }
-    close_all(&report[0], 1);
+    if (error)
+        close_all(&report[0], 1);
+    else
+        io->report = report[0];
     return error;
 }
 
 static int start(const uint8_t *fields, size_t length, bool is_app, struct process_io *io)
 {
-    *io = (struct process_io){.pid = -1, .input = -1, .output = -1, .errors = -1};
+    *io = (struct process_io){.pid = -1, .input = -1, .output = -1, .errors = -1, .report = -1};
     struct description *d = calloc(1, sizeof *d);
     if (!d)
         return ENOMEM;
@@ -327,12 +324,23 @@ static int start(const uint8_t *fields, size_t length, bool is_app, struct proce
 
 int process_start_app(const uint8_t *fields, size_t length, struct process_io *io)
 {
-    return start(fields, length, true, io);
+    int error = start(fields, length, true, io), failure = 0;
+    /* Nothing else goes on in the guest yet. */
+    if (!error && read(io->report, &failure, sizeof failure) == (ssize_t)sizeof failure) {
+        error = failure;
+        waitpid(io->pid, NULL, 0);
+        close_all((int[]){io->output, io->errors}, 2);
+    }
+    close_all(&io->report, 1);
+    return error;
 }
 
 int process_exec(const uint8_t *fields, size_t length, struct process_io *io)
 {
-    return start(fields, length, false, io);
+    int error = start(fields, length, false, io);
+    if (!error)
+        fcntl(io->report, F_SETFL, O_NONBLOCK);
+    return error;
 }
 
 int process_set_hostname(const uint8_t *name, size_t length)

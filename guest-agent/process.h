@@ -10,15 +10,16 @@
 struct process_io {
     pid_t pid;
     int input, output, errors; /* non-blocking; -1 when absent */
+    int report;                /* non-blocking: an errno (int) when it cannot run, or just the end when it does */
     bool terminal;
 };
 
 /*
- * Both return 0 or an errno, also one that occurred on the far side of fork().
+ * 0 or an errno, also one that occurred on the far side of fork().
  * The application gets its own mount, process, UTS and IPC namespaces, rooted on the image's disk.
  */
 int process_start_app(const uint8_t *fields, size_t length, struct process_io *io);
-/* Joins the namespaces of the application. */
+/* Joins the namespaces of the application. 0 or an errno; whether the program runs is told by the report. */
 int process_exec(const uint8_t *fields, size_t length, struct process_io *io);
 int process_set_hostname(const uint8_t *name, size_t length);
 /* Runs processes beside the agent, without namespaces: for tests on an ordinary machine. */

@@ -1,4 +1,4 @@
-/* Streams: TCP connections into and out of the guest, and processes run for the host. */
+/* Streams: connections into and out of the guest, datagrams for it, and processes run for the host. */
 #ifndef DORMOUSE_STREAM_H
 #define DORMOUSE_STREAM_H
 
@@ -18,6 +18,6 @@ uint32_t stream_next_id(void);
 /* The channel has room again: go on reading for the host. */
 void streams_resume(void);
 /* A child ended; true when it belonged to a stream. `status` as from waitpid(). */
-int streams_child_ended(pid_t pid, int status);
+bool streams_child_ended(pid_t pid, int status);
 
 #endif

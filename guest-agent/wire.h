@@ -17,6 +17,8 @@
 #define WIRE_MAX_PAYLOAD 32768u
 #define WIRE_WINDOW (256u * 1024u)
 #define WIRE_MAX_QUERY 4096
+/* What UDP over IPv4 carries. */
+#define WIRE_MAX_DATAGRAM 65507u
 
 enum wire_type {
     WIRE_REQUEST = 1, /* stream 0, to the guest: id u32, operation u8, body */
@@ -35,6 +37,7 @@ enum wire_type {
     WIRE_EXIT = 18,        /* code u32, signal u32; the last frame of an exec */
     WIRE_RESIZE = 19,      /* columns u16, rows u16 */
     WIRE_SIGNAL = 20,      /* u32 */
+    WIRE_DATA_PART = 21,   /* the first WIRE_MAX_PAYLOAD bytes of a datagram that DATA completes */
 };
 
 enum wire_kind {
@@ -42,6 +45,7 @@ enum wire_kind {
     WIRE_KIND_EXEC = 2,
     WIRE_KIND_EGRESS_TCP = 3, /* to the host: family u8 (4), address, port u16 */
     WIRE_KIND_DNS = 4,        /* to the host: a query; DATA with the answer, or FAILED, ends the stream */
+    WIRE_KIND_UDP = 5,        /* port u16; each DATA is a datagram */
 };
 
 enum wire_operation {

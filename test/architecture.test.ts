@@ -16,7 +16,7 @@ const layers: readonly (readonly string[])[] = [
   ['images'],
   ['vmm', 'guest', 'network', 'identity'],
   ['store', 'telemetry'],
-  ['blobs', 'instance-lock', 'config'],
+  ['blobs', 'datagrams', 'instance-lock', 'config'],
   ['model', 'assets', 'version'],
   ['errors'],
 ];
@@ -26,6 +26,7 @@ const openToCommandLine = [
   'src/api/sigv4/sign.ts',
   'src/assets.ts',
   'src/config.ts',
+  'src/datagrams/',
   'src/doctor/',
   'src/main.ts',
   'src/telemetry/log-store.ts',

@@ -112,6 +112,7 @@ async function startEndpoint(settings: ServerSettings): Promise<ServerReady> {
         await once(socket, 'connect');
         return socket;
       },
+      associate: () => Promise.reject(new Error('this upstream speaks TCP only')),
     },
     tokens,
     certificates,

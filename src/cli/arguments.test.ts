@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { InvalidArgumentError } from 'commander';
-import { collectHook, collectVariables, parseDuration, parseMemory, parsePort } from './arguments.ts';
+import {
+  collectForwarding,
+  collectHook,
+  collectVariables,
+  parseDuration,
+  parseMemory,
+  parsePort,
+  parsePortAndProtocol,
+} from './arguments.ts';
 
 test('durations', () => {
   const cases: readonly [string, number][] = [
@@ -27,6 +35,33 @@ test('ports', () => {
   assert.deepEqual(['0', '8080', '65535'].map(parsePort), [0, 8080, 65_535]);
   for (const text of ['', '65536', '-1', '0x50', '80 '])
     assert.throws(() => parsePort(text), InvalidArgumentError);
+});
+
+test('ports with a protocol', () => {
+  assert.deepEqual(['53', '53/tcp', '53/udp'].map(parsePortAndProtocol), [
+    { port: 53, protocol: 'tcp' },
+    { port: 53, protocol: 'tcp' },
+    { port: 53, protocol: 'udp' },
+  ]);
+  for (const text of ['', '0', '65536', '53/', '53/sctp', 'udp', '53/UDP'])
+    assert.throws(() => parsePortAndProtocol(text), InvalidArgumentError, text);
+});
+
+test('forwardings are collected', () => {
+  const texts = ['6379', '5432:15432', '8125:9125/udp', '53:0/udp', '53/udp'];
+  const collected = texts.reduce<ReturnType<typeof collectForwarding> | undefined>(
+    (earlier, text) => collectForwarding(text, earlier),
+    undefined,
+  );
+  assert.deepEqual(collected, [
+    { guestPort: 6379, localPort: 6379, protocol: 'tcp' },
+    { guestPort: 5432, localPort: 15432, protocol: 'tcp' },
+    { guestPort: 8125, localPort: 9125, protocol: 'udp' },
+    { guestPort: 53, localPort: 0, protocol: 'udp' },
+    { guestPort: 53, localPort: 53, protocol: 'udp' },
+  ]);
+  for (const text of ['', '0', '0:80', '80:65536', '80:', '80/udp:81', ':80'])
+    assert.throws(() => collectForwarding(text, undefined), InvalidArgumentError, text);
 });
 
 test('variables are collected, later ones win, values keep their equals signs', () => {

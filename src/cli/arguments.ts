@@ -24,10 +24,47 @@ export function parseCount(text: string): number {
 }
 
 export function parsePort(text: string): number {
-  const port = Number(text);
-  if (!/^\d+$/.test(text) || port > 65_535)
-    throw new InvalidArgumentError('Expected a port from 0 to 65535.');
-  return port;
+  if (!isPort(text)) throw new InvalidArgumentError('Expected a port from 0 to 65535.');
+  return Number(text);
+}
+
+export interface PortAndProtocol {
+  readonly port: number;
+  readonly protocol: 'tcp' | 'udp';
+}
+
+/** `6379` or `8125/udp`. */
+export function parsePortAndProtocol(text: string): PortAndProtocol {
+  const [, port = '', protocol] = /^(\d+)(?:\/(tcp|udp))?$/.exec(text) ?? [];
+  if (!isPort(port) || Number(port) === 0) {
+    throw new InvalidArgumentError('Expected a port from 1 to 65535, or PORT/udp.');
+  }
+  return { port: Number(port), protocol: protocol === 'udp' ? 'udp' : 'tcp' };
+}
+
+export interface Forwarding {
+  readonly guestPort: number;
+  /** 0 picks a free one. */
+  readonly localPort: number;
+  readonly protocol: 'tcp' | 'udp';
+}
+
+/** Collects `PORT` or `PORT:LOCAL`, `/udp` after it or not, of a repeated argument. */
+export function collectForwarding(text: string, earlier: readonly Forwarding[] | undefined): Forwarding[] {
+  const [, guest = '', local = guest, protocol] = /^(\d+)(?::(\d+))?(?:\/(tcp|udp))?$/.exec(text) ?? [];
+  if (!isPort(guest) || !isPort(local) || Number(guest) === 0) {
+    throw new InvalidArgumentError('Expected PORT or PORT:LOCAL, with /udp after it for datagrams.');
+  }
+  const forwarding: Forwarding = {
+    guestPort: Number(guest),
+    localPort: Number(local),
+    protocol: protocol === 'udp' ? 'udp' : 'tcp',
+  };
+  return [...(earlier ?? []), forwarding];
+}
+
+function isPort(text: string): boolean {
+  return /^\d{1,5}$/.test(text) && Number(text) <= 65_535;
 }
 
 /** Collects `KEY=VALUE` of a repeated option. */

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { type MicrovmService, MicrovmUnreachableError } from '../microvms/microvm-service.ts';
+import type { DatagramChannel, DatagramListener } from '../model/datagrams.ts';
 import type { EndpointLimits } from './options.ts';
 import { badGateway, RefusedError, refusals } from './refusals.ts';
 
@@ -10,12 +11,19 @@ export interface Dialer {
    * @throws the signal's reason, once it is aborted
    */
   connect(microvmId: string, port: number, signal: AbortSignal): Promise<Duplex>;
+  /** The same for datagrams. */
+  associate(
+    microvmId: string,
+    port: number,
+    onDatagram: DatagramListener,
+    signal: AbortSignal,
+  ): Promise<DatagramChannel>;
   /** Connections being opened. */
   waiting(): number;
 }
 
 export function createDialer(options: {
-  readonly backend: Pick<MicrovmService, 'connect'>;
+  readonly backend: Pick<MicrovmService, 'connect' | 'associate'>;
   readonly limits: Pick<EndpointLimits, 'waitersPerMicrovm' | 'wakeTimeoutMs'>;
   readonly profile: 'relaxed' | 'aws';
 }): Dialer {
@@ -31,43 +39,64 @@ export function createDialer(options: {
     else waiters.set(microvmId, left);
   }
 
+  async function reach<Way>(
+    microvmId: string,
+    signal: AbortSignal,
+    open: (signal: AbortSignal) => Promise<Way>,
+    discard: (way: Way) => void,
+  ): Promise<Way> {
+    if ((waiters.get(microvmId) ?? 0) >= limits.waitersPerMicrovm) throw new RefusedError(tired);
+    const controller = new AbortController();
+    const given = Promise.withResolvers<never>();
+    const giveUp = (reason: unknown): void => {
+      controller.abort(reason);
+      given.reject(reason);
+    };
+    const onAbort = (): void => giveUp(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    const timer = setTimeout(() => giveUp(new RefusedError(tired)), limits.wakeTimeoutMs);
+    count(microvmId, 1);
+    try {
+      signal.throwIfAborted();
+      const opening = open(controller.signal);
+      opening.then(
+        (way) => {
+          if (controller.signal.aborted) discard(way);
+        },
+        () => undefined,
+      );
+      return await Promise.race([opening, given.promise]);
+    } catch (error) {
+      if (controller.signal.aborted) throw controller.signal.reason;
+      if (error instanceof MicrovmUnreachableError) {
+        throw new RefusedError(badGateway(error.code), { cause: error });
+      }
+      throw error;
+    } finally {
+      count(microvmId, -1);
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
   return {
     waiting: () => waiting,
     async connect(microvmId, port, signal) {
-      if ((waiters.get(microvmId) ?? 0) >= limits.waitersPerMicrovm) throw new RefusedError(tired);
-      const controller = new AbortController();
-      const given = Promise.withResolvers<never>();
-      const giveUp = (reason: unknown): void => {
-        controller.abort(reason);
-        given.reject(reason);
-      };
-      const onAbort = (): void => giveUp(signal.reason);
-      signal.addEventListener('abort', onAbort, { once: true });
-      const timer = setTimeout(() => giveUp(new RefusedError(tired)), limits.wakeTimeoutMs);
-      count(microvmId, 1);
-      try {
-        signal.throwIfAborted();
-        const opening = backend.connect(microvmId, port, controller.signal);
-        opening.then(
-          (connection) => {
-            if (controller.signal.aborted) connection.on('error', () => undefined).destroy();
-          },
-          () => undefined,
-        );
-        const connection = await Promise.race([opening, given.promise]);
-        // Whoever uses the connection learns of its end; an error in between must not end the process.
-        return connection.on('error', () => undefined);
-      } catch (error) {
-        if (controller.signal.aborted) throw controller.signal.reason;
-        if (error instanceof MicrovmUnreachableError) {
-          throw new RefusedError(badGateway(error.code), { cause: error });
-        }
-        throw error;
-      } finally {
-        count(microvmId, -1);
-        clearTimeout(timer);
-        signal.removeEventListener('abort', onAbort);
-      }
+      const connection = await reach(
+        microvmId,
+        signal,
+        (left) => backend.connect(microvmId, port, left),
+        (late) => late.on('error', () => undefined).destroy(),
+      );
+      // Whoever uses the connection learns of its end; an error in between must not end the process.
+      return connection.on('error', () => undefined);
     },
+    associate: (microvmId, port, onDatagram, signal) =>
+      reach(
+        microvmId,
+        signal,
+        (left) => backend.associate(microvmId, port, onDatagram, left),
+        (late) => late.close(),
+      ),
   };
 }

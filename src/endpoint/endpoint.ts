@@ -20,7 +20,7 @@ import { type UpgradeClient, upgradeOverH2 } from './upgrade-client.ts';
 import { createUpstreams } from './upstreams.ts';
 
 export interface EndpointOptions {
-  readonly backend: Pick<MicrovmService, 'findByEndpoint' | 'connect'> & {
+  readonly backend: Pick<MicrovmService, 'findByEndpoint' | 'connect' | 'associate'> & {
     /** Without it shell tokens open nothing. */
     readonly exec?: Exec;
   };

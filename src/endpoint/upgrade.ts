@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { type Admission, checkPort, choosePort, hasIngress, parsePort } from './admission.ts';
+import { choosePort, hasIngress } from './admission.ts';
 import type { Dialer } from './dialer.ts';
 import { execPath, serveExec } from './exec.ts';
 import { type RequestFields, singleValue } from './fields.ts';
@@ -10,6 +10,7 @@ import { Response } from './response.ts';
 import { type Exec, serveShell, shellPaths } from './shell.ts';
 import { splice } from './splice.ts';
 import { readSubprotocols, type Subprotocols, subprotocolMarker } from './subprotocols.ts';
+import { isTunnel, serveTunnel, tunnelPort } from './tunnel.ts';
 import { type UpgradeClient, webSocketAccept } from './upgrade-client.ts';
 import { callUpgrade } from './upstream-upgrade.ts';
 
@@ -17,10 +18,6 @@ export interface UpgradeContext extends ProxyContext {
   readonly dialer: Dialer;
   readonly exec: Exec | undefined;
 }
-
-/** Upgrade token and path of a raw TCP tunnel to a port of the microVM; an extension. */
-export const tunnelProtocol = 'dormouse-tcp';
-export const tunnelPath = '/dormouse/v1/tunnel';
 
 /** Serves a request for another protocol. Never rejects. */
 export async function serveUpgrade(client: UpgradeClient, context: UpgradeContext): Promise<void> {
@@ -35,10 +32,10 @@ export async function serveUpgrade(client: UpgradeClient, context: UpgradeContex
     );
     if (exchange.framing !== 'none') throw new RefusedError(refusals.malformedUpgrade);
     const whenOver = client.whenClosed;
-    if (client.protocol === tunnelProtocol) {
+    if (isTunnel(client.protocol)) {
       const port = tunnelPort(exchange.path, admission);
       enter(context, admission, whenOver);
-      await serveTunnel(client, admission.vm.microvmId, port, requestId, context);
+      await serveTunnel(client, { microvmId: admission.vm.microvmId, port }, requestId, context.dialer);
       return;
     }
     if (client.protocol !== 'websocket' || !client.isWebSocket) {
@@ -59,25 +56,6 @@ export async function serveUpgrade(client: UpgradeClient, context: UpgradeContex
   } catch (error) {
     answerFailure(exchange, error, requestId, context);
   }
-}
-
-/** @throws {RefusedError} */
-function tunnelPort(path: string, admission: Admission): number {
-  const [pathname, query] = path.split('?', 2);
-  if (pathname !== tunnelPath) throw new RefusedError(refusals.malformedUpgrade);
-  return checkPort(admission, parsePort(new URLSearchParams(query).get('port') ?? ''));
-}
-
-async function serveTunnel(
-  client: UpgradeClient,
-  microvmId: string,
-  port: number,
-  requestId: string,
-  context: UpgradeContext,
-): Promise<void> {
-  const connection = await context.dialer.connect(microvmId, port, client.exchange.left.signal);
-  const head = ['connection', 'upgrade', 'upgrade', tunnelProtocol, requestIdHeader, requestId];
-  splice(client.accept(head), connection);
 }
 
 async function serveWebSocket(

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import type { DatagramChannel, DatagramListener } from '../model/datagrams.ts';
 import type { EgressHandler } from '../model/guest-egress.ts';
 
 /** What the guest runs as its application: the container's process as resolved from the image. */
@@ -89,6 +90,18 @@ export interface GuestAgent {
    * @throws {GuestConnectError} the guest refused, with its errno name.
    */
   connect(port: number, signal?: AbortSignal, onTraffic?: () => void): Promise<Duplex>;
+  /**
+   * Exchanges datagrams with a UDP port of the guest, from 127.0.0.1 or, where nothing takes them there, ::1. That
+   * nothing listens on the port is not noticed, as with any datagrams.
+   * @param onTraffic called for each datagram in either direction
+   * @throws {GuestConnectError} the guest has too many of these
+   */
+  associate(
+    port: number,
+    onDatagram: DatagramListener,
+    signal?: AbortSignal,
+    onTraffic?: () => void,
+  ): Promise<DatagramChannel>;
   /** @param onTraffic called whenever the process is written to or writes */
   exec(spec: ExecSpec, onTraffic?: () => void): Promise<ExecSession>;
   /** Says who makes the guest's connections to other machines. Until then they wait. */

@@ -1,7 +1,8 @@
 import { constants } from 'node:os';
 import type { EgressConnection, EgressHandler } from '../model/guest-egress.ts';
 import { GuestProtocolError } from './guest-agent.ts';
-import { GuestStream, type StreamChannel } from './guest-stream.ts';
+import { GuestStream } from './guest-stream.ts';
+import type { StreamChannel } from './stream-channel.ts';
 import { frame, longestQuery, maximumPayload, streamKind, streamWindow, u32 } from './wire.ts';
 
 /** What one guest may have under way at once. */

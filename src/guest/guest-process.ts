@@ -1,7 +1,8 @@
 import { PassThrough } from 'node:stream';
 import type { ExecSession } from './guest-agent.ts';
-import { GuestStream, type GuestStreamOptions, StreamViolation } from './guest-stream.ts';
+import { GuestStream, type GuestStreamOptions } from './guest-stream.ts';
 import { u16Pair } from './process-fields.ts';
+import { StreamViolation } from './stream-channel.ts';
 import { frame, u32 } from './wire.ts';
 
 /** Standard error is kept up to this much while nobody reads it; more ends the session. */

@@ -1,21 +1,6 @@
 import { Duplex } from 'node:stream';
-import { frame, maximumPayload, streamWindow, u32 } from './wire.ts';
-
-/** Credit is given back in portions of this size, not for every read. */
-const creditStep = streamWindow / 4;
-
-export interface StreamChannel {
-  /** @returns false while the channel has no room; `drained` is called when it has again */
-  send(stream: number, type: number, payload?: Uint8Array): boolean;
-  drained(callback: () => void): void;
-  /** The stream is over on this side. */
-  forget(stream: number): void;
-}
-
-/** The guest sent more than it may, or something that does not belong on its stream. */
-export class StreamViolation extends Error {
-  override readonly name = 'StreamViolation';
-}
+import { type StreamChannel, StreamViolation } from './stream-channel.ts';
+import { creditStep, frame, maximumPayload, streamWindow, u32 } from './wire.ts';
 
 export interface GuestStreamOptions {
   readonly id: number;

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import type { DatagramChannel, DatagramListener } from '../model/datagrams.ts';
 import type { EgressHandler } from '../model/guest-egress.ts';
 import { decodeAppStatus, decodePorts, decodeStats, errnoName } from './answers.ts';
 import { FrameDecoder } from './frame-decoder.ts';
@@ -15,11 +16,14 @@ import {
   type GuestStats,
   type LogListener,
 } from './guest-agent.ts';
+import { GuestDatagramStream } from './guest-datagrams.ts';
 import { GuestOpenings } from './guest-openings.ts';
 import { GuestProcess } from './guest-process.ts';
-import { GuestStream, type StreamChannel } from './guest-stream.ts';
+import { GuestStream } from './guest-stream.ts';
+import { HostOpenings, OpenRefused, type SessionStream } from './host-openings.ts';
 import { encodeApp, encodeExec } from './process-fields.ts';
-import { encodeFrame, frame, maximumPayload, operation, streamKind, streamWindow, u32 } from './wire.ts';
+import type { StreamChannel } from './stream-channel.ts';
+import { encodeFrame, frame, maximumPayload, operation, streamKind, u32 } from './wire.ts';
 
 const requestTimeoutMs = 60_000;
 /** A description longer than a frame goes in parts of this size. */
@@ -54,16 +58,13 @@ class GuestSession implements GuestAgent, StreamChannel {
   readonly #decoder = new FrameDecoder((stream, type, payload) => this.#onFrame(stream, type, payload));
   readonly #settleClosed: () => void;
   readonly #requests = new Map<number, Pending<Buffer>>();
-  readonly #opening = new Map<number, { stream: GuestStream; outcome: Pending<void> }>();
-  readonly #streams = new Map<number, GuestStream>();
-  readonly #openings = new GuestOpenings(this);
+  readonly #openings = new HostOpenings(this);
+  readonly #guestOpenings = new GuestOpenings(this);
   readonly #exit = Promise.withResolvers<Extract<AppStatus, { state: 'exited' }>>();
   readonly #introduced = Promise.withResolvers<void>();
   readonly #unread: Parameters<LogListener>[] = [];
   #logListener: LogListener | undefined;
   #nextRequest = 1;
-  /** Streams the host opens have odd numbers; the even ones are the guest's. */
-  #nextStream = 1;
   #draining: (() => void)[] = [];
   #over = false;
 
@@ -118,23 +119,29 @@ class GuestSession implements GuestAgent, StreamChannel {
   }
 
   async connect(port: number, signal?: AbortSignal, onTraffic?: () => void): Promise<Duplex> {
-    const body = Buffer.alloc(2);
-    body.writeUInt16LE(port);
-    const stream = new GuestStream({ id: this.#claimStream(), channel: this, onTraffic });
-    try {
-      await this.#open(stream, streamKind.tcp, body, signal);
-      return stream;
-    } catch (error) {
-      throw error instanceof OpenRefused ? new GuestConnectError(port, error.errno) : error;
-    }
+    const stream = new GuestStream({ id: this.#openings.claimId(), channel: this, onTraffic });
+    stream.on('error', () => undefined);
+    return await this.#openPort(stream, streamKind.tcp, port, signal);
+  }
+
+  async associate(
+    port: number,
+    onDatagram: DatagramListener,
+    signal?: AbortSignal,
+    onTraffic?: () => void,
+  ): Promise<DatagramChannel> {
+    const id = this.#openings.claimId();
+    const stream = new GuestDatagramStream({ id, channel: this, onDatagram, onTraffic });
+    return await this.#openPort(stream, streamKind.udp, port, signal);
   }
 
   async exec(spec: ExecSpec, onTraffic?: () => void): Promise<ExecSession> {
     const fields = encodeExec(spec);
     if (fields.length + 5 > maximumPayload) throw new GuestProtocolError('the command is too long');
-    const process = new GuestProcess({ id: this.#claimStream(), channel: this, onTraffic });
+    const process = new GuestProcess({ id: this.#openings.claimId(), channel: this, onTraffic });
+    process.on('error', () => undefined);
     try {
-      await this.#open(process, streamKind.exec, fields, undefined);
+      await this.#openings.open(process, streamKind.exec, fields, undefined);
       return process;
     } catch (error) {
       if (!(error instanceof OpenRefused)) throw error;
@@ -143,7 +150,7 @@ class GuestSession implements GuestAgent, StreamChannel {
   }
 
   onEgress(handler: EgressHandler): void {
-    this.#openings.serve(handler);
+    this.#guestOpenings.serve(handler);
   }
 
   async assumeIdentity(identity: GuestIdentity): Promise<void> {
@@ -188,38 +195,23 @@ class GuestSession implements GuestAgent, StreamChannel {
   }
 
   forget(stream: number): void {
-    this.#streams.delete(stream);
+    this.#openings.forget(stream);
   }
 
-  #claimStream(): number {
-    const id = this.#nextStream;
-    this.#nextStream = id + 2 > 0xffff_ffff ? 1 : id + 2;
-    return id;
-  }
-
-  async #open(
-    stream: GuestStream,
+  /** @throws {GuestConnectError} */
+  async #openPort<Stream extends SessionStream>(
+    stream: Stream,
     kind: number,
-    body: Buffer,
+    port: number,
     signal: AbortSignal | undefined,
-  ): Promise<void> {
-    signal?.throwIfAborted();
-    if (this.#over) throw new GuestProtocolError('the session is over');
-    stream.on('error', () => undefined);
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#opening.set(stream.id, { stream, outcome: { resolve, reject } });
-    const onAbort = (): void => {
-      this.#opening.delete(stream.id);
-      this.#streams.set(stream.id, stream);
-      stream.destroy();
-      reject(signal?.reason instanceof Error ? signal.reason : new Error('aborted'));
-    };
-    signal?.addEventListener('abort', onAbort, { once: true });
-    this.send(stream.id, frame.open, Buffer.concat([Buffer.of(kind), u32(streamWindow), body]));
+  ): Promise<Stream> {
+    const body = Buffer.alloc(2);
+    body.writeUInt16LE(port);
     try {
-      await promise;
-    } finally {
-      signal?.removeEventListener('abort', onAbort);
+      await this.#openings.open(stream, kind, body, signal);
+      return stream;
+    } catch (error) {
+      throw error instanceof OpenRefused ? new GuestConnectError(port, error.errno) : error;
     }
   }
 
@@ -254,30 +246,9 @@ class GuestSession implements GuestAgent, StreamChannel {
 
   #onFrame(id: number, type: number, payload: Buffer): void {
     if (this.#over) return;
-    const opening = this.#opening.get(id);
     if (id === 0) this.#onSessionFrame(type, payload);
-    else if (id % 2 === 0) this.#openings.receive(id, type, payload);
-    else if (opening !== undefined) this.#onOpeningFrame(id, type, payload, opening);
-    // A stream the host has given up may still be spoken of.
-    else this.#streams.get(id)?.receive(type, payload);
-  }
-
-  #onOpeningFrame(
-    id: number,
-    type: number,
-    payload: Buffer,
-    { stream, outcome }: { stream: GuestStream; outcome: Pending<void> },
-  ): void {
-    this.#opening.delete(id);
-    if (type === frame.opened) {
-      this.#streams.set(id, stream);
-      stream.opened(payload);
-      outcome.resolve();
-    } else if (type === frame.failed && payload.length === 4) {
-      outcome.reject(new OpenRefused(errnoName(payload.readUInt32LE(0))));
-    } else {
-      throw new GuestProtocolError('a stream began in the middle');
-    }
+    else if (id % 2 === 0) this.#guestOpenings.receive(id, type, payload);
+    else this.#openings.receive(id, type, payload);
   }
 
   #onSessionFrame(type: number, payload: Buffer): void {
@@ -337,11 +308,8 @@ class GuestSession implements GuestAgent, StreamChannel {
     this.#introduced.reject(error);
     this.#exit.reject(error);
     for (const request of this.#requests.values()) request.reject(error);
-    for (const { outcome } of this.#opening.values()) outcome.reject(error);
-    for (const stream of this.#streams.values()) stream.sever(error);
     this.#openings.end(error);
-    this.#opening.clear();
-    this.#streams.clear();
+    this.#guestOpenings.end(error);
     this.#onDrain();
     this.#settleClosed();
   }
@@ -349,15 +317,6 @@ class GuestSession implements GuestAgent, StreamChannel {
 
 /** Output of the application kept until somebody listens, in pieces of at most a frame. */
 const unreadLimit = 64;
-
-class OpenRefused extends Error {
-  readonly errno: string;
-
-  constructor(errno: string) {
-    super(errno);
-    this.errno = errno;
-  }
-}
 
 function requestFailed(errno: string): Error {
   return Object.assign(new Error(`the guest agent could not do it: ${errno}`), { code: errno });

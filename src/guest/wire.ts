@@ -12,6 +12,8 @@ export const headerBytes = 8;
 export const maximumPayload = 32_768;
 /** Bytes either side takes on a stream before it has to grant more. */
 export const streamWindow = 256 * 1024;
+/** Credit is given back in portions of this size, not for every read. */
+export const creditStep = streamWindow / 4;
 /** Longest query of a name look-up, in bytes. */
 export const longestQuery = 4096;
 
@@ -32,10 +34,11 @@ export const frame = {
   exit: 18,
   resize: 19,
   signal: 20,
+  dataPart: 21,
 } as const;
 
-/** The last two are the guest's: under even ids. */
-export const streamKind = { tcp: 1, exec: 2, egressTcp: 3, dns: 4 } as const;
+/** `egressTcp` and `dns` are the guest's: under even ids. */
+export const streamKind = { tcp: 1, exec: 2, egressTcp: 3, dns: 4, udp: 5 } as const;
 
 export const operation = {
   startApp: 1,

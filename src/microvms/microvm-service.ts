@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { ExecSession, ExecSpec } from '../guest/guest-agent.ts';
+import type { DatagramChannel, DatagramListener } from '../model/datagrams.ts';
 import type { IdlePolicy, Logging, Microvm } from '../model/microvm.ts';
 import type { Page, PageRequest } from '../model/page.ts';
 import type { LatestTraces } from './transitions.ts';
@@ -97,6 +98,18 @@ export interface MicrovmService {
    * @throws {MicrovmUnreachableError}
    */
   connect(microvmId: string, port: number, signal: AbortSignal): Promise<Duplex>;
+
+  /**
+   * Exchanges datagrams with a UDP port inside the guest; waits, wakes and counts as activity as {@link connect}
+   * does. The channel closes when the VM goes to sleep.
+   * @throws {MicrovmUnreachableError}
+   */
+  associate(
+    microvmId: string,
+    port: number,
+    onDatagram: DatagramListener,
+    signal: AbortSignal,
+  ): Promise<DatagramChannel>;
 
   /**
    * Runs a process in the application's container for the data plane; waits and wakes as {@link connect} does.

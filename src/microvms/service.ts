@@ -10,6 +10,7 @@ import {
   runHookRequired,
 } from '../errors.ts';
 import type { ExecSession, ExecSpec } from '../guest/guest-agent.ts';
+import type { DatagramChannel, DatagramListener } from '../model/datagrams.ts';
 import { nextDue } from '../model/idle.ts';
 import type { ImageVersion } from '../model/image.ts';
 import { limits, type Profile } from '../model/limits.ts';
@@ -153,6 +154,16 @@ class Microvms implements MicrovmService {
   async connect(microvmId: string, port: number, signal: AbortSignal): Promise<Duplex> {
     const controller = await this.#withIngress(microvmId, 'HTTP_INGRESS');
     return await controller.reach((agent, touch) => agent.connect(port, signal, touch), signal);
+  }
+
+  async associate(
+    microvmId: string,
+    port: number,
+    onDatagram: DatagramListener,
+    signal: AbortSignal,
+  ): Promise<DatagramChannel> {
+    const controller = await this.#withIngress(microvmId, 'HTTP_INGRESS');
+    return await controller.reach((agent, touch) => agent.associate(port, onDatagram, signal, touch), signal);
   }
 
   async exec(microvmId: string, spec: ExecSpec, signal: AbortSignal): Promise<ExecSession> {

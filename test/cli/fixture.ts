@@ -12,6 +12,7 @@ import { createEndpoint } from '../../src/endpoint/endpoint.ts';
 import { openTokens } from '../../src/endpoint/tokens.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import { credentials, startServer, type TestServer } from '../api/server.ts';
+import { hostDatagrams } from '../support/host-datagrams.ts';
 
 const program = fileURLToPath(new URL('../../bin/dormouse', import.meta.url));
 const domain = 'microvm.localhost';
@@ -56,6 +57,7 @@ export async function startCliFixture(answer: http.RequestListener): Promise<Cli
         await once(socket, 'connect');
         return socket;
       },
+      associate: (_id, _port, onDatagram) => hostDatagrams(guestPort, onDatagram),
     },
     tokens,
     certificates,

@@ -18,6 +18,7 @@ import { openTokens, type Tokens } from '../../src/endpoint/tokens.ts';
 import { MicrovmUnreachableError } from '../../src/microvms/microvm-service.ts';
 import { type Clock, systemClock } from '../../src/model/clock.ts';
 import type { Microvm } from '../../src/model/microvm.ts';
+import { hostDatagrams } from '../support/host-datagrams.ts';
 
 export const domain = 'microvm.localhost';
 
@@ -87,6 +88,11 @@ export async function startEndpoint(t: TestContext, options: FixtureOptions = {}
       findByEndpoint: async (id) => (id === vm.endpointId ? vm : undefined),
       connect: (_id, port, signal) =>
         options.connect === undefined ? dial(port) : options.connect(port, signal, () => dial(port)),
+      associate: async (_id, port, onDatagram) => {
+        const local = ports.get(port);
+        if (local === undefined) throw new MicrovmUnreachableError('APP_CONNECT_FAILED', 'nothing listens');
+        return await hostDatagrams(local, onDatagram);
+      },
     },
     tokens,
     certificates,

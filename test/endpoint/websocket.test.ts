@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
@@ -283,6 +284,31 @@ test('a tunnel carries raw TCP, half-closed too', async (t) => {
   socket.end('NG');
   await once(socket, 'end');
   assert.match(received, /\r\n\r\ngot PING$/);
+});
+
+test('a tunnel for datagrams keeps their boundaries, and ends with the client', async (t) => {
+  const fixture = await startEndpoint(t);
+  const application = createSocket('udp4');
+  t.after(() => application.close());
+  application.on('message', (datagram, from) => application.send(datagram, from.port, from.address));
+  application.bind(0, '127.0.0.1');
+  await once(application, 'listening');
+  fixture.exposePort(8125, application.address().port);
+  const socket = await rawConnection(fixture);
+  socket.write(
+    `GET /dormouse/v1/tunnel?port=8125 HTTP/1.1\r\nHost: ${fixture.host}\r\nX-Aws-Proxy-Auth: ${fixture.token}\r\n` +
+      'Connection: Upgrade\r\nUpgrade: dormouse-udp\r\n\r\n\0\x03one\0\0\0\x04',
+  );
+  socket.write('four');
+  let received = Buffer.alloc(0);
+  socket.on('data', (chunk: Buffer) => {
+    received = Buffer.concat([received, chunk]);
+  });
+  const expected = '\r\n\r\n\0\x03one\0\0\0\x04four';
+  while (!received.toString().endsWith(expected)) await once(socket, 'data');
+  assert.match(received.toString(), /^HTTP\/1\.1 101 Switching Protocols\r\n/);
+  socket.write('\xff\xff', 'latin1');
+  await once(socket, 'end');
 });
 
 test('a tunnel needs a token for its port', async (t) => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import {
   CreateMicrovmAuthTokenCommand,
   GetMicrovmCommand,
+  type GetMicrovmCommandOutput,
   RunMicrovmCommand,
   type RunMicrovmCommandInput,
   type RunMicrovmCommandOutput,
@@ -61,9 +62,12 @@ export class CounterVms {
     return JSON.parse(answer.body) as Counter;
   }
 
+  async describe(vm: RunMicrovmCommandOutput): Promise<GetMicrovmCommandOutput> {
+    return await this.server.client.send(new GetMicrovmCommand({ microvmIdentifier: vm.microvmId }));
+  }
+
   async state(vm: RunMicrovmCommandOutput): Promise<string> {
-    const got = await this.server.client.send(new GetMicrovmCommand({ microvmIdentifier: vm.microvmId }));
-    return got.state ?? '';
+    return (await this.describe(vm)).state ?? '';
   }
 
   /** The service has no event for a state, so clients poll. A VM that ended instead fails the test. */

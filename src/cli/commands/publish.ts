@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { collect, parsePort } from '../arguments.ts';
+import { collect, type PortAndProtocol, parsePort, parsePortAndProtocol } from '../arguments.ts';
 import type { Client } from '../client.ts';
 import { resolveMicrovmId } from '../identify.ts';
 import { print, printJson, table } from '../output.ts';
@@ -12,11 +12,7 @@ interface Port {
   readonly allow: readonly string[];
 }
 
-interface ProtocolOptions extends RemoteOptions {
-  readonly udp?: true;
-}
-
-interface PublishOptions extends ProtocolOptions {
+interface PublishOptions extends RemoteOptions {
   readonly port?: number;
   readonly allow?: readonly string[];
 }
@@ -27,11 +23,10 @@ export function addPublish(program: Command): void {
   const publish = remote(program.command('publish'))
     .description("open a port of the server's machine for a port of a microVM; without a port, list them")
     .argument('<microvm>', 'its id, or the start of it')
-    .argument('[port]', 'port inside the microVM', parsePort)
+    .argument('[port[/udp]]', 'port inside the microVM, for TCP or for datagrams', parsePortAndProtocol)
     .option('--port <port>', "port of the server's machine (default: a free one)", parsePort)
-    .option('--udp', 'datagrams instead of TCP connections')
     .option('--allow <network>', 'who may use it, may be repeated (default: the machine itself)', collect)
-    .action(async (name: string, port: number | undefined, options: PublishOptions) => {
+    .action(async (name: string, port: PortAndProtocol | undefined, options: PublishOptions) => {
       await withClient(options, async (client) => {
         const resource = await portsOf(client, name);
         if (port === undefined) await listPorts(client, resource, options);
@@ -41,40 +36,35 @@ export function addPublish(program: Command): void {
   examples(
     publish,
     'dormouse publish 3f2a 5432 --allow 10.0.0.0/8',
-    'dormouse publish 3f2a 53 --udp --port 5353',
+    'dormouse publish 3f2a 8125/udp --port 9125',
     'dormouse publish 3f2a',
   );
   const unpublish = remote(program.command('unpublish'))
     .description('close a published port of a microVM')
     .argument('<microvm>', 'its id, or the start of it')
-    .argument('<port>', 'port inside the microVM', parsePort)
-    .option('--udp', 'it is published for datagrams')
-    .action(async (name: string, port: number, options: ProtocolOptions) => {
+    .argument('<port[/udp]>', 'port inside the microVM', parsePortAndProtocol)
+    .action(async (name: string, { port, protocol }: PortAndProtocol, options: RemoteOptions) => {
       await withClient(options, async (client) => {
-        const query = `port=${port}&protocol=${protocolOf(options)}`;
+        const query = `port=${port}&protocol=${protocol}`;
         await client.extension(`${await portsOf(client, name)}?${query}`, undefined, { method: 'DELETE' });
       });
     });
-  examples(unpublish, 'dormouse unpublish 3f2a 5432');
+  examples(unpublish, 'dormouse unpublish 3f2a 5432', 'dormouse unpublish 3f2a 8125/udp');
 }
 
 async function portsOf(client: Client, name: string): Promise<string> {
   return `/dormouse/v1/microvms/${await resolveMicrovmId(client, name)}/ports`;
 }
 
-function protocolOf(options: ProtocolOptions): string {
-  return options.udp ? 'udp' : 'tcp';
-}
-
 async function publishPort(
   client: Client,
   resource: string,
-  port: number,
+  { port, protocol }: PortAndProtocol,
   options: PublishOptions,
 ): Promise<void> {
   const body = {
     port,
-    protocol: protocolOf(options),
+    protocol,
     hostPort: options.port,
     allow: options.allow ?? nobodyElse,
   };

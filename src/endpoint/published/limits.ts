@@ -1,10 +1,14 @@
+import { type RelayLimits, relayLimits } from '../../datagrams/relay.ts';
+
 /** What the users of published ports may hold at the same time. */
 export interface PublishedLimits {
   /** Ports published per microVM. */
   readonly portsPerMicrovm: number;
   /** TCP connections open per port. */
   readonly connectionsPerPort: number;
-  /** Connections and sessions waiting for one microVM to be reachable, and for how long. */
+  /** UDP senders per port. */
+  readonly datagrams: RelayLimits;
+  /** Connections and senders waiting for one microVM to be reachable, and for how long. */
   readonly waitersPerMicrovm: number;
   readonly wakeTimeoutMs: number;
   /** Silence after which a peer is asked whether it is still there. */
@@ -16,6 +20,7 @@ export interface PublishedLimits {
 export const publishedLimits: PublishedLimits = {
   portsPerMicrovm: 64,
   connectionsPerPort: 512,
+  datagrams: relayLimits,
   waitersPerMicrovm: 512,
   wakeTimeoutMs: 60_000,
   keepAliveMs: 60_000,

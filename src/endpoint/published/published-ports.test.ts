@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
@@ -42,6 +43,19 @@ async function startGuest(t: TestContext): Promise<Guest> {
         await once(socket, 'connect');
         return socket;
       },
+      async associate(_id, guestPort, onDatagram) {
+        guest.asked.push(guestPort);
+        if (!guest.reachable) throw new MicrovmUnreachableError('MICROVM_SUSPENDED', 'asleep');
+        const { promise: closed, resolve: close } = Promise.withResolvers<void>();
+        return {
+          closed,
+          close,
+          send(datagram) {
+            onDatagram(Buffer.from(datagram));
+            return true;
+          },
+        };
+      },
     },
   };
   return guest;
@@ -78,6 +92,14 @@ async function echo(port: number, message: string): Promise<string> {
   return await text(socket);
 }
 
+async function ask(t: TestContext, port: number, message: string): Promise<string> {
+  const socket = createSocket('udp4');
+  t.after(() => socket.close());
+  socket.send(message, port, '127.0.0.1');
+  const [answer] = (await once(socket, 'message')) as [Buffer];
+  return answer.toString();
+}
+
 /** Resolves when the connection is broken off, whatever way. */
 async function broken(socket: Socket): Promise<void> {
   socket.on('error', () => undefined);
@@ -92,6 +114,33 @@ test('a published port carries connections into the guest, half-closed ones too'
   assert.equal(await echo(port.hostPort, 'PING\r\n'), 'PING\r\n');
   assert.deepEqual(guest.asked, [6379]);
   assert.deepEqual(await ports.list(microvmId), [port]);
+});
+
+test('a published UDP port carries datagrams into the guest and the answers back', async (t) => {
+  const { store, guest, ports } = await setUp(t);
+  const input = { microvmId, protocol: 'udp', guestPort: 8125, allow: loopback } as const;
+  const { hostPort } = await ports.publish(input);
+  assert.equal(await ask(t, hostPort, 'ping'), 'ping');
+  assert.deepEqual(guest.asked, [8125]);
+  await ports.close();
+  const next = open(t, store, guest);
+  await next.recover();
+  assert.equal(await ask(t, hostPort, 'again'), 'again');
+  await next.unpublish(input);
+  const free = createSocket('udp4');
+  free.bind(hostPort, '127.0.0.1');
+  await once(free, 'listening');
+  free.close();
+});
+
+test('one port may be published for TCP and UDP', async (t) => {
+  const { ports } = await setUp(t);
+  const input = { microvmId, guestPort: 53, allow: loopback } as const;
+  const tcp = await ports.publish({ ...input, protocol: 'tcp' });
+  const udp = await ports.publish({ ...input, protocol: 'udp', hostPort: tcp.hostPort });
+  assert.equal(udp.hostPort, tcp.hostPort);
+  assert.equal(await echo(tcp.hostPort, 'stream'), 'stream');
+  assert.equal(await ask(t, udp.hostPort, 'datagram'), 'datagram');
 });
 
 test('sources outside the allow list, and more connections than allowed, are reset', async (t) => {

@@ -16,6 +16,7 @@ import { createDialer } from '../dialer.ts';
 import { type PublishedLimits, publishedLimits } from './limits.ts';
 import { type SourceNetworks, sourceNetworks } from './source-networks.ts';
 import { listenTcp, type PublishedListener } from './tcp-listener.ts';
+import { listenUdp } from './udp-listener.ts';
 
 export interface PublishInput {
   readonly microvmId: string;
@@ -28,7 +29,7 @@ export interface PublishInput {
 
 export interface PublishedPortsOptions {
   readonly store: Store;
-  readonly backend: Pick<MicrovmService, 'get' | 'connect'>;
+  readonly backend: Pick<MicrovmService, 'get' | 'connect' | 'associate'>;
   /** Address of this machine on which ports are opened. */
   readonly host: string;
   readonly profile: 'relaxed' | 'aws';
@@ -127,9 +128,19 @@ export class PublishedPorts {
 
   async #listen(port: PublishedPort, networks: SourceNetworks): Promise<PublishedListener> {
     const { host } = this.#options;
-    return await listenTcp({ host, port: port.hostPort, networks, limits: this.#limits }, (signal) =>
-      this.#dialer.connect(port.microvmId, port.guestPort, signal),
-    );
+    const options = { host, port: port.hostPort, networks, limits: this.#limits };
+    const { microvmId, guestPort } = port;
+    return port.protocol === 'udp'
+      ? await listenUdp(
+          options,
+          (onAnswer, signal) => this.#dialer.associate(microvmId, guestPort, onAnswer, signal),
+          (error) =>
+            this.#options.logger.warn(
+              { microvmId, guestPort, err: error },
+              'datagrams did not reach a microVM',
+            ),
+        )
+      : await listenTcp(options, (signal) => this.#dialer.connect(microvmId, guestPort, signal));
   }
 
   /** Another process may hold the port for the moment; it is tried again until the port is withdrawn. */

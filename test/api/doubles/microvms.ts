@@ -77,6 +77,9 @@ export function createMemoryMicrovms(realm: Realm, images: ImageService, now: ()
       });
     },
     findByEndpoint: async (endpointId) => [...vms.values()].find((item) => item.endpointId === endpointId),
+    associate: async () => {
+      throw new Error('there is no guest here');
+    },
     connect: async () => {
       throw new Error('no guests here');
     },
