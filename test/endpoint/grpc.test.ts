@@ -2,73 +2,10 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
-import type { TestContext } from 'node:test';
 import { test } from 'node:test';
 import * as grpc from '@grpc/grpc-js';
-import { ask, askH2, type Fixture, h2Headers, h2Session, startEndpoint } from './fixture.ts';
-
-const identity = (value: Buffer): Buffer => value;
-const codec = {
-  requestSerialize: identity,
-  requestDeserialize: identity,
-  responseSerialize: identity,
-  responseDeserialize: identity,
-};
-const definition = {
-  Unary: { path: '/test.Echo/Unary', requestStream: false, responseStream: false, ...codec },
-  Collect: { path: '/test.Echo/Collect', requestStream: true, responseStream: false, ...codec },
-  Repeat: { path: '/test.Echo/Repeat', requestStream: false, responseStream: true, ...codec },
-  Chat: { path: '/test.Echo/Chat', requestStream: true, responseStream: true, ...codec },
-};
-
-/** A gRPC server as a port of the microVM, and a gRPC client of the endpoint. */
-async function startEcho(
-  t: TestContext,
-): Promise<{ fixture: Fixture; client: grpc.Client; metadata: grpc.Metadata }> {
-  const server = new grpc.Server();
-  server.addService(definition, {
-    Unary(call: grpc.ServerUnaryCall<Buffer, Buffer>, done: grpc.sendUnaryData<Buffer>) {
-      if (call.request.toString() === 'fail') {
-        return done({ code: grpc.status.FAILED_PRECONDITION, details: 'as you wish' });
-      }
-      const trailers = new grpc.Metadata();
-      trailers.set('x-seen', String(call.metadata.get('x-mine')[0]));
-      trailers.set('x-token-seen', String(call.metadata.get('x-aws-proxy-auth').length));
-      done(null, call.request, trailers);
-    },
-    Collect(call: grpc.ServerReadableStream<Buffer, Buffer>, done: grpc.sendUnaryData<Buffer>) {
-      const parts: Buffer[] = [];
-      call.on('data', (part: Buffer) => parts.push(part));
-      call.on('end', () => done(null, Buffer.concat(parts)));
-    },
-    Repeat(call: grpc.ServerWritableStream<Buffer, Buffer>) {
-      for (let index = 0; index < 100; index += 1) call.write(call.request);
-      call.end();
-    },
-    Chat(call: grpc.ServerDuplexStream<Buffer, Buffer>) {
-      call.on('data', (part: Buffer) => call.write(part));
-      call.on('end', () => call.end());
-    },
-  });
-  const port = await new Promise<number>((resolve, reject) =>
-    server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, bound) =>
-      error === null ? resolve(bound) : reject(error),
-    ),
-  );
-  t.after(() => server.forceShutdown());
-  const fixture = await startEndpoint(t);
-  fixture.exposePort(8080, port);
-  const client = new grpc.Client(
-    `127.0.0.1:${fixture.port}`,
-    grpc.credentials.createSsl(Buffer.from(fixture.ca)),
-    { 'grpc.ssl_target_name_override': fixture.host, 'grpc.default_authority': fixture.host },
-  );
-  t.after(() => client.close());
-  const metadata = new grpc.Metadata();
-  metadata.set('x-aws-proxy-auth', fixture.token);
-  metadata.set('x-mine', 'metadata');
-  return { fixture, client, metadata };
-}
+import { ask, askH2, h2Headers, h2Session, startEndpoint } from './fixture.ts';
+import { definition, identity, startEcho } from './grpc-echo.ts';
 
 test('gRPC: unary, with metadata, trailers and status', async (t) => {
   const { client, metadata } = await startEcho(t);
