@@ -66,6 +66,14 @@ export const configSchema = z.object({
    * The numbers from here on, one for each process id, must belong to nobody.
    */
   vmmUidBase: z.number().int().min(1000).max(0x7fff_ffff).default(defaultUserBase),
+  /** Memory in MiB of all microVMs that are awake; 0 takes nine tenths of the host's, or of the container's. */
+  memoryBudgetMib: z.number().int().min(0).default(0),
+  /** Virtual CPUs of microVMs that are awake, for each processor of the host; 0 counts none. */
+  cpuOvercommit: z.number().int().min(0).default(0),
+  /** Disk space in MiB that stays free besides what putting all microVMs to sleep takes. */
+  diskReserveMib: z.number().int().min(0).default(1024),
+  /** Whether a launch or wake that finds no room puts the microVM to sleep that has been idle for longest. */
+  evictIdle: z.boolean().default(false),
   /**
    * Memory in MiB for paused processes of sleeping VMs, which wake in milliseconds; each is on the disk all the
    * same. 0, the default, keeps none: a sleeping VM then takes no memory at all.
@@ -119,6 +127,10 @@ const environmentNames: Readonly<Record<string, keyof ConfigInput>> = {
   DORMOUSE_RATES: 'rates',
   DORMOUSE_ACCELERATOR: 'accelerator',
   DORMOUSE_VMM_UID_BASE: 'vmmUidBase',
+  DORMOUSE_MEMORY_BUDGET_MIB: 'memoryBudgetMib',
+  DORMOUSE_CPU_OVERCOMMIT: 'cpuOvercommit',
+  DORMOUSE_DISK_RESERVE_MIB: 'diskReserveMib',
+  DORMOUSE_EVICT_IDLE: 'evictIdle',
   DORMOUSE_WAKE_CACHE_MIB: 'wakeCacheMib',
   DORMOUSE_WARM_POOL: 'warmPool',
   DORMOUSE_LOG_RETENTION_DAYS: 'logRetentionDays',
@@ -134,6 +146,9 @@ const numeric: ReadonlySet<string> = new Set([
   'port',
   'endpointPort',
   'vmmUidBase',
+  'memoryBudgetMib',
+  'cpuOvercommit',
+  'diskReserveMib',
   'wakeCacheMib',
   'logRetentionDays',
   'logStreamMib',
@@ -159,6 +174,7 @@ export function parseRate(text: string): Readonly<Record<string, number | null>>
 function readVariable(option: string, value: string): unknown {
   if (option === 'rates') return readRates(value);
   if (lists.has(option)) return value.split(',').map((item) => item.trim());
+  if (option === 'evictIdle' && (value === 'true' || value === 'false')) return value === 'true';
   return numeric.has(option) ? Number(value) : value;
 }
 

@@ -230,6 +230,12 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     directory: at('microvms'),
     profile,
     region: config.region,
+    capacity: {
+      memoryBudgetBytes: config.memoryBudgetMib * 1024 ** 2,
+      cpuOvercommit: config.cpuOvercommit,
+      diskReserveBytes: config.diskReserveMib * 1024 ** 2,
+      evictIdle: config.evictIdle,
+    },
     wakeCacheBytes: config.wakeCacheMib * 1024 ** 2,
     warmPool: parseWarmPoolPolicy(config.warmPool),
     onTerminated: (microvmId) => {

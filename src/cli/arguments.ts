@@ -19,7 +19,7 @@ export function parseMemory(text: string): number {
 
 /** A whole number of at least one. */
 export function parseCount(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Expected a number of at least 1.');
+  if (!/^[1-9]\d{0,9}$/.test(text)) throw new InvalidArgumentError('Expected a number of at least 1.');
   return Number(text);
 }
 

@@ -69,7 +69,8 @@ export function createDialer(options: {
     } catch (error) {
       if (controller.signal.aborted) throw controller.signal.reason;
       if (error instanceof MicrovmUnreachableError) {
-        throw new RefusedError(badGateway(error.code), { cause: error });
+        const noRoom = error.code === 'INSUFFICIENT_CAPACITY' && profile !== 'aws';
+        throw new RefusedError(noRoom ? refusals.noRoom : badGateway(error.code), { cause: error });
       }
       throw error;
     } finally {

@@ -31,6 +31,13 @@ export const refusals = {
     error: 'BAD_REQUEST',
   },
   internal: { status: 500, body: 'Internal error', error: 'INTERNAL' },
+  /** Not in the `aws` profile, which has its 502. */
+  noRoom: {
+    status: 503,
+    body: 'The host has no room for the MicroVM at the moment',
+    error: 'INSUFFICIENT_CAPACITY',
+    retryAfterSeconds: 5,
+  },
   /** Waking took too long, or too many already wait; not in the `aws` profile, which has its 502. */
   waking: { status: 503, body: 'The MicroVM is waking up', error: 'MICROVM_WAKING', retryAfterSeconds: 1 },
 } as const satisfies Record<string, Refusal>;

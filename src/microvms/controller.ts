@@ -5,6 +5,7 @@ import { type Microvm, terminationReasons } from '../model/microvm.ts';
 import { recoveryStep } from '../model/recovery.ts';
 import type { VmmInstance } from '../vmm/vmm.ts';
 import { abortable } from './abortable.ts';
+import { CapacityError } from './admission.ts';
 import type { Engine } from './engine.ts';
 import { failureReason } from './failure-reason.ts';
 import { HookFailedError } from './lifecycle-hooks.ts';
@@ -261,13 +262,25 @@ export class MicrovmController {
 
   async #resume(signal: AbortSignal): Promise<void> {
     try {
+      await this.#makeRoom(signal);
       const resume = () => resumeGuest(this.#engine, this.vm, signal);
       this.#adoptGuest(await this.#engine.metrics.measure('resume', resume, signal));
       await this.#record.commit({ type: 'resumed' });
     } catch (error) {
       if (signal.aborted) return;
+      if (error instanceof MicrovmUnreachableError) throw error;
       await this.#failResume(error);
+    } finally {
+      this.#engine.admission.follow(this.vm);
     }
+  }
+
+  /** @throws {MicrovmUnreachableError} the host has no room for one more VM that is awake */
+  async #makeRoom(signal: AbortSignal): Promise<void> {
+    await this.#engine.admission.admit([this.vm], signal).catch((error: unknown) => {
+      if (!(error instanceof CapacityError)) throw error;
+      throw new MicrovmUnreachableError('INSUFFICIENT_CAPACITY', error.message);
+    });
   }
 
   /** A resume that never reached the guest leaves the VM asleep and whole; any other has lost it. */
@@ -348,6 +361,7 @@ export class MicrovmController {
   #adoptGuest(live: LiveGuest): void {
     this.#live = live;
     this.#record.touch();
+    this.#engine.admission.watch(this.vm, live.instance);
     const whileCurrent = (work: (signal: AbortSignal) => Promise<void>): void => {
       if (this.#live !== live) return;
       this.#queue

@@ -11,7 +11,9 @@ import { MicrovmRepository } from '../store/microvms.ts';
 import type { LogStore } from '../telemetry/log-store.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import type { Vmm } from '../vmm/vmm.ts';
+import { Admission } from './admission.ts';
 import type { Engine } from './engine.ts';
+import { freeDiskBytes, processors, withinControlGroup } from './host-capacity.ts';
 import { HostPressure } from './host-pressure.ts';
 import { Leases } from './leases.ts';
 import { discardSpare, makeSpare } from './pool/spare.ts';
@@ -38,14 +40,63 @@ export interface EngineOptions {
   readonly wakeCacheBytes: number;
   /** VMs kept ready for launches. */
   readonly warmPool: WarmPoolPolicy;
+  readonly capacity: CapacityOptions;
 }
 
+/** What of the host is for microVMs. */
+export interface CapacityOptions {
+  /** Memory of all that are awake; 0 takes most of the host's. */
+  readonly memoryBudgetBytes: number;
+  /** Virtual CPUs for each processor; 0 counts none. */
+  readonly cpuOvercommit: number;
+  readonly diskReserveBytes: number;
+  readonly evictIdle: boolean;
+}
+
+/** What the engine needs of whoever owns all VMs. */
+export interface EngineOwner {
+  readonly changed: Engine['changed'];
+  /** Begins to put the VM to sleep that has been idle for longest; whether there was one. */
+  readonly evict: () => Promise<boolean>;
+}
+
+/** Shares of the host's memory: for VMs, and for everything else. */
+const budgetShare = 0.9;
+const reserveShare = 0.05;
+
 /** Makes what every microVM's controller works with. */
-export function createEngine(options: EngineOptions, changed: Engine['changed']): Engine {
+export function createEngine(options: EngineOptions, { changed, evict }: EngineOwner): Engine {
   const { vmm, images, logs, network, clock, logger } = options;
   const metrics = options.metrics ?? new Metrics();
   // Spare VMs give way before the processes of sleeping ones: each serves its own VM only, and costs more to miss.
   const pressure = new HostPressure({ clock, logger });
+  const { capacity } = options;
+  const admission = new Admission({
+    async look() {
+      const [memory, disk] = await Promise.all([
+        pressure.hostMemory().then(withinControlGroup),
+        freeDiskBytes(options.directory),
+      ]);
+      return {
+        limits: {
+          memoryBytes: capacity.memoryBudgetBytes || memory.totalBytes * budgetShare,
+          memoryReserveBytes: memory.totalBytes * reserveShare,
+          vcpus: capacity.cpuOvercommit * processors() || Number.POSITIVE_INFINITY,
+          diskReserveBytes: capacity.diskReserveBytes,
+        },
+        host: {
+          availableMemoryBytes: memory.availableBytes,
+          freeDiskBytes: disk,
+          heldBytes: pressure.heldBytes,
+        },
+      };
+    },
+    reclaim: (bytes) => pressure.reclaim(bytes),
+    evict: capacity.evictIdle ? evict : undefined,
+    clock,
+    logger,
+    metrics,
+  });
   const warmPool = new WarmPool({
     policy: options.warmPool,
     make: (version, signal) => makeSpare(engine, version, signal),
@@ -60,6 +111,7 @@ export function createEngine(options: EngineOptions, changed: Engine['changed'])
     images,
     logs,
     pressure,
+    admission,
     warmPool,
     wakeCache: new WakeCache({ limitBytes: options.wakeCacheBytes, pressure }),
     network,

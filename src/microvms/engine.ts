@@ -6,6 +6,7 @@ import type { GuestNetwork } from '../network/guest-network.ts';
 import type { MicrovmRepository } from '../store/microvms.ts';
 import type { LogStore } from '../telemetry/log-store.ts';
 import type { Vmm } from '../vmm/vmm.ts';
+import type { Admission } from './admission.ts';
 import type { HostPressure } from './host-pressure.ts';
 import type { Leases } from './leases.ts';
 import type { WarmPool } from './pool/warm-pool.ts';
@@ -22,6 +23,7 @@ export interface Engine {
   readonly wakeCache: WakeCache;
   readonly warmPool: WarmPool;
   readonly pressure: HostPressure;
+  readonly admission: Admission;
   readonly network: GuestNetwork;
   readonly leases: Leases;
   readonly transitions: Transitions;

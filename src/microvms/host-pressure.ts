@@ -63,9 +63,19 @@ export class HostPressure {
     return await (this.#options.hostMemory ?? readHostMemory)();
   }
 
+  /** Memory that gives way when it is asked to. */
+  get heldBytes(): number {
+    return this.#holders.reduce((sum, holder) => sum + holder.bytes, 0);
+  }
+
   async #relieve(): Promise<void> {
     const { totalBytes, availableBytes } = await this.hostMemory();
-    let missing = totalBytes * scarceShare - availableBytes;
+    await this.reclaim(totalBytes * scarceShare - availableBytes);
+  }
+
+  /** Frees so much of what is held, or all of it when there is less. */
+  async reclaim(bytes: number): Promise<void> {
+    let missing = bytes;
     for (const holder of this.#holders) {
       if (missing <= 0) return;
       const held = holder.bytes;

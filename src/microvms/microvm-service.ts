@@ -38,7 +38,9 @@ export type UnreachableCode =
   | 'MICROVM_CONNECT_FAILED'
   | 'MICROVM_SUSPENDED'
   | 'BAD_GATEWAY'
-  | 'NOT_FOUND';
+  | 'NOT_FOUND'
+  /** Ours: the host has no room for one more that is awake. */
+  | 'INSUFFICIENT_CAPACITY';
 
 export class MicrovmUnreachableError extends Error {
   override readonly name = 'MicrovmUnreachableError';

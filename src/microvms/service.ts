@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { Duplex } from 'node:stream';
 import { directorySize } from '../blobs/directory-size.ts';
 import {
+  insufficientCapacity,
   internalFailure,
   malformedArn,
   memoryQuotaExceeded,
@@ -25,10 +26,12 @@ import {
 import { findClaim, type TokenClaim } from '../store/client-tokens.ts';
 import type { MicrovmRepository } from '../store/microvms.ts';
 import { step, type Trace } from '../telemetry/trace.ts';
+import { CapacityError } from './admission.ts';
 import { MicrovmController } from './controller.ts';
 import { createEngine, type EngineOptions } from './create-engine.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Engine } from './engine.ts';
+import { suspendLongestIdle } from './eviction.ts';
 import type { Leases } from './leases.ts';
 import {
   type ForkInput,
@@ -70,7 +73,10 @@ class Microvms implements MicrovmService {
   constructor(options: MicrovmServiceOptions) {
     this.#options = options;
     this.#deadlines = new Deadlines(options.clock, (id) => this.#onDue(id));
-    this.#engine = createEngine(options, (vm, lastActivityAt) => this.#onChanged(vm, lastActivityAt));
+    this.#engine = createEngine(options, {
+      changed: (vm, lastActivityAt) => this.#onChanged(vm, lastActivityAt),
+      evict: () => suspendLongestIdle(this.#controllers.values(), this.#leases, options.clock.now()),
+    });
     this.#repository = this.#engine.repository;
     this.#leases = this.#engine.leases;
   }
@@ -87,10 +93,12 @@ class Microvms implements MicrovmService {
     const { vm, payload } = await step('checks', () => this.#prepare(input));
     const beginning = { runHookPayload: payload, forkedFrom: null };
     try {
+      await step('room', () => this.#admit([vm]));
       await step('PENDING stored', () => this.#repository.insert([vm], beginning, claim));
     } catch (error) {
       // Two requests with one client token race for its row; the loser answers with the winner's VM.
       this.#engine.warmPool.giveBack(vm.microvmId);
+      this.#engine.admission.release(vm.microvmId);
       const winner = await this.#claimed(claim);
       if (winner !== undefined) return winner;
       throw error;
@@ -109,12 +117,14 @@ class Microvms implements MicrovmService {
     const children = Array.from({ length: input.count }, () => newMicrovm(parent, this.#options.clock.now()));
     const directories = children.map((child) => this.#engine.directoryOf(child.microvmId));
     try {
+      await this.#admit(children);
       for (const directory of directories) await makeDirectory(directory);
       await this.#engine.metrics.measure('fork', () => controller.fork(directories));
       const beginning = { runHookPayload: input.runHookPayload ?? null, forkedFrom: microvmId };
       await this.#repository.insert(children, beginning, undefined);
     } catch (error) {
       for (const directory of directories) await rm(directory, { recursive: true, force: true });
+      for (const child of children) this.#engine.admission.release(child.microvmId);
       throw error;
     }
     for (const child of children) this.#launch(child);
@@ -139,7 +149,10 @@ class Microvms implements MicrovmService {
     try {
       await (await this.#controller(microvmId)).resume();
     } catch (error) {
-      throw error instanceof MicrovmUnreachableError ? internalFailure(error) : error;
+      if (!(error instanceof MicrovmUnreachableError)) throw error;
+      throw error.code === 'INSUFFICIENT_CAPACITY'
+        ? insufficientCapacity(error.message)
+        : internalFailure(error);
     }
   }
 
@@ -229,6 +242,7 @@ class Microvms implements MicrovmService {
     this.#closed = true;
     this.#deadlines.close();
     await Promise.all(Array.from(this.#controllers.values(), (controller) => controller.release()));
+    this.#engine.admission.close();
     this.#engine.pressure.close();
     await this.#engine.warmPool.close();
     await this.#engine.wakeCache.clear();
@@ -272,6 +286,13 @@ class Microvms implements MicrovmService {
     if (used + moreMib > limits[this.#options.profile].accountMemoryMib) throw memoryQuotaExceeded();
   }
 
+  /** @throws {ServiceError} the host has no room for so many more that are awake */
+  async #admit(vms: readonly Microvm[]): Promise<void> {
+    await this.#engine.admission.admit(vms).catch((error: unknown) => {
+      throw error instanceof CapacityError ? insufficientCapacity(error.message) : error;
+    });
+  }
+
   /** @throws {MicrovmUnreachableError} */
   async #withIngress(
     microvmId: string,
@@ -311,6 +332,7 @@ class Microvms implements MicrovmService {
   }
 
   #onChanged(vm: Microvm, lastActivityAt: number): void {
+    this.#engine.admission.follow(vm);
     if (!isLive(vm.state)) {
       this.#controllers.delete(vm.microvmId);
       this.#byEndpoint.delete(vm.endpointId);

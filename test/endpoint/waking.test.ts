@@ -68,6 +68,22 @@ test('the reason why a microVM cannot be reached is the code of the 502', async 
   }
 });
 
+for (const [profile, status, retryAfter] of [
+  ['relaxed', 503, '5'],
+  ['aws', 502, undefined],
+] as const) {
+  test(`a host without room says so, and when to come again (${profile})`, async (t) => {
+    const fixture = await startEndpoint(t, {
+      profile,
+      connect: () => Promise.reject(new MicrovmUnreachableError('INSUFFICIENT_CAPACITY', 'no memory')),
+    });
+    const answer = await ask(fixture);
+    assert.equal(answer.status, status);
+    assert.equal(answer.headers['x-aws-proxy-error'], 'INSUFFICIENT_CAPACITY');
+    assert.equal(answer.headers['retry-after'], retryAfter);
+  });
+}
+
 test('an unexpected failure is a 500 without details, and the operator hears of it', async (t) => {
   const failure = new Error('secret detail');
   const fixture = await startEndpoint(t, { connect: () => Promise.reject(failure) });

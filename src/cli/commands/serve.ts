@@ -24,6 +24,10 @@ interface ServeOptions {
   readonly rate?: ConfigInput['rates'];
   readonly accelerator?: ConfigInput['accelerator'];
   readonly vmmUidBase?: number;
+  readonly memoryBudget?: number;
+  readonly cpuOvercommit?: number;
+  readonly diskReserve?: number;
+  readonly evictIdle?: true;
   readonly wakeCache?: number;
   readonly warmPool?: string;
   readonly logRetentionDays?: number;
@@ -86,6 +90,18 @@ export function addServe(program: Command): void {
       'microVM processes run as the user of this number plus their process id (default: 1879048192)',
       parseCount,
     )
+    .option(
+      '--memory-budget <size>',
+      "memory for microVMs that are awake (default: nine tenths of the host's)",
+      parseMemory,
+    )
+    .option(
+      '--cpu-overcommit <number>',
+      'virtual CPUs awake for each processor (default: any number)',
+      parseCount,
+    )
+    .option('--disk-reserve <size>', 'disk space that launches leave free (default: 1G)', parseMemory)
+    .option('--evict-idle', 'put the microVM to sleep that is idle for longest when another finds no room')
     .option('--wake-cache <size>', 'memory for sleeping microVMs that wake in milliseconds', parseMemory)
     .option(
       '--warm-pool <size>',
@@ -127,12 +143,25 @@ function collectRate(text: string, earlier: ConfigInput['rates']): ConfigInput['
 }
 
 async function serve(options: ServeOptions): Promise<void> {
-  const { readyJson, rate, dnsServer, dataDir, assetsDir, wakeCache, logStreamSize, logTotalSize, ...rest } =
-    options;
+  const {
+    readyJson,
+    rate,
+    dnsServer,
+    dataDir,
+    assetsDir,
+    memoryBudget,
+    diskReserve,
+    wakeCache,
+    logStreamSize,
+    logTotalSize,
+    ...rest
+  } = options;
   const config = loadConfig(
     {
       ...rest,
       ...(rate === undefined ? {} : { rates: rate }),
+      ...(memoryBudget === undefined ? {} : { memoryBudgetMib: memoryBudget }),
+      ...(diskReserve === undefined ? {} : { diskReserveMib: diskReserve }),
       ...(wakeCache === undefined ? {} : { wakeCacheMib: wakeCache }),
       ...(logStreamSize === undefined ? {} : { logStreamMib: logStreamSize }),
       ...(logTotalSize === undefined ? {} : { logTotalMib: logTotalSize }),
