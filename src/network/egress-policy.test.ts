@@ -119,6 +119,19 @@ describe('rules by name', () => {
     assert.equal(internet.judgesNames, false);
   });
 
+  test('a shared address is open to servers of an allowed name only', () => {
+    const shared = '93.184.216.34';
+    assert.equal(rules.allowsServer(shared, 443, 'www.example.com'), true);
+    assert.equal(rules.allowsServer(shared, 80, 'www.example.com'), false);
+    assert.equal(rules.allowsServer(shared, 443, 'bad.example.com'), false);
+    assert.equal(rules.allowsServer(shared, 443, 'other.example'), false);
+    assert.equal(rules.allowsServer(shared, 443, undefined), false);
+    const byAddress = policy({ allow: [shared], deny: ['bad.example'] });
+    assert.equal(byAddress.allowsServer(shared, 443, undefined), true);
+    assert.equal(byAddress.allowsServer(shared, 443, 'other.example'), true);
+    assert.equal(byAddress.allowsServer(shared, 443, 'bad.example'), false);
+  });
+
   test('other names are not looked up', () => {
     assert.equal(rules.resolves('www.example.com'), true);
     assert.equal(rules.resolves('example.com'), true);
@@ -140,5 +153,7 @@ describe('rules by name', () => {
     // What cannot be read as one name could be a denied one.
     assert.equal(most.resolves(undefined), false);
     assert.equal(most.allows('93.184.216.34', 443, ['a.tracker.example']), false);
+    assert.equal(most.allowsServer('93.184.216.34', 443, 'a.tracker.example'), false);
+    assert.equal(most.allowsServer('93.184.216.34', 443, undefined), true);
   });
 });

@@ -10,6 +10,11 @@ export interface EgressPolicy {
   resolves(name: string | undefined): boolean;
   /** Whether a name is denied, whatever else is allowed. */
   deniesName(name: string): boolean;
+  /**
+   * Whether a connection that {@link allows} has let pass may be one over TLS to this server.
+   * @param name what the client calls the server; undefined when it does not say
+   */
+  allowsServer(address: string, port: number, name: string | undefined): boolean;
   /** Whether it matters which names a guest was told an address for. */
   readonly judgesNames: boolean;
 }
@@ -30,6 +35,12 @@ export function createEgressPolicy(rules: EgressRules, opened: readonly string[]
   const deniesName = (name: string): boolean =>
     deniedNames.some((rule) => rule.ports === undefined && matchesName(rule, name));
 
+  /** Whether no name is needed to reach an address. */
+  const open = (address: string, port: number): boolean =>
+    openedNetworks.has(address) ||
+    networks.some((allows) => allows(address, port)) ||
+    (rules.internet && isPublic(address));
+
   return {
     judgesNames: names.length + deniedNames.length > 0,
     deniesName,
@@ -39,9 +50,12 @@ export function createEgressPolicy(rules: EgressRules, opened: readonly string[]
         deniedNetworks.some(({ rule, range }) => matchesPort(rule, port) && range.has(address)) ||
         told.some((name) => named(deniedNames, name, port));
       if (denied) return false;
-      if (openedNetworks.has(address) || networks.some((allows) => allows(address, port))) return true;
-      if (!isPublic(address)) return false;
-      return rules.internet || told.some((name) => named(names, name, port));
+      return open(address, port) || (isPublic(address) && told.some((name) => named(names, name, port)));
+    },
+
+    allowsServer(address, port, name) {
+      if (name !== undefined && named(deniedNames, name, port)) return false;
+      return open(address, port) || (name !== undefined && named(names, name, port));
     },
 
     resolves(name) {

@@ -9,6 +9,7 @@ import { askedName, readAnswer } from './dns-records.ts';
 import type { EgressPolicy } from './egress-policy.ts';
 import type { NameService } from './name-service.ts';
 import { GuestNetworkError } from './network-error.ts';
+import { ServerNameGuard } from './server-name-guard.ts';
 import { TokenBucket } from './token-bucket.ts';
 import type { ToldAddresses } from './told-addresses.ts';
 
@@ -74,6 +75,13 @@ export function createGuestEgress(options: GuestEgressOptions): EgressHandler {
       underWay -= 1;
     }
   };
+  /** A name that was looked up opens its address, which others may share; TLS says which of them is meant. */
+  const guardOf = ({ address, port }: EgressConnection): ServerNameGuard =>
+    new ServerNameGuard((name) => {
+      if (policy().allowsServer(address, port, name)) return true;
+      onRefused('name', name ?? `TLS to ${address}:${port} without a server name`);
+      return false;
+    });
   const builtIn = new Map<string, GuestService>([
     ...resolverAddresses.map((at) => [at, (stream: Duplex) => void serveNamesOver(stream, answer)] as const),
     ...(services ?? []),
@@ -86,7 +94,7 @@ export function createGuestEgress(options: GuestEgressOptions): EgressHandler {
       if (service !== undefined) {
         service(connection.accept());
       } else if (policy().allows(address, port, told.namesOf(address))) {
-        void connectOut(connection);
+        void connectOut(connection, policy().judgesNames ? guardOf(connection) : undefined);
       } else {
         onRefused('connection', `${address}:${port}`);
         connection.refuse('EACCES');
@@ -99,26 +107,30 @@ export function createGuestEgress(options: GuestEgressOptions): EgressHandler {
   };
 }
 
-async function connectOut(connection: EgressConnection): Promise<void> {
+async function connectOut(connection: EgressConnection, guard: ServerNameGuard | undefined): Promise<void> {
   const { address, port, signal } = connection;
   try {
     const socket = await dial(address, port, signal);
     socket.setKeepAlive(true, keepAliveMs);
-    splice(connection.accept(), socket);
+    splice(connection.accept(), socket, guard);
   } catch (error) {
     connection.refuse(error instanceof GuestNetworkError ? error.errno : 'ECONNREFUSED');
   }
 }
 
-/** Carries bytes, ends and resets both ways. */
-function splice(guest: Duplex, remote: Socket): void {
+/** Carries bytes, ends and resets both ways. @param guard what the guest's bytes have to pass */
+function splice(guest: Duplex, remote: Socket, guard: ServerNameGuard | undefined): void {
   guest.on('error', () => remote.resetAndDestroy());
   remote.on('error', () => guest.destroy());
+  guard?.on('error', () => {
+    guest.destroy();
+    remote.resetAndDestroy();
+  });
   guest.on('close', () => {
     if (!guest.readableEnded || !guest.writableFinished) remote.resetAndDestroy();
   });
   remote.on('close', () => {
     if (!remote.readableEnded || !remote.writableFinished) guest.destroy();
   });
-  guest.pipe(remote).pipe(guest);
+  (guard === undefined ? guest : guest.pipe(guard)).pipe(remote).pipe(guest);
 }

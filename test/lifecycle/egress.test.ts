@@ -244,7 +244,15 @@ describe('the way out of a microVM', { timeout: 600_000 }, () => {
     const policy = async (document: object): Promise<void> => {
       await signedSuccess(server.ready, 'PUT', '/dormouse/v1/egress-policies/subnet-test', document);
     };
-    await policy({ allow: [`${host}:${greeter.port}`, '*.example'], deny: ['bad.example'] });
+    let hellos = 0;
+    const insecure = await listen(t, (socket) =>
+      socket.once('data', () => {
+        hellos += 1;
+        socket.end('this is no TLS');
+      }),
+    );
+    const allow = [`${host}:${greeter.port}`, `${host}:${insecure.port}`, '*.example'];
+    await policy({ allow, deny: ['bad.example'] });
     const connector = await makeConnector('test');
     const other = connector.replace(/.{4}$/, 'none');
     await assert.rejects(vms.run({ egressNetworkConnectors: [other] }), {
@@ -258,6 +266,13 @@ describe('the way out of a microVM', { timeout: 600_000 }, () => {
       assert.equal(await inGuest('resolve', { name: 'one.example' }), '["127.83.0.1"]');
       assert.match(await inGuest('resolve', { name: 'bad.example' }), /error/i);
       assert.match(await inGuest('resolve', { name: 'one.other' }), /error/i);
+      // A denied name is refused where TLS says it, too.
+      assert.match(
+        await inGuest('tls', { host, port: insecure.port, name: 'one.example' }),
+        /wrong version/i,
+      );
+      assert.match(await inGuest('tls', { host, port: insecure.port, name: 'bad.example' }), /reset|eof/i);
+      assert.equal(hellos, 1);
       const refusalsPath = `/dormouse/v1/microvms/${governed.microvmId}/egress-refusals`;
       const { refusals } = await signedSuccess(server.ready, 'GET', refusalsPath);
       const refused = new Set((refusals as { target: string }[]).map(({ target }) => target));

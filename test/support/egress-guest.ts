@@ -1,6 +1,6 @@
 /** A small HTTP API in a guest that reaches out as it is told. Errors are answered by their text. */
 export const guestProgram = `
-import datetime, hashlib, hmac, json, os, socket, struct
+import datetime, hashlib, hmac, json, os, socket, ssl, struct
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -92,6 +92,12 @@ def held_outcome(q):
     return repr(held[0].recv(10))
 
 
+def tls(q):
+    context = ssl._create_unverified_context()
+    with connect(q) as connection, context.wrap_socket(connection, server_hostname=q["name"]):
+        return "secured"
+
+
 def http(url, method="GET", headers={}):
     try:
         with urlopen(Request(url, method=method, headers=headers), timeout=30) as answer:
@@ -133,7 +139,7 @@ def signed(q):
 
 
 actions = {
-    "/metadata": metadata, "/signed": signed,
+    "/tls": tls, "/metadata": metadata, "/signed": signed,
     "/read": read, "/exchange": exchange, "/many": many, "/datagram": datagram, "/ping": ping,
     "/resolve": resolve, "/ask": ask, "/abort": abort, "/hold": hold, "/held": held_outcome,
 }
