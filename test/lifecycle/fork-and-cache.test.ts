@@ -1,4 +1,8 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import {
   GetMicrovmCommand,
@@ -30,15 +34,31 @@ describe('forks and the wake cache', { timeout: 600_000 }, () => {
   let server: DormouseServer;
   let vms: CounterVms;
 
+  /** Sequences of the events that a webhook was told, as they came. */
+  const told: number[] = [];
+  const receiver = http.createServer(async (request, response) => {
+    told.push((JSON.parse(await text(request)) as EventMessage).sequence);
+    response.end();
+    receiver.emit('told');
+  });
+
   before(async () => {
     directory = await temporaryDirectory();
     server = await DormouseServer.start(directory, ['--wake-cache', '1024']);
+    await once(receiver.listen(0, '127.0.0.1'), 'listening');
+    const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/`;
+    await new Client(server.ready).extension('/dormouse/v1/webhooks', undefined, {
+      method: 'POST',
+      body: { url, types: ['microvm.*'] },
+    });
     const imageArn = await createImage(server, 'counter', await zip(await counterContext()));
     assert.deepEqual(await builtImage(server, imageArn), { state: 'CREATED', reason: '' });
     vms = new CounterVms(server, imageArn);
   });
 
   after(async () => {
+    receiver.closeAllConnections();
+    receiver.close();
     await server.stop();
     await removeDataDirectory(directory);
   });
@@ -128,7 +148,11 @@ describe('forks and the wake cache', { timeout: 600_000 }, () => {
   test('all that happened is in the events, without a gap and across the restart', async () => {
     const chains = new Map<string, string>();
     const launched = new Set<string>();
-    for (const event of await allEvents(server)) {
+    const events = await allEvents(server);
+    const sequences = events
+      .filter(({ type }) => type.startsWith('microvm.'))
+      .map(({ sequence }) => sequence);
+    for (const event of events) {
       const subject = event.microvmId ?? event.buildId ?? event.imageVersion ?? event.imageArn;
       if (event.type.endsWith('active')) continue;
       assert.equal(event.from, chains.get(subject) ?? null, `${subject} became ${event.to}`);
@@ -136,5 +160,13 @@ describe('forks and the wake cache', { timeout: 600_000 }, () => {
       if (event.type === 'microvm.running' && event.from === 'PENDING') launched.add(subject);
     }
     for (const subject of launched) assert.equal(chains.get(subject), 'TERMINATED');
+    const last = sequences.at(-1) ?? 0;
+    while (!told.includes(last)) await once(receiver, 'told');
+    // At least once, and in order: what is repeated is so because the server was killed before it knew.
+    assert.deepEqual([...new Set(told)], sequences);
+    assert.deepEqual(
+      told,
+      told.toSorted((a, b) => a - b),
+    );
   });
 });
