@@ -24,6 +24,7 @@ const clients = await pythonClients();
 const debianCli = '/usr/bin/aws';
 const bucket = `s3://${defaultBucketName(realm.accountId)}`;
 const group = '/aws/lambda-microvms/cli';
+const liveGroup = '/aws/lambda-microvms/live';
 
 /** Why the CLI that Debian has cannot be tried: only its version 2 can follow logs. */
 async function absenceOfDebianCli(): Promise<string | false> {
@@ -58,6 +59,10 @@ function environment(): Record<string, string> {
     LC_ALL: 'C.UTF-8',
     ...exportedFor(server),
   };
+}
+
+function write(to: string, message: string): Promise<void> {
+  return server.services.logs.append(to, '2026/01/02[1.0]one', [{ timestamp: Date.now(), message }]);
 }
 
 async function run(program: string, words: readonly string[], env = environment()): Promise<Outcome> {
@@ -138,6 +143,23 @@ describe('the AWS CLI of the Python package index', { skip: clients.skip }, () =
     assert.equal(await aws('s3', 'ls', bucket), '');
   });
 
+  test('looks at logs live', async () => {
+    await write(liveGroup, 'before you looked');
+    const arn = `arn:aws:logs:${realm.region}:${realm.accountId}:log-group:${liveGroup}`;
+    const child = spawn(cli, ['logs', 'start-live-tail', '--log-group-identifiers', arn], {
+      env: { ...environment(), PYTHONUNBUFFERED: '1' },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+    // It tells nothing of when its session has begun.
+    const writing = setInterval(() => void write(liveGroup, 'while you look'), 200);
+    assert.match((await lines.next()).value ?? '', /while you look/);
+    clearInterval(writing);
+    const exited = once(child, 'exit');
+    child.kill('SIGINT');
+    await exited;
+  });
+
   test('works with a profile that was configured for it', async () => {
     const { AWS_ACCESS_KEY_ID: _id, AWS_SECRET_ACCESS_KEY: _secret, ...others } = environment();
     const env = { ...others, AWS_CONFIG_FILE: path.join(directory, 'config'), AWS_PROFILE: 'dormouse' };
@@ -156,12 +178,8 @@ describe('the AWS CLI of Debian', { skip: noDebianCli }, () => {
   // It is older than the variables that name an endpoint.
   const aws = (...words: readonly string[]): readonly string[] => ['--endpoint-url', server.url, ...words];
 
-  function write(message: string): Promise<void> {
-    return server.services.logs.append(group, '2026/01/02[1.0]one', [{ timestamp: Date.now(), message }]);
-  }
-
   test('logs tail shows what is there, and with --follow what comes', async () => {
-    await write('before you looked');
+    await write(group, 'before you looked');
     const { stdout, stderr } = await run(debianCli, aws('logs', 'tail', group));
     assert.match(stdout, /^\S+ 2026\/01\/02\[1\.0\]one before you looked\n$/, stderr);
     const follower = spawn(debianCli, [...aws('logs', 'tail', group, '--follow', '--format', 'short')], {
@@ -170,7 +188,7 @@ describe('the AWS CLI of Debian', { skip: noDebianCli }, () => {
     });
     const lines = createInterface({ input: follower.stdout })[Symbol.asyncIterator]();
     assert.match((await lines.next()).value ?? '', / before you looked$/);
-    await write('while you look');
+    await write(group, 'while you look');
     assert.match((await lines.next()).value ?? '', / while you look$/);
     const exited = once(follower, 'exit');
     follower.kill('SIGINT');

@@ -61,7 +61,7 @@ async function start(context: TestContext, profile: Profile = 'relaxed') {
     vmm,
     images,
     logs: createMemoryLogs(),
-    network: { attach: () => undefined, forget: () => undefined },
+    network: { attach: () => undefined, forget: () => undefined, refusalsOf: () => [] },
     connectors: { requireActive: () => undefined },
     clock: systemClock,
     logger: pino({ level: 'silent' }),
@@ -70,6 +70,12 @@ async function start(context: TestContext, profile: Profile = 'relaxed') {
     region: realm.region,
     wakeCacheBytes: 0,
     warmPool: { kind: 'off' },
+    capacity: {
+      memoryBudgetBytes: Number.MAX_SAFE_INTEGER,
+      cpuOvercommit: 0,
+      diskReserveBytes: 0,
+      evictIdle: false,
+    },
   });
   const server = await startServer(profile, { services: { images, microvms } });
   const client = new LambdaMicrovmsClient({ ...server.client, maxAttempts: 1 });
