@@ -1,3 +1,5 @@
+import type { STSClient } from '@aws-sdk/client-sts';
+
 /** What STS gives out; times are epoch milliseconds. */
 export interface AssumedCredentials {
   readonly accessKeyId: string;
@@ -20,19 +22,17 @@ export function remoteSts(
   region: string,
   now: () => number,
 ): (roleArn: string, sessionName: string, expiresAt: number) => Promise<AssumedCredentials> {
-  /** Loaded when it is needed: few servers do. */
-  const client = (async () => {
-    const sdk = await import('@aws-sdk/client-sts');
-    return { sdk, sts: new sdk.STSClient({ endpoint, region, maxAttempts: 2 }) };
-  })();
+  let client: STSClient | undefined;
   return async (roleArn, sessionName, expiresAt) => {
-    const { sdk, sts } = await client;
+    // Few servers need it, so it is loaded when it is used.
+    const sdk = await import('@aws-sdk/client-sts');
+    client ??= new sdk.STSClient({ endpoint, region, maxAttempts: 2 });
     const command = new sdk.AssumeRoleCommand({
       RoleArn: roleArn,
       RoleSessionName: sessionName,
       DurationSeconds: Math.max(shortestSeconds, Math.round((expiresAt - now()) / 1000)),
     });
-    const answer = await sts.send(command, { abortSignal: AbortSignal.timeout(timeoutMs) });
+    const answer = await client.send(command, { abortSignal: AbortSignal.timeout(timeoutMs) });
     const { AccessKeyId, SecretAccessKey, SessionToken, Expiration } = answer.Credentials ?? {};
     if (
       AccessKeyId === undefined ||
