@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
-import { PassThrough } from 'node:stream';
+import { duplexPair, PassThrough } from 'node:stream';
 import { test } from 'node:test';
+import { connect } from 'node:tls';
 import { systemClock } from '../model/clock.ts';
 import { readEgressPolicy } from '../model/egress-policy.ts';
 import type { EgressHandler } from '../model/guest-egress.ts';
-import { createEgressPolicy } from './egress-policy.ts';
+import { createEgressPolicy, type EgressPolicy } from './egress-policy.ts';
 import { createGuestEgress } from './guest-egress.ts';
 import { createGuestNetwork } from './guest-network.ts';
 import { ToldAddresses } from './told-addresses.ts';
@@ -114,6 +115,59 @@ test('an address is refused until it was told for an allowed name', async (t) =>
   await guest.onQuery(query('good', 'example'));
   await outcomeOf(guest, '8.8.8.8', 443);
   assert.deepEqual(judged, [[], ['good.example']]);
+});
+
+test('TLS over an address that was told for a name has to be for an allowed name', async (t) => {
+  const received: Buffer[] = [];
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.once('data', (data: Buffer) => {
+      received.push(data);
+      socket.end('seen');
+    });
+  });
+  t.after(() => server.close());
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  // As for a public address: open by its name alone.
+  const policy: EgressPolicy = {
+    judgesNames: true,
+    resolves: () => true,
+    deniesName: () => false,
+    allows: (_address, _port, names) => names.includes('good.example'),
+    allowsServer: (_address, _port, name) => name === 'good.example',
+  };
+  const refused: string[] = [];
+  const guest = createGuestEgress({
+    policy: () => policy,
+    names: { ask: answerWith([127, 0, 0, 1]) },
+    told: new ToldAddresses(),
+    onRefused: (_kind, target) => refused.push(target),
+  });
+  assert.equal(await outcomeOf(guest, '127.0.0.1', port), 'EACCES');
+  await guest.onQuery(query('good', 'example'));
+
+  /** Lets a TLS client in the guest begin, until its connection is over: nobody here speaks TLS. */
+  const shakeHands = async (servername: string): Promise<void> => {
+    const [inside, outside] = duplexPair();
+    guest.onConnection({
+      address: '127.0.0.1',
+      port,
+      signal: new AbortController().signal,
+      accept: () => outside,
+      refuse: (errno) => inside.destroy(new Error(errno)),
+    });
+    outside.once('close', () => inside.destroy());
+    const client = connect({ socket: inside, servername });
+    client.on('error', () => undefined);
+    await new Promise((resolve) => client.once('close', resolve));
+  };
+  await shakeHands('good.example');
+  assert.equal(received.length, 1);
+  await shakeHands('other.example');
+  assert.equal(received.length, 1);
+  assert.deepEqual(refused, [`127.0.0.1:${port}`, 'other.example']);
 });
 
 test('a change of rules holds for the next connection of a guest that is attached already', async (t) => {
