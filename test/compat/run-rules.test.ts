@@ -13,11 +13,14 @@ import {
   type RunMicrovmCommandInput,
 } from '@aws-sdk/client-lambda-microvms';
 import { pino } from 'pino';
+import { newMicrovm } from '../../src/microvms/new-microvm.ts';
 import { createMicrovmService } from '../../src/microvms/service.ts';
 import { managedBaseImageArn } from '../../src/model/arn.ts';
 import { systemClock } from '../../src/model/clock.ts';
-import type { Profile } from '../../src/model/limits.ts';
+import { limits, type Profile } from '../../src/model/limits.ts';
+import type { Microvm } from '../../src/model/microvm.ts';
 import { openDatabase } from '../../src/store/database.ts';
+import { MicrovmRepository } from '../../src/store/microvms.ts';
 import type { Vmm } from '../../src/vmm/vmm.ts';
 import { createMemoryImages } from '../api/doubles/images.ts';
 import { createMemoryLogs } from '../api/doubles/logs.ts';
@@ -99,11 +102,30 @@ async function start(context: TestContext, profile: Profile = 'relaxed') {
         baseImageArn: managedBaseImageArn(realm.region),
         buildRoleArn: `arn:aws:iam::${realm.accountId}:role/build`,
         codeArtifact: { uri: 's3://bucket/app.zip' },
+        // The real host has to have it.
+        resources: [{ minimumMemoryInMiB: limits[profile].minimumMemoryMib }],
         ...more,
       });
       return (await client.send(command)).imageArn ?? '';
     },
     run: (input: RunMicrovmCommandInput) => client.send(new RunMicrovmCommand(input)),
+    /** A sleeping microVM with so much memory. */
+    async sleeper(imageArn: string, memoryMib: number): Promise<void> {
+      const settings = {
+        imageArn,
+        imageVersion: '1.0',
+        executionRoleArn: null,
+        idlePolicy: null,
+        logging: null,
+        maximumDurationInSeconds: 28_800,
+        ingressNetworkConnectors: [],
+        egressNetworkConnectors: [],
+        memoryMib,
+      };
+      const vm: Microvm = { ...newMicrovm(settings, Date.now()), state: 'SUSPENDED' };
+      const beginning = { runHookPayload: null, forkedFrom: null };
+      await new MicrovmRepository(store).insert([vm], beginning, undefined);
+    },
     /** Ends a microVM by a launch that fails. */
     async end(microvmIdentifier: string | undefined): Promise<void> {
       launchIn(microvmIdentifier ?? '').reject(new Error('there is no such machine'));
@@ -126,10 +148,10 @@ test('the same client token with the same parameters is the same microVM, whatev
 });
 
 test('the memory of an account is one for all, and free again when a microVM has ended', async (context) => {
-  const { image, run, end } = await start(context, 'aws');
-  const imageIdentifier = await image({ resources: [{ minimumMemoryInMiB: 8192 }] });
-  // 400 GB; as many of 8 GB as fit.
-  const started = await Promise.all(Array.from({ length: 50 }, () => run({ imageIdentifier })));
+  const { image, run, end, sleeper } = await start(context, 'aws');
+  const imageIdentifier = await image();
+  await sleeper(imageIdentifier, limits.aws.accountMemoryMib - limits.aws.minimumMemoryMib);
+  const { microvmId } = await run({ imageIdentifier });
   await assert.rejects(
     run({ imageIdentifier }),
     (error: Error & { $metadata: { httpStatusCode: number } }) => {
@@ -142,7 +164,7 @@ test('the memory of an account is one for all, and free again when a microVM has
       return true;
     },
   );
-  await end(started[0]?.microvmId);
+  await end(microvmId);
   await run({ imageIdentifier });
 });
 
