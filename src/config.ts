@@ -39,6 +39,11 @@ export const configSchema = z.object({
     .string()
     .regex(/^[a-z0-9-]+(\.[a-z0-9-]+)*$/)
     .default('microvm.localhost'),
+  /**
+   * Megabytes per second that each GiB of a microVM's memory gives its endpoint, both directions together; 0 for
+   * any rate. When absent, the profile's: 2 for `aws`, any rate for `relaxed`.
+   */
+  endpointBandwidth: z.number().min(0).max(1_000_000).optional(),
   /** Address that published ports are opened on; `0.0.0.0` for other machines to reach them. */
   publishHost: z.string().min(1).default('127.0.0.1'),
   /** Networks that guests reach besides the Internet, in CIDR notation: private services meant for them. */
@@ -117,6 +122,7 @@ const environmentNames: Readonly<Record<string, keyof ConfigInput>> = {
   DORMOUSE_ENDPOINT_HOST: 'endpointHost',
   DORMOUSE_ENDPOINT_PORT: 'endpointPort',
   DORMOUSE_ENDPOINT_DOMAIN: 'endpointDomain',
+  DORMOUSE_ENDPOINT_BANDWIDTH: 'endpointBandwidth',
   DORMOUSE_PUBLISH_HOST: 'publishHost',
   DORMOUSE_EGRESS_ALLOW: 'egressAllow',
   DORMOUSE_DNS_SERVERS: 'dnsServers',
@@ -145,6 +151,7 @@ const environmentNames: Readonly<Record<string, keyof ConfigInput>> = {
 const numeric: ReadonlySet<string> = new Set([
   'port',
   'endpointPort',
+  'endpointBandwidth',
   'vmmUidBase',
   'memoryBudgetMib',
   'cpuOvercommit',

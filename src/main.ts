@@ -10,6 +10,7 @@ import { writeFileDurably } from './blobs/durable.ts';
 import { type Config, ConfigError } from './config.ts';
 import { openLocalCertificates } from './endpoint/certificates.ts';
 import { createEndpoint } from './endpoint/endpoint.ts';
+import { bandwidthLimits } from './endpoint/options.ts';
 import { PublishedPorts } from './endpoint/published/published-ports.ts';
 import { declareEndpointMetrics } from './endpoint/tally.ts';
 import { openTokens } from './endpoint/tokens.ts';
@@ -272,6 +273,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     certificates,
     domain: config.endpointDomain,
     profile,
+    limits: bandwidthLimits(config.endpointBandwidth),
     onError: (error) => logger.error({ err: error }, 'the endpoint failed'),
   });
   declareEndpointMetrics(metrics, () => endpoint.status());

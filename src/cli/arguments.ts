@@ -23,6 +23,13 @@ export function parseCount(text: string): number {
   return Number(text);
 }
 
+/** A number of zero or more, such as `2` or `0.5`. */
+export function parseAmount(text: string): number {
+  if (!/^\d{1,9}(\.\d{1,6})?$/.test(text))
+    throw new InvalidArgumentError('Expected a number such as 2 or 0.5.');
+  return Number(text);
+}
+
 export function parsePort(text: string): number {
   if (!isPort(text)) throw new InvalidArgumentError('Expected a port from 0 to 65535.');
   return Number(text);

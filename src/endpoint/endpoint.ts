@@ -2,6 +2,7 @@ import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import tls, { type TLSSocket } from 'node:tls';
 import type { MicrovmService } from '../microvms/microvm-service.ts';
+import { systemClock } from '../model/clock.ts';
 import { createDoorkeeper } from './admission.ts';
 import { noteCarriers } from './break-off.ts';
 import type { Certificates } from './certificates.ts';
@@ -11,6 +12,7 @@ import { exchangeOverH2, readH2Head } from './exchange-h2.ts';
 import { ServerConnection } from './http1/server-connection.ts';
 import { type EndpointLimits, endpointLimits } from './options.ts';
 import { serveExchange } from './proxy.ts';
+import { shapeDialer } from './shaping/shaping.ts';
 import type { Exec } from './shell.ts';
 import { type EndpointTotals, Tally } from './tally.ts';
 import { TokenMemory, type Tokens } from './tokens.ts';
@@ -58,12 +60,17 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
   const limits: EndpointLimits = { ...endpointLimits[options.profile], ...options.limits };
   const onError = options.onError ?? (() => undefined);
   const dialer = createDialer({ backend: options.backend, limits, profile: options.profile });
+  const shaped = shapeDialer(
+    dialer,
+    ({ memoryMib }) => (memoryMib / 1024) * limits.bytesPerSecondPerGib,
+    systemClock,
+  );
   const traffic = new Traffic(() => performance.now());
   const context: UpgradeContext = {
     doorkeeper: createDoorkeeper(options),
     traffic,
-    upstreams: createUpstreams(dialer, limits),
-    dialer,
+    upstreams: createUpstreams(shaped, limits),
+    dialer: shaped,
     exec: options.backend.exec?.bind(options.backend),
     limits,
     onError,
@@ -106,7 +113,7 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
     else serveH1(socket);
   });
   const timers = [
-    setInterval(() => traffic.sweep(), sweepMs),
+    setInterval(sweep, sweepMs),
     setInterval(() => void renew(), renewMs),
     // One timer for all connections: most of theirs would be for nothing.
     setInterval(checkTimes, Math.min(1000, limits.headersTimeoutMs / 4, limits.keepAliveTimeoutMs / 4)),
@@ -117,6 +124,11 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
     const connection = new ServerConnection(socket, h1Options);
     h1.add(connection);
     socket.once('close', () => h1.delete(connection));
+  }
+
+  function sweep(): void {
+    traffic.sweep();
+    shaped.sweep();
   }
 
   function checkTimes(): void {

@@ -44,9 +44,11 @@ export interface EndpointLimits {
   readonly informationalResponses: number;
   readonly perToken: TrafficLimits;
   readonly perMicrovm: (vm: Microvm) => TrafficLimits;
+  /** Bytes per second that each GiB of a microVM's memory gives its endpoint, both directions together. */
+  readonly bytesPerSecondPerGib: number;
 }
 
-const common: Omit<EndpointLimits, 'perToken' | 'perMicrovm'> = {
+const common: Omit<EndpointLimits, 'perToken' | 'perMicrovm' | 'bytesPerSecondPerGib'> = {
   connections: 20_000,
   handshakeTimeoutMs: 10_000,
   headersTimeoutMs: 15_000,
@@ -71,10 +73,17 @@ const relaxedTraffic: TrafficLimits = { concurrent: 10_000, requestsPerSecond: N
 
 /** Defaults per profile (spec sections 5.5 and 11). */
 export const endpointLimits: Readonly<Record<'relaxed' | 'aws', EndpointLimits>> = {
-  relaxed: { ...common, perToken: relaxedTraffic, perMicrovm: () => relaxedTraffic },
+  relaxed: {
+    ...common,
+    perToken: relaxedTraffic,
+    perMicrovm: () => relaxedTraffic,
+    bytesPerSecondPerGib: Number.POSITIVE_INFINITY,
+  },
   aws: {
     ...common,
     perToken: relaxedTraffic,
+    // 1, 2, 4, 8 and 16 MB/s for the five sizes (spec section 3.6).
+    bytesPerSecondPerGib: 2e6,
     // Documented by peak vCPU: 8 connections for 1, up to 128 for 16; 40 requests per second for 4, 160 for 16.
     perMicrovm(vm) {
       const peakVcpus = Math.max(1, Math.floor(vm.memoryMib / 512));
@@ -82,3 +91,11 @@ export const endpointLimits: Readonly<Record<'relaxed' | 'aws', EndpointLimits>>
     },
   },
 };
+
+/** The option of the server for it: MB/s for each GiB of memory, 0 for any rate; undefined keeps the profile's. */
+export function bandwidthLimits(
+  megabytesPerGib: number | undefined,
+): Partial<Pick<EndpointLimits, 'bytesPerSecondPerGib'>> {
+  if (megabytesPerGib === undefined) return {};
+  return { bytesPerSecondPerGib: megabytesPerGib === 0 ? Number.POSITIVE_INFINITY : megabytesPerGib * 1e6 };
+}

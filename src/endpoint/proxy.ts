@@ -87,7 +87,7 @@ async function forward(
   const { fields, framing, method, path } = exchange;
   const authority = fields.authority ?? '';
   const request: UpstreamRequest = { method, path, authority, requestId, fields, framing };
-  const target = { microvmId: admission.vm.microvmId, port };
+  const target = { vm: admission.vm, port };
   const response = new Response(exchange, requestId, context.limits);
   if (exchange.left.happened) return;
   const call = fields.wantsH2

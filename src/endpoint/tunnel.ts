@@ -1,11 +1,12 @@
 import { framedChannel } from '../datagrams/framed-channel.ts';
 import type { DatagramChannel } from '../model/datagrams.ts';
 import { type Admission, checkPort, parsePort } from './admission.ts';
-import type { Dialer } from './dialer.ts';
 import { requestIdHeader } from './headers.ts';
 import { RefusedError, refusals } from './refusals.ts';
+import type { ShapedDialer } from './shaping/shaping.ts';
 import { splice } from './splice.ts';
 import type { UpgradeClient } from './upgrade-client.ts';
+import type { Target } from './upstreams.ts';
 
 /** Upgrade tokens and path of a tunnel to a TCP or UDP port of the microVM; an extension. */
 const protocols: ReadonlySet<string | undefined> = new Set(['dormouse-tcp', 'dormouse-udp']);
@@ -28,21 +29,21 @@ export function tunnelPort(path: string, admission: Admission): number {
  */
 export async function serveTunnel(
   client: UpgradeClient,
-  target: { readonly microvmId: string; readonly port: number },
+  { vm, port }: Target,
   requestId: string,
-  dialer: Dialer,
+  dialer: ShapedDialer,
 ): Promise<void> {
   const left = client.exchange.left.signal;
   const protocol = client.protocol ?? '';
   const head = ['connection', 'upgrade', 'upgrade', protocol, requestIdHeader, requestId];
   if (protocol === 'dormouse-tcp') {
-    const connection = await dialer.connect(target.microvmId, target.port, left);
+    const connection = await dialer.connect(vm, port, left);
     splice(client.accept(head), connection);
     return;
   }
   let outside: DatagramChannel | undefined;
   const answer = (datagram: Buffer): void => void outside?.send(datagram);
-  const inside = await dialer.associate(target.microvmId, target.port, answer, left);
+  const inside = await dialer.associate(vm.microvmId, port, answer, left);
   outside = framedChannel(client.accept(head), (datagram) => void inside.send(datagram));
   void outside.closed.then(() => inside.close());
   void inside.closed.then(() => outside.close());

@@ -1,21 +1,22 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { choosePort, hasIngress } from './admission.ts';
-import type { Dialer } from './dialer.ts';
 import { execPath, serveExec } from './exec.ts';
 import { type RequestFields, singleValue } from './fields.ts';
 import { forwardable, type HeaderList, pairsOf, requestIdHeader, valuesOf } from './headers.ts';
 import { checkHead, enter, type ProxyContext } from './proxy.ts';
 import { answerFailure, badGateway, RefusedError, refusals } from './refusals.ts';
 import { Response } from './response.ts';
+import type { ShapedDialer } from './shaping/shaping.ts';
 import { type Exec, serveShell, shellPaths } from './shell.ts';
 import { splice } from './splice.ts';
 import { readSubprotocols, type Subprotocols, subprotocolMarker } from './subprotocols.ts';
 import { isTunnel, serveTunnel, tunnelPort } from './tunnel.ts';
 import { type UpgradeClient, webSocketAccept } from './upgrade-client.ts';
 import { callUpgrade } from './upstream-upgrade.ts';
+import type { Target } from './upstreams.ts';
 
 export interface UpgradeContext extends ProxyContext {
-  readonly dialer: Dialer;
+  readonly dialer: ShapedDialer;
   readonly exec: Exec | undefined;
 }
 
@@ -35,7 +36,7 @@ export async function serveUpgrade(client: UpgradeClient, context: UpgradeContex
     if (isTunnel(client.protocol)) {
       const port = tunnelPort(exchange.path, admission);
       enter(context, admission, whenOver);
-      await serveTunnel(client, { microvmId: admission.vm.microvmId, port }, requestId, context.dialer);
+      await serveTunnel(client, { vm: admission.vm, port }, requestId, context.dialer);
       return;
     }
     if (client.protocol !== 'websocket' || !client.isWebSocket) {
@@ -52,7 +53,7 @@ export async function serveUpgrade(client: UpgradeClient, context: UpgradeContex
     }
     const port = choosePort(admission, exchange.fields.ports, offered.port);
     enter(context, admission, whenOver);
-    await serveWebSocket(client, offered, { microvmId: admission.vm.microvmId, port }, requestId, context);
+    await serveWebSocket(client, offered, { vm: admission.vm, port }, requestId, context);
   } catch (error) {
     answerFailure(exchange, error, requestId, context);
   }
@@ -61,12 +62,12 @@ export async function serveUpgrade(client: UpgradeClient, context: UpgradeContex
 async function serveWebSocket(
   client: UpgradeClient,
   offered: Subprotocols,
-  target: { readonly microvmId: string; readonly port: number },
+  target: Target,
   requestId: string,
   context: UpgradeContext,
 ): Promise<void> {
   const { exchange } = client;
-  const connection = await context.dialer.connect(target.microvmId, target.port, exchange.left.signal);
+  const connection = await context.dialer.connect(target.vm, target.port, exchange.left.signal);
   // A client over HTTP/2 has no key; the application still wants one.
   const key = singleValue(exchange.fields.list, 'sec-websocket-key') ?? randomBytes(16).toString('base64');
   const response = new Response(exchange, requestId, context.limits);

@@ -1,15 +1,16 @@
 import type { Duplex } from 'node:stream';
+import type { Microvm } from '../model/microvm.ts';
 import { ConnectionPool } from './connection-pool.ts';
 import type { Departure } from './departure.ts';
-import type { Dialer } from './dialer.ts';
 import { createH2Sessions } from './h2-sessions.ts';
 import { ClientConnection } from './http1/client-connection.ts';
 import type { EndpointLimits } from './options.ts';
+import type { ShapedDialer } from './shaping/shaping.ts';
 import type { UpstreamCall, UpstreamEvents, UpstreamRequest } from './upstream.ts';
 import { callOverH1 } from './upstream-h1.ts';
 
 export interface Target {
-  readonly microvmId: string;
+  readonly vm: Microvm;
   readonly port: number;
 }
 
@@ -42,7 +43,7 @@ const unrepeatableIdleMs = 250;
 
 const repeatable: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
 
-export function createUpstreams(dialer: Dialer, limits: EndpointLimits): Upstreams {
+export function createUpstreams(dialer: ShapedDialer, limits: EndpointLimits): Upstreams {
   const pool = new ConnectionPool<ClientConnection>({
     idleMs: limits.upstreamIdleMs,
     perKey: limits.upstreamIdlePerPort,
@@ -51,7 +52,7 @@ export function createUpstreams(dialer: Dialer, limits: EndpointLimits): Upstrea
   const sessions = createH2Sessions(limits);
 
   async function dial(key: string, target: Target, left: Departure): Promise<ClientConnection> {
-    const stream = await dialer.connect(target.microvmId, target.port, left.signal);
+    const stream = await dialer.connect(target.vm, target.port, left.signal);
     const connection = new ClientConnection(stream, limits);
     connection.onIdle = () => pool.put(key, connection);
     return connection;
@@ -83,7 +84,7 @@ export function createUpstreams(dialer: Dialer, limits: EndpointLimits): Upstrea
   return {
     callH1,
     callH2(target, request, events, left) {
-      const open = (): Promise<Duplex> => dialer.connect(target.microvmId, target.port, left.signal);
+      const open = (): Promise<Duplex> => dialer.connect(target.vm, target.port, left.signal);
       return sessions.call(keyOf(target), open, request, events);
     },
     close() {
@@ -94,5 +95,5 @@ export function createUpstreams(dialer: Dialer, limits: EndpointLimits): Upstrea
 }
 
 function keyOf(target: Target): string {
-  return `${target.microvmId}:${target.port}`;
+  return `${target.vm.microvmId}:${target.port}`;
 }

@@ -4,7 +4,8 @@ import http from 'node:http';
 import http2 from 'node:http2';
 import net from 'node:net';
 import { test } from 'node:test';
-import { ask, askH2, h2Headers, h2Session, rawConnection, startEndpoint } from './fixture.ts';
+import { WebSocket, WebSocketServer } from 'ws';
+import { ask, askH2, h2Headers, h2Session, lookupLoopback, rawConnection, startEndpoint } from './fixture.ts';
 
 /** Answers nothing until told to. */
 function patient(): { server: http.Server; release: () => void; arrived: (count: number) => Promise<void> } {
@@ -146,4 +147,32 @@ test('a client that resets streams as fast as it can harms nobody else', async (
   assert.equal((await askH2(other, h2Headers(fixture))).status, 200);
   attacker.destroy();
   assert.equal(fixture.endpoint.status().waiting, 0);
+});
+
+test('what is held to a bandwidth passes whole, in every protocol', async (t) => {
+  const fixture = await startEndpoint(t, { limits: { bytesPerSecondPerGib: 200e6 } });
+  const server = http.createServer((request, response) => request.pipe(response));
+  const sockets = new WebSocketServer({ server });
+  t.after(() => sockets.close());
+  sockets.on('connection', (socket) => socket.on('message', (data) => socket.send(data)));
+  await fixture.expose(8080, server);
+  const body = Buffer.alloc(3_000_000, 'dormouse');
+  const session = await h2Session(t, fixture);
+  const socket = new WebSocket(`wss://${fixture.host}:${fixture.port}/`, {
+    ca: fixture.ca,
+    lookup: lookupLoopback,
+    headers: { host: fixture.host, 'x-aws-proxy-auth': fixture.token },
+  });
+  await once(socket, 'open');
+  const echoed = once(socket, 'message');
+  socket.send(body);
+  const answers = await Promise.all([
+    ask(fixture, { method: 'POST', body }),
+    askH2(session, h2Headers(fixture, { ':method': 'POST' }), body),
+  ]);
+  for (const answer of answers) assert.ok(answer.body === body.toString());
+  const [message] = await echoed;
+  assert.ok(body.equals(message));
+  socket.close(1000);
+  await once(socket, 'close');
 });

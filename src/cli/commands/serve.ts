@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type ConfigInput, configSchema, loadConfig, parseRate } from '../../config.ts';
-import { collect, parseCount, parseMemory, parsePort } from '../arguments.ts';
+import { collect, parseAmount, parseCount, parseMemory, parsePort } from '../arguments.ts';
 import { note, print } from '../output.ts';
 import { examples } from '../remote-command.ts';
 
@@ -12,6 +12,7 @@ interface ServeOptions {
   readonly endpointHost?: string;
   readonly endpointPort?: number;
   readonly endpointDomain?: string;
+  readonly endpointBandwidth?: number;
   readonly publishHost?: string;
   readonly egressAllow?: string[];
   readonly executionRoleSts?: string;
@@ -55,6 +56,11 @@ export function addServe(program: Command): void {
       parsePort,
     )
     .option('--endpoint-domain <domain>', "domain of the microVMs' host names")
+    .option(
+      '--endpoint-bandwidth <number>',
+      'MB/s that a microVM gets through its endpoint for each GiB of its memory; 0 for any (default: 0, aws: 2)',
+      parseAmount,
+    )
     .option('--publish-host <address>', 'address that published ports are opened on (default: 127.0.0.1)')
     .option(
       '--egress-allow <network>',
