@@ -207,39 +207,6 @@ def sts_sessions():
 
 
 @check
-def core_network_connectors():
-    core = boto3.client("lambda-core")
-    wanted = {
-        "Configuration": {
-            "VpcEgressConfiguration": {
-                "SubnetIds": ["subnet-1"],
-                "NetworkProtocol": "IPv4",
-                "AssociatedComputeResourceTypes": ["MicroVm"],
-            }
-        },
-        "OperatorRole": f"arn:aws:iam::{ACCOUNT}:role/operator",
-    }
-    created = core.create_network_connector(Name="boto", Tags={"team": "a"}, **wanted)
-    name = {"Identifier": created["Id"]}
-    while core.get_network_connector(**name)["State"] == "PENDING":
-        time.sleep(0.05)
-    found = core.get_network_connector(**name)
-    assert found["State"] == "ACTIVE" and found["Arn"] == created["Arn"], found
-    items = [item for page in core.get_paginator("list_network_connectors").paginate() for item in page["NetworkConnectors"]]
-    assert [item["Name"] for item in items] == ["boto"], items
-    assert core.update_network_connector(**name, **wanted)["Arn"] == created["Arn"]
-    image = microvms.create_microvm_image(name="connected", **CONFIGURATION)["imageArn"]
-    vm = microvms.run_microvm(imageIdentifier=image, egressNetworkConnectors=[created["Arn"]])
-    assert vm["egressNetworkConnectors"] == [created["Arn"]]
-    assert microvms.list_tags(Resource=created["Arn"])["Tags"] == {"team": "a"}
-    assert core.delete_network_connector(**name)["State"] == "DELETING"
-    missing = code_of(core.get_network_connector, Identifier="none")
-    assert missing[:2] == ("ResourceNotFoundException", 404), missing
-    taken = code_of(core.create_network_connector, Name="not a name", **wanted)
-    assert taken[0] == "ValidationException", taken
-
-
-@check
 def logs_reading_and_tailing():
     logs = boto3.client("logs")
     group = os.environ["LOG_GROUP"]
