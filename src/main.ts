@@ -15,6 +15,7 @@ import { PublishedPorts } from './endpoint/published/published-ports.ts';
 import { declareEndpointMetrics } from './endpoint/tally.ts';
 import { openTokens } from './endpoint/tokens.ts';
 import { EventFeed } from './events/event-feed.ts';
+import { declareEventMetrics } from './events/event-metrics.ts';
 import { Webhooks } from './events/webhooks.ts';
 import { AccessKeys } from './identity/access-keys.ts';
 import { remoteSts } from './identity/remote-sts.ts';
@@ -161,6 +162,8 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     ),
   );
   const webhooks = new Webhooks({ store, log: events, sealer, clock: systemClock, logger });
+  const feed = new EventFeed(events);
+  declareEventMetrics(metrics, feed, webhooks);
   await webhooks.recover();
   undo.push(() => webhooks.close());
 
@@ -297,7 +300,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
       rotateTokenKey: (options) => tokens.rotateKey(options),
       credentials: accessKeys,
       accessKeys,
-      events: new EventFeed(events),
+      events: feed,
       webhooks,
       metrics,
     },

@@ -12,6 +12,8 @@ export interface WebhookRunnerOptions {
   readonly logger: Logger;
   /** @throws when it was sealed with another key */
   readonly secret: () => string;
+  /** Told of every attempt: whether the receiver took the event. */
+  readonly onAttempt: (taken: boolean) => void;
 }
 
 const firstDelayMs = 1000;
@@ -100,9 +102,10 @@ export class WebhookRunner {
   }
 
   async #attempt(event: StateEvent, signal: AbortSignal): Promise<void> {
-    const { clock, logger, secret } = this.#options;
+    const { clock, logger, secret, onAttempt } = this.#options;
     const { webhookId, url, attempts, failingSince, delivered } = this.#webhook;
     const problem = await deliver({ webhookId, url, secret: secret(), event, now: clock.now(), signal });
+    if (problem === undefined || !signal.aborted) onAttempt(problem === undefined);
     if (problem === undefined) {
       await this.#store({
         position: event.sequence,

@@ -10,6 +10,9 @@ import { createSecretSealer } from '../identity/sealed-secret.ts';
 import type { Clock } from '../model/clock.ts';
 import { openDatabase } from '../store/database.ts';
 import { EventLog } from '../store/event-log.ts';
+import { Metrics } from '../telemetry/metrics.ts';
+import { parseMetrics } from '../telemetry/metrics-for-test.ts';
+import { declareEventMetrics } from './event-metrics.ts';
 import { Webhooks } from './webhooks.ts';
 
 const imageArn = 'arn:aws:lambda:us-east-1:000000000000:microvm-image:web';
@@ -174,6 +177,14 @@ test('is given up after many attempts, says so, and goes on when it is told to',
   await room.emit('RUNNING');
   const dead = await described(room.webhooks, (state) => state === 'DEAD');
   assert.deepEqual([dead.attempts, dead.behind, room.received.length], [300, 1, 300]);
+  const metrics = new Metrics();
+  declareEventMetrics(metrics, { readers: 2 }, room.webhooks);
+  const samples = parseMetrics(await metrics.text());
+  assert.equal(samples.get('dormouse_webhooks{state="DEAD"}'), 1);
+  assert.equal(samples.get('dormouse_webhooks{state="ACTIVE"}'), 0);
+  assert.equal(samples.get('dormouse_webhook_events_behind'), 1);
+  assert.equal(samples.get('dormouse_webhook_attempts_total{outcome="refused"}'), 300);
+  assert.equal(samples.get('dormouse_event_readers'), 2);
   room.answer(200);
   assert.equal((await room.webhooks.resume(webhookId)).state, 'ACTIVE');
   await room.arrived(301);

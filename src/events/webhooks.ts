@@ -33,10 +33,16 @@ export class Webhooks {
   readonly #options: WebhooksOptions;
   readonly #repository: WebhookRepository;
   readonly #runners = new Map<string, WebhookRunner>();
+  readonly #attempts = { taken: 0, refused: 0 };
 
   constructor(options: WebhooksOptions) {
     this.#options = options;
     this.#repository = new WebhookRepository(options.store);
+  }
+
+  /** Events sent since the start of the server. */
+  get attempts(): { readonly taken: number; readonly refused: number } {
+    return this.#attempts;
   }
 
   /** Takes up delivery where an earlier server was. */
@@ -107,7 +113,10 @@ export class Webhooks {
     const { log, clock, logger, sealer } = this.#options;
     const secret = (): string => sealer.open(webhook.sealedSecret, webhook.webhookId);
     const repository = this.#repository;
-    const runner = new WebhookRunner(webhook, { log, repository, clock, logger, secret });
+    const onAttempt = (taken: boolean): void => {
+      this.#attempts[taken ? 'taken' : 'refused'] += 1;
+    };
+    const runner = new WebhookRunner(webhook, { log, repository, clock, logger, secret, onAttempt });
     this.#runners.set(webhook.webhookId, runner);
     runner.start();
   }
