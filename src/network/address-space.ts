@@ -56,8 +56,12 @@ export function networkSet(networks: readonly string[]): NetworkSet {
   return set;
 }
 
-const special = new NetworkSet();
-for (const [address, prefix] of specialRanges) special.add(address, prefix);
+/** Each by itself, and all together. */
+const ranges = specialRanges.map(([address, prefix]) => ({
+  prefix,
+  set: networkSet([`${address}/${prefix}`]),
+}));
+const special = networkSet(specialRanges.map(([address, prefix]) => `${address}/${prefix}`));
 
 /** Whether an address is of the public Internet and not this host's own. */
 export function isPublic(address: string): boolean {
@@ -73,12 +77,7 @@ export function isOwn(address: string): boolean {
 
 /** Whether a network lies in address space that is not public: whoever names it means that. */
 export function isWithinSpecial(address: string, prefix: number): boolean {
-  return specialRanges.some(([base, length]) => {
-    if (length > prefix || family(base) !== family(address)) return false;
-    const range = new NetworkSet();
-    range.add(base, length);
-    return range.has(address);
-  });
+  return ranges.some((range) => range.prefix <= prefix && range.set.has(address));
 }
 
 function family(address: string): 'ipv4' | 'ipv6' {

@@ -1,6 +1,7 @@
+import { isIPv4 } from 'node:net';
 import type { EgressRules } from '../model/egress-policy.ts';
 import { matchesName, matchesPort, type NameRule, type NetworkRule } from '../model/egress-rule.ts';
-import { isOwn, isPublic, isWithinSpecial, NetworkSet, networkSet } from './address-space.ts';
+import { isOwn, isPublic, isWithinSpecial, networkSet } from './address-space.ts';
 
 /** Says what a guest reaches: addresses when they are connected to, names when they are looked up. */
 export interface EgressPolicy {
@@ -25,9 +26,9 @@ export interface EgressPolicy {
  * @param opened networks that are open besides, in CIDR notation; of this host's addresses too
  */
 export function createEgressPolicy(rules: EgressRules, opened: readonly string[] = []): EgressPolicy {
-  const networks = networksOf(rules.allow).map(explicitNetwork);
+  const networks = networksOf(rules.allow).map(explicitRange);
   const names = namesOf(rules.allow);
-  const deniedNetworks = networksOf(rules.deny).map((rule) => ({ rule, range: rangeOf(rule) }));
+  const deniedNetworks = networksOf(rules.deny).map((rule) => rangeOf(rule));
   const deniedNames = namesOf(rules.deny);
   const openedNetworks = networkSet(opened);
   const named = (all: readonly NameRule[], name: string, port: number): boolean =>
@@ -37,9 +38,7 @@ export function createEgressPolicy(rules: EgressRules, opened: readonly string[]
 
   /** Whether no name is needed to reach an address. */
   const open = (address: string, port: number): boolean =>
-    openedNetworks.has(address) ||
-    networks.some((allows) => allows(address, port)) ||
-    (rules.internet && isPublic(address));
+    openedNetworks.has(address) || includes(networks, address, port) || (rules.internet && isPublic(address));
 
   return {
     judgesNames: names.length + deniedNames.length > 0,
@@ -47,8 +46,7 @@ export function createEgressPolicy(rules: EgressRules, opened: readonly string[]
 
     allows(address, port, told) {
       const denied =
-        deniedNetworks.some(({ rule, range }) => matchesPort(rule, port) && range.has(address)) ||
-        told.some((name) => named(deniedNames, name, port));
+        includes(deniedNetworks, address, port) || told.some((name) => named(deniedNames, name, port));
       if (denied) return false;
       return open(address, port) || (isPublic(address) && told.some((name) => named(names, name, port)));
     },
@@ -66,21 +64,40 @@ export function createEgressPolicy(rules: EgressRules, opened: readonly string[]
   };
 }
 
-/** A network rule opens what is not public only where it can mean nothing else. */
-function explicitNetwork(rule: NetworkRule): (address: string, port: number) => boolean {
-  const range = rangeOf(rule);
-  const namesOne = rule.prefix === 32;
-  const meansSpecial = isWithinSpecial(rule.address, rule.prefix);
-  return (address, port) =>
-    matchesPort(rule, port) &&
-    range.has(address) &&
-    (namesOne || (meansSpecial && !isOwn(address)) || isPublic(address));
+/** A network in numbers: policies have many, and each connection is held against all. */
+interface Range {
+  readonly rule: NetworkRule;
+  readonly base: number;
+  readonly mask: number;
+  /** What more an address of the network has to be. */
+  readonly admits: (address: string) => boolean;
 }
 
-function rangeOf({ address, prefix }: NetworkRule): NetworkSet {
-  const range = new NetworkSet();
-  range.add(address, prefix);
-  return range;
+function rangeOf(rule: NetworkRule, admits: (address: string) => boolean = () => true): Range {
+  const mask = rule.prefix === 0 ? 0 : (-1 << (32 - rule.prefix)) >>> 0;
+  return { rule, base: (numberOf(rule.address) & mask) >>> 0, mask, admits };
+}
+
+/** A network rule opens what is not public only where it can mean nothing else. */
+function explicitRange(rule: NetworkRule): Range {
+  const meansSpecial = isWithinSpecial(rule.address, rule.prefix);
+  return rangeOf(
+    rule,
+    (address) => rule.prefix === 32 || (meansSpecial && !isOwn(address)) || isPublic(address),
+  );
+}
+
+function includes(ranges: readonly Range[], address: string, port: number): boolean {
+  if (ranges.length === 0 || !isIPv4(address)) return false;
+  const number = numberOf(address);
+  return ranges.some(
+    ({ rule, base, mask, admits }) =>
+      (number & mask) >>> 0 === base && matchesPort(rule, port) && admits(address),
+  );
+}
+
+function numberOf(address: string): number {
+  return address.split('.').reduce((number, part) => number * 256 + Number(part), 0);
 }
 
 function networksOf(rules: EgressRules['allow']): readonly NetworkRule[] {
