@@ -3,7 +3,7 @@ import { mkdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { throttledOperations } from './api/dispatch.ts';
 import { chooseRates, type Rates } from './api/rates.ts';
-import { createApi } from './api/server.ts';
+import { type ApiServer, createApi } from './api/server.ts';
 import { localSts } from './api/sts/local-sts.ts';
 import { locateAssets } from './assets.ts';
 import { writeFileDurably } from './blobs/durable.ts';
@@ -188,8 +188,11 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
       : remoteSts(config.executionRoleSts, config.region, systemClock.now),
     systemClock,
   );
+  /** Set once there is an API; a guest that comes earlier is hung up on. */
+  const served: { api?: ApiServer } = {};
   const network = createGuestNetwork({
     metrics,
+    api: (stream) => (served.api === undefined ? stream.destroy() : served.api.accept(stream)),
     metadata: createMetadataService({
       ...realm,
       tokens: createMetadataTokens(await secretSetting(store, 'metadata-token-key', () => randomBytes(32))),
@@ -324,6 +327,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     },
   );
   const { port } = await api.listen(config.port, config.host);
+  served.api = api;
   undo.push(() => api.close());
 
   const apiEndpoint = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`;

@@ -40,7 +40,7 @@ export async function dispatch(exchange: Exchange, api: Api): Promise<void> {
     const metrics = metricsOf(api);
     if (request.path === '/metrics' && metrics !== undefined) {
       exchange.subject.operation = 'metrics';
-      if (api.options.metricsAccess === 'open') await sendMetrics(response, metrics);
+      if (api.options.metricsAccess === 'open' && !exchange.fromGuest) await sendMetrics(response, metrics);
       else sendJson(response, 403, { message: 'Signed requests get the metrics at /dormouse/v1/metrics.' });
       return;
     }

@@ -17,6 +17,8 @@ import { createSessions } from './sts/sessions.ts';
 export interface ApiServer {
   /** Starts to accept requests; port 0 picks a free one. */
   listen(port: number, host: string): Promise<AddressInfo>;
+  /** Serves a connection that something in a microVM has opened, as one of the listener. */
+  accept(stream: Duplex): void;
   /** Lets requests under way finish for a moment, then ends every connection. */
   close(): Promise<void>;
 }
@@ -28,6 +30,8 @@ const idleConnectionMs = 65_000;
 /** A connection on which nothing moves for so long is given up; bodies may take their time as long as they come. */
 const stalledMs = 120_000;
 const closeGraceMs = 2000;
+/** A stream of a guest cannot be watched for stalls as a socket can. */
+const longestGuestConnectionMs = 3_600_000;
 
 /**
  * The control plane: the service's API, the artifact bucket, STS and Dormouse's extensions on one listener.
@@ -57,6 +61,7 @@ export function createApi(
 
   const counters = services.metrics === undefined ? undefined : new ApiMetrics(services.metrics);
   const answering = new WeakSet<Duplex>();
+  const fromGuests = new WeakSet<Duplex>();
   server.on('request', (message, response) => {
     answering.add(message.socket);
     const requestId = randomUUID();
@@ -72,6 +77,7 @@ export function createApi(
       message,
       response,
       requestId,
+      fromGuest: fromGuests.has(message.socket),
       request: signableRequest(message),
       signal: leaving.signal,
       subject: { service: 'none', operation: 'unknown', streamed: false },
@@ -97,6 +103,13 @@ export function createApi(
       const address = server.address();
       if (address === null || typeof address === 'string') throw new Error('the server has no port');
       return address;
+    },
+
+    accept(stream) {
+      fromGuests.add(stream);
+      const timer = setTimeout(() => stream.destroy(), longestGuestConnectionMs);
+      stream.once('close', () => clearTimeout(timer));
+      server.emit('connection', stream);
     },
 
     async close() {

@@ -182,6 +182,7 @@ test('a change of rules holds for the next connection of a guest that is attache
     allowed: [],
     connectors: { rulesOf: () => rules },
     metadata: { forGuest: () => () => undefined },
+    api: (stream) => stream.destroy(),
     clock: systemClock,
   });
   const attached: EgressHandler[] = [];

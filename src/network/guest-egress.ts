@@ -34,13 +34,15 @@ export interface GuestEgressOptions {
   readonly told: ToldAddresses;
   /** Services of the platform by `address:port`; they are reached whatever the policy says. */
   readonly services?: ReadonlyMap<string, GuestService>;
+  /** Likewise, but reached only if the policy allows the address. */
+  readonly governed?: ReadonlyMap<string, GuestService>;
   /** Told of what the policy refuses. */
   readonly onRefused?: (kind: EgressRefusal['kind'], target: string) => void;
 }
 
 /** Makes one guest's connections and look-ups, as far as its policy allows. */
 export function createGuestEgress(options: GuestEgressOptions): EgressHandler {
-  const { policy, names, told, services, onRefused = () => undefined } = options;
+  const { policy, names, told, services, governed, onRefused = () => undefined } = options;
   const bucket = new TokenBucket(queriesPerSecond, queryBurst);
   let underWay = 0;
 
@@ -89,14 +91,17 @@ export function createGuestEgress(options: GuestEgressOptions): EgressHandler {
 
   return {
     onConnection(connection) {
-      const service = builtIn.get(`${connection.address}:${connection.port}`);
       const { address, port } = connection;
+      const target = `${address}:${port}`;
+      const service = builtIn.get(target);
       if (service !== undefined) {
         service(connection.accept());
       } else if (policy().allows(address, port, told.namesOf(address))) {
-        void connectOut(connection, policy().judgesNames ? guardOf(connection) : undefined);
+        const own = governed?.get(target);
+        if (own !== undefined) own(connection.accept());
+        else void connectOut(connection, policy().judgesNames ? guardOf(connection) : undefined);
       } else {
-        onRefused('connection', `${address}:${port}`);
+        onRefused('connection', target);
         connection.refuse('EACCES');
       }
     },

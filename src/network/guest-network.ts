@@ -13,6 +13,12 @@ import type { NameService } from './name-service.ts';
 import { RecentRefusals } from './recent-refusals.ts';
 import { ToldAddresses } from './told-addresses.ts';
 
+/** Sets of connectors whose policies are kept ready. */
+const mostCompiled = 100;
+
+/** Where guests find the API of this server, if their policy names this address. */
+export const apiAddress = '169.254.169.80:80';
+
 /** The network of every guest of this host. */
 export interface GuestNetwork {
   /**
@@ -37,37 +43,43 @@ export interface GuestNetworkOptions {
   readonly allowed: readonly string[];
   readonly connectors: Pick<CustomerConnectors, 'rulesOf'>;
   readonly metadata: MetadataService;
+  /** Serves connections to {@link apiAddress}. */
+  readonly api: GuestService;
   readonly clock: Pick<Clock, 'now'>;
   /** Where figures are kept; nobody sees them when absent. */
   readonly metrics?: Metrics | undefined;
 }
 
 export function createGuestNetwork(options: GuestNetworkOptions): GuestNetwork {
-  const { names, allowed, connectors, metadata, clock, metrics = new Metrics() } = options;
+  const { names, allowed, connectors, metadata, api, clock, metrics = new Metrics() } = options;
   const refusalCount = metrics.count(
     'egress_refusals_total',
     'Connections and name look-ups of guests that their policy refused.',
     ['kind'],
   );
+  const governed = new Map([[apiAddress, api]]);
   /** What is kept of microVMs from one session to the next. */
   const kept = new Map<string, { told: ToldAddresses; refused: RecentRefusals }>();
 
-  /** A connector that is not known opens nothing. */
-  const policyFor = (arns: readonly string[]): (() => EgressPolicy) => {
+  /** Of guests with the same connectors, as long as their rules are the same. */
+  const compiled = new Map<
+    string,
+    { readonly rules: readonly EgressRules[]; readonly policy: EgressPolicy }
+  >();
+
+  /** The policy of egress connectors as it is now. One that is not known opens nothing. */
+  const policyOf = (arns: readonly string[]): EgressPolicy => {
+    const rules = arns.flatMap((arn) => connectors.rulesOf(arn));
+    const key = arns.join(' ');
+    const known = compiled.get(key);
+    const unchanged = known?.rules.every((each, index) => each === rules[index]);
+    if (known !== undefined && unchanged && known.rules.length === rules.length) return known.policy;
     const internet = includesConnector(arns, 'INTERNET_EGRESS');
-    const rulesNow = (): readonly EgressRules[] => arns.flatMap((arn) => connectors.rulesOf(arn));
-    let rules = rulesNow();
-    const compile = (): EgressPolicy =>
-      createEgressPolicy(uniteRules([...rules, { allow: [], deny: [], internet }]), internet ? allowed : []);
-    let policy = compile();
-    return () => {
-      const current = rulesNow();
-      if (current.length !== rules.length || current.some((each, index) => each !== rules[index])) {
-        rules = current;
-        policy = compile();
-      }
-      return policy;
-    };
+    const united = uniteRules([...rules, { allow: [], deny: [], internet }]);
+    const policy = createEgressPolicy(united, internet ? allowed : []);
+    if (compiled.size >= mostCompiled) compiled.clear();
+    compiled.set(key, { rules, policy });
+    return policy;
   };
 
   return {
@@ -82,10 +94,11 @@ export function createGuestNetwork(options: GuestNetworkOptions): GuestNetwork {
         services.set(metadataAddress, metadata.forGuest(microvm));
       }
       const handler = createGuestEgress({
-        policy: policyFor(egressConnectors),
+        policy: () => policyOf(egressConnectors),
         names,
         told: known.told,
         services,
+        governed,
         onRefused: (kind, target) => {
           refusalCount.add(1, kind);
           known.refused.add(kind, target);

@@ -138,7 +138,7 @@ describe('the way out of a microVM', { timeout: 600_000 }, () => {
     for (const [address, port] of [
       [host, server.port],
       ['169.254.169.254', 81],
-      ['169.254.170.2', 80],
+      ['169.254.169.80', 80],
       ['10.0.0.1', 80],
       ['192.168.1.1', 443],
     ] as const) {
@@ -151,7 +151,7 @@ describe('the way out of a microVM', { timeout: 600_000 }, () => {
 
   test('reaches a server of a network that the operator allows', async (t) => {
     await server.stop();
-    server = await DormouseServer.start(directory, [...dns, '--host', host, '--egress-allow', `${host}/32`]);
+    server = await DormouseServer.start(directory, [...dns, '--egress-allow', `${host}/32`]);
     vms.server = server;
     // The port of its endpoint is a new one.
     vm = await server.client.send(new GetMicrovmCommand({ microvmIdentifier: vm.microvmId }));
@@ -303,7 +303,7 @@ describe('the way out of a microVM', { timeout: 600_000 }, () => {
     const named = `${credentials}execution_role`;
     const ask = async (...paths: readonly string[]): Promise<unknown[][]> =>
       JSON.parse(await inGuest('metadata', { token: 1, paths: paths.join(',') })) as unknown[][];
-    const { region, accountId, apiEndpoint } = server.ready;
+    const { region, accountId } = server.ready;
     assert.deepEqual(await ask('/meta-data/instance-id', '/meta-data/placement/region', credentials, named), [
       [200, vm.microvmId],
       [200, region],
@@ -313,7 +313,12 @@ describe('the way out of a microVM', { timeout: 600_000 }, () => {
     const without = await inGuest('metadata', { token: '', paths: '/meta-data/instance-id' });
     assert.deepEqual(JSON.parse(without), [[401, 'Unauthorized']]);
 
-    const employed = await vms.run({ executionRoleArn: `arn:aws:iam::${accountId}:role/worker` });
+    const policyPath = '/dormouse/v1/egress-policies/subnet-api';
+    await signedSuccess(server.ready, 'PUT', policyPath, { allow: ['169.254.169.80:80'] });
+    const employed = await vms.run({
+      executionRoleArn: `arn:aws:iam::${accountId}:role/worker`,
+      egressNetworkConnectors: [await makeConnector('api')],
+    });
     await inside(employed, async () => {
       const [listing, first] = await ask(credentials, named);
       assert.deepEqual(listing, [200, 'execution_role']);
@@ -322,7 +327,7 @@ describe('the way out of a microVM', { timeout: 600_000 }, () => {
       const start = employed.startedAt?.getTime() ?? 0;
       assert.equal(Math.floor((start + 55 * 60_000) / 1000), Date.parse(Expiration ?? '') / 1000);
 
-      const url = `${apiEndpoint}/2025-09-09/microvms`;
+      const url = 'http://169.254.169.80/2025-09-09/microvms';
       const list = async (): Promise<[number, string]> =>
         JSON.parse(await inGuest('signed', { url, region })) as [number, string];
       const [denied, why] = await list();
@@ -335,6 +340,10 @@ describe('the way out of a microVM', { timeout: 600_000 }, () => {
       const [allowed, items] = await list();
       assert.equal(allowed, 200);
       assert.match(items, new RegExp(employed.microvmId ?? 'none'));
+      // What is open to this machine is not to what runs in it.
+      assert.match(await inGuest('fetch', { url: 'http://169.254.169.80/metrics' }), /^\[403/);
+      await signedSuccess(server.ready, 'PUT', policyPath, {});
+      assert.match(await inGuest('signed', { url, region }), /reset/i);
 
       await vms.suspend(employed);
       await server.client.send(new ResumeMicrovmCommand({ microvmIdentifier: employed.microvmId }));

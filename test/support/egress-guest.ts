@@ -139,7 +139,7 @@ def signed(q):
 
 
 actions = {
-    "/tls": tls, "/metadata": metadata, "/signed": signed,
+    "/fetch": lambda q: json.dumps(http(q["url"])), "/tls": tls, "/metadata": metadata, "/signed": signed,
     "/read": read, "/exchange": exchange, "/many": many, "/datagram": datagram, "/ping": ping,
     "/resolve": resolve, "/ask": ask, "/abort": abort, "/hold": hold, "/held": held_outcome,
 }

@@ -63,6 +63,7 @@ export class ImageRoom {
         allowed: [],
         connectors: { rulesOf: () => [] },
         metadata: { forGuest: () => () => undefined },
+        api: (stream) => stream.destroy(),
         clock: systemClock,
       }),
       connectors: { requireActive: () => undefined },

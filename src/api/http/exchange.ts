@@ -16,6 +16,8 @@ export interface Exchange {
   readonly response: ServerResponse;
   readonly request: SignableRequest;
   readonly requestId: string;
+  /** Whether it comes from inside a microVM, where nothing is open that is open to this machine. */
+  readonly fromGuest: boolean;
   readonly subject: RequestSubject;
   /** Aborted when the client goes away before it has its answer. */
   readonly signal: AbortSignal;
