@@ -9,6 +9,7 @@ import type { Certificates } from './certificates.ts';
 import { createDialer } from './dialer.ts';
 import type { Exchange } from './exchange.ts';
 import { exchangeOverH2, readH2Head } from './exchange-h2.ts';
+import type { RequestFields } from './fields.ts';
 import { ServerConnection } from './http1/server-connection.ts';
 import { type EndpointLimits, endpointLimits } from './options.ts';
 import { serveExchange } from './proxy.ts';
@@ -189,8 +190,10 @@ function serveH2(socket: TLSSocket, context: UpgradeContext, tally: Tally): void
   session.setTimeout(limits.idleTimeoutMs, () => session.destroy());
   session.setLocalWindowSize(limits.connectionWindowBytes);
   const memory = new TokenMemory();
+  let last: RequestFields | undefined;
   session.on('stream', (stream, _headers, _flags, rawHeaders) => {
-    const head = readH2Head(rawHeaders);
+    const head = readH2Head(rawHeaders, last);
+    last = head.fields;
     tally.request(head.protocol === undefined ? 'http/2' : 'upgrade');
     if (head.protocol !== undefined) void serveUpgrade(upgradeOverH2(stream, head, memory), context);
     else void serveExchange(exchangeOverH2(stream, head, memory), context);

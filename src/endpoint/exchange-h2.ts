@@ -17,27 +17,41 @@ export interface H2Head {
   readonly fields: RequestFields;
 }
 
-export function readH2Head(rawHeaders: HeaderList): H2Head {
-  const pseudo = new Map<string, string>();
+/** @param last fields of the request before on the connection; used again when they are the same */
+export function readH2Head(rawHeaders: HeaderList, last?: RequestFields): H2Head {
+  let [method, path, named, protocol]: (string | undefined)[] = [];
   const headers: string[] = [];
   const cookies: string[] = [];
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] ?? '';
     const value = rawHeaders[index + 1] ?? '';
-    if (name.startsWith(':')) pseudo.set(name, value);
-    else if (name === 'cookie') cookies.push(value);
-    else headers.push(name, value);
+    if (!name.startsWith(':')) {
+      if (name === 'cookie') cookies.push(value);
+      else headers.push(name, value);
+    } else if (name === ':method') method = value;
+    else if (name === ':path') path = value;
+    else if (name === ':authority') named = value;
+    else if (name === ':protocol') protocol = value;
   }
   if (cookies.length > 0) headers.push('cookie', cookies.join('; '));
+  const fields = fieldsOf(headers, named, last);
+  return { method: method ?? '', path: path ?? '', protocol, fields };
+}
+
+function fieldsOf(
+  headers: HeaderList,
+  named: string | undefined,
+  last: RequestFields | undefined,
+): RequestFields {
   const hosts = valuesOf(headers, 'host');
-  const authority = pseudo.get(':authority') ?? hosts[0];
+  const authority = named ?? hosts[0];
   const consistent = hosts.every((host) => host.toLowerCase() === authority?.toLowerCase());
-  return {
-    method: pseudo.get(':method') ?? '',
-    path: pseudo.get(':path') ?? '',
-    protocol: pseudo.get(':protocol'),
-    fields: new RequestFields(headers, consistent ? authority : undefined),
-  };
+  const known = consistent ? authority : undefined;
+  const same =
+    last?.authority === known &&
+    last?.list.length === headers.length &&
+    last.list.every((entry, index) => entry === headers[index]);
+  return same ? last : new RequestFields(headers, known);
 }
 
 /** An exchange over one HTTP/2 stream. */
@@ -49,18 +63,19 @@ export function exchangeOverH2(stream: ServerHttp2Stream, head: H2Head, memory: 
   let trailersIn: HeaderList = [];
   let trailersOut: HeaderList = [];
   stream.on('error', () => undefined);
-  stream.once('trailers', (_headers, _flags, rawTrailers) => {
-    trailersIn = Array.isArray(rawTrailers) ? rawTrailers : [];
-  });
   // An answer may be complete before the request is: the rest of the request is not wanted.
   const endRequest = (): void => {
     if (framing !== 'none' && !stream.readableEnded) stream.close(http2.constants.NGHTTP2_NO_ERROR);
   };
-  stream.once('wantTrailers', () => {
-    sendTrailers(stream, trailersOut);
-    endRequest();
-  });
-  if (framing === 'none') stream.resume();
+  /** Bytes to come of a response of a known length, which has no trailers. */
+  let awaited: number | undefined;
+  if (framing === 'none') {
+    stream.resume();
+  } else {
+    stream.once('trailers', (_headers, _flags, rawTrailers) => {
+      trailersIn = Array.isArray(rawTrailers) ? rawTrailers : [];
+    });
+  }
   stream.once('close', () => {
     // Node ends the writable side of a stream the client has reset, so that tells nothing.
     if (!answered) left.happen();
@@ -88,15 +103,35 @@ export function exchangeOverH2(stream: ServerHttp2Stream, head: H2Head, memory: 
       answered = bodyless;
       const lines = [':status', String(status), ...lowerCaseNames(forwardable), requestIdHeader, requestId];
       if (length !== undefined && status !== 204) lines.push('content-length', length);
-      stream.respond(lines, bodyless ? { endStream: true } : { waitForTrailers: true });
-      if (bodyless) endRequest();
-      else stream.on('drain', onDrain);
+      if (bodyless) {
+        stream.respond(lines, { endStream: true });
+        endRequest();
+        return;
+      }
+      stream.on('drain', onDrain);
+      if (length !== undefined) awaited = Number(length);
+      stream.respond(lines, { waitForTrailers: length === undefined });
+      if (length !== undefined) return;
+      stream.once('wantTrailers', () => {
+        sendTrailers(stream, trailersOut);
+        endRequest();
+      });
     },
-    write: (chunk) => stream.write(chunk),
+    write(chunk) {
+      if (awaited === undefined) return stream.write(chunk);
+      awaited -= chunk.length;
+      if (awaited > 0) return stream.write(chunk);
+      if (awaited < 0) throw new Error('a body longer than announced');
+      // The end of the stream is in the frame of its last bytes.
+      answered = true;
+      stream.end(chunk);
+      return true;
+    },
     finish(trailers) {
       answered = true;
       trailersOut = lowerCaseNames(trailers);
-      stream.end();
+      if (awaited !== 0) stream.end();
+      if (awaited !== undefined) endRequest();
     },
     refuse(status, list, body) {
       answered = true;
@@ -106,7 +141,8 @@ export function exchangeOverH2(stream: ServerHttp2Stream, head: H2Head, memory: 
       endRequest();
     },
     abort() {
-      stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
+      // Unlike `close` this does not end the body as if it were complete.
+      stream.destroy(new Error('the response broke off'));
     },
     responded: () => stream.headersSent,
     whenOver(callback) {
