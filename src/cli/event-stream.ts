@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import type { Client } from './client.ts';
+import type { EventFilter } from './event-filter.ts';
 
 /** As `/dormouse/v1/events` tells of a change of state. */
 export interface EventMessage {
@@ -17,10 +18,7 @@ export interface EventMessage {
   readonly reason: string | null;
 }
 
-export interface EventQuery {
-  readonly types: readonly string[];
-  readonly microvmId?: string | undefined;
-  readonly imageArn?: string | undefined;
+export interface EventQuery extends EventFilter {
   /** Only events after this sequence. */
   readonly after?: number | undefined;
   readonly follow: boolean;
@@ -46,7 +44,7 @@ export async function* readEvents(client: Client, query: EventQuery): AsyncGener
   }
 }
 
-function parametersOf({ types, microvmId, imageArn, after, follow }: Omit<EventQuery, 'onGap'>): string {
+function parametersOf({ types = [], microvmId, imageArn, after, follow }: Omit<EventQuery, 'onGap'>): string {
   const parameters: [string, string][] = types.map((type) => ['type', type]);
   if (microvmId !== undefined) parameters.push(['microvmId', microvmId]);
   if (imageArn !== undefined) parameters.push(['imageArn', imageArn]);

@@ -25,7 +25,8 @@ import { signedSuccess } from '../support/signed-request.ts';
 const idlePolicy = { maxIdleDurationSeconds: 600, suspendedDurationSeconds: 600, autoResumeEnabled: true };
 
 async function allEvents(server: DormouseServer): Promise<readonly EventMessage[]> {
-  const query = { types: [], after: 0, follow: false, onGap: () => assert.fail('events are missing') };
+  const everything = { types: undefined, microvmId: undefined, imageArn: undefined };
+  const query = { ...everything, after: 0, follow: false, onGap: () => assert.fail('events are missing') };
   return await Array.fromAsync(readEvents(new Client(server.ready), query));
 }
 

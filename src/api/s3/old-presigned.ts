@@ -4,7 +4,7 @@ import type { SignatureClaim } from '../sigv4/claim.ts';
 import type { SignableRequest } from '../sigv4/http-request.ts';
 import { SignatureError } from '../sigv4/signature-error.ts';
 import { parseQuery, type QueryParameter, queryValue } from '../sigv4/uri.ts';
-import { sameSecret, type VerifyOptions } from '../sigv4/verify.ts';
+import { credentialOf, sameSecret, type VerifyOptions } from '../sigv4/verify.ts';
 
 /**
  * URLs presigned with signature version 2, which boto3 and version 1 of the AWS CLI make unless they are told
@@ -74,13 +74,7 @@ export async function verifyOldPresigned(
       'Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters',
     );
   }
-  const credential = await credentials.lookup(accessKeyId, claim.sessionToken);
-  if (credential === undefined) {
-    throw new SignatureError('unknown-key', 'The security token included in the request is invalid.');
-  }
-  if (!sameSecret(credential.sessionToken ?? '', claim.sessionToken ?? '')) {
-    throw new SignatureError('token-invalid', 'The security token included in the request is invalid.');
-  }
+  const credential = await credentialOf(claim, credentials);
   const mac = createHmac('sha1', credential.secretAccessKey);
   const expected = mac.update(stringToSign(request)).digest('base64');
   if (!sameSecret(expected, signature)) {

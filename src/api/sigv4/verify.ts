@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto';
 import type { Permissions } from '../../model/policy.ts';
 import { canonicalRequest, sign, signingKey, stringToSign, timestampOf } from './canonical.ts';
 import type { SignatureClaim } from './claim.ts';
-import type { CredentialSource, Principal, SessionOrigin } from './credentials.ts';
+import type { Credential, CredentialSource, Principal, SessionOrigin } from './credentials.ts';
 import type { SignableRequest } from './http-request.ts';
 import { SignatureError } from './signature-error.ts';
 
@@ -36,13 +36,7 @@ export async function verifySignature(
   options: VerifyOptions,
 ): Promise<VerifiedSignature> {
   checkScope(claim, options.region);
-  const credential = await options.credentials.lookup(claim.accessKeyId, claim.sessionToken);
-  if (credential === undefined) {
-    throw new SignatureError('unknown-key', 'The security token included in the request is invalid.');
-  }
-  if (!sameSecret(credential.sessionToken ?? '', claim.sessionToken ?? '')) {
-    throw new SignatureError('token-invalid', 'The security token included in the request is invalid.');
-  }
+  const credential = await credentialOf(claim, options.credentials);
   checkTime(claim, options.now);
   checkSignedHeaders(request, claim);
   const key = signingKey(credential.secretAccessKey, claim.scope);
@@ -60,6 +54,23 @@ export async function verifySignature(
   }
   const { principal, permissions, origin = { issuer: claim.accessKeyId } } = credential;
   return { principal, permissions, origin, signingKey: key };
+}
+
+/**
+ * What the signature of a claim has to be made with.
+ * @throws {SignatureError} the key is unknown, or the session token is not the key's
+ */
+export async function credentialOf(
+  { accessKeyId, sessionToken }: Pick<SignatureClaim, 'accessKeyId' | 'sessionToken'>,
+  credentials: CredentialSource,
+): Promise<Credential> {
+  const credential = await credentials.lookup(accessKeyId, sessionToken);
+  const invalid = 'The security token included in the request is invalid.';
+  if (credential === undefined) throw new SignatureError('unknown-key', invalid);
+  if (!sameSecret(credential.sessionToken ?? '', sessionToken ?? '')) {
+    throw new SignatureError('token-invalid', invalid);
+  }
+  return credential;
 }
 
 /** Compares in a time that depends on the lengths only. */

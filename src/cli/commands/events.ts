@@ -1,25 +1,20 @@
 import type { Command } from 'commander';
-import { collect, parseCount } from '../arguments.ts';
+import { parseCount } from '../arguments.ts';
+import { type EventFilterOptions, eventFilterOf, withEventFilter } from '../event-filter.ts';
 import { type EventMessage, readEvents } from '../event-stream.ts';
-import { imageArnOf, imageName, resolveMicrovmId } from '../identify.ts';
+import { imageName } from '../identify.ts';
 import { harmless, note, print, stateText, style } from '../output.ts';
 import { examples, type RemoteOptions, remote, withClient } from '../remote-command.ts';
 
-interface EventsOptions extends RemoteOptions {
+interface EventsOptions extends RemoteOptions, EventFilterOptions {
   readonly follow?: true;
-  readonly type?: string[];
-  readonly microvm?: string;
-  readonly image?: string;
   readonly after?: number;
 }
 
 export function addEvents(program: Command): void {
-  const command = remote(program.command('events'))
+  const command = withEventFilter(remote(program.command('events')))
     .description('changes of state of microVMs, images, versions and builds')
     .option('-f, --follow', 'go on as they come; without --after, start with what comes next')
-    .option('--type <type>', 'only such as microvm.suspended or image-build.*; may be repeated', collect)
-    .option('--microvm <microvm>', 'only of this microVM: its id or the start of it')
-    .option('--image <image>', 'only of this image and its microVMs')
     .option('--after <sequence>', 'only what came after this event', parseCount)
     .action(events);
   examples(
@@ -32,11 +27,9 @@ export function addEvents(program: Command): void {
 
 async function events(options: EventsOptions): Promise<void> {
   await withClient(options, async (client) => {
-    const { microvm, image, type: types = [], follow = false } = options;
+    const { follow = false } = options;
     const query = {
-      types,
-      microvmId: microvm === undefined ? undefined : await resolveMicrovmId(client, microvm),
-      imageArn: image === undefined ? undefined : await imageArnOf(client, image),
+      ...(await eventFilterOf(client, options)),
       after: options.after ?? (follow ? undefined : 0),
       follow,
       onGap: (next: number) => note(`Events before ${next} are not kept any more.`),

@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
-import { collect } from '../arguments.ts';
 import type { Client } from '../client.ts';
-import { imageArnOf, resolveMicrovmId } from '../identify.ts';
+import { type EventFilterOptions, eventFilterOf, withEventFilter } from '../event-filter.ts';
 import { age, harmless, note, print, printJson, table } from '../output.ts';
 import { examples, type RemoteOptions, remote, withClient } from '../remote-command.ts';
 
@@ -19,11 +18,7 @@ interface Webhook {
   readonly lastError: string | null;
 }
 
-interface CreateOptions extends RemoteOptions {
-  readonly type?: string[];
-  readonly microvm?: string;
-  readonly image?: string;
-}
+type CreateOptions = RemoteOptions & EventFilterOptions;
 
 const webhooksPath = '/dormouse/v1/webhooks';
 
@@ -36,12 +31,9 @@ export function addWebhooks(program: Command): void {
 }
 
 function addCreate(webhooks: Command): void {
-  const command = remote(webhooks.command('create'))
+  const command = withEventFilter(remote(webhooks.command('create')))
     .description('have events from now on sent to a URL; the secret that signs them is shown this once')
     .argument('<url>', 'where to send them')
-    .option('--type <type>', 'only such as microvm.suspended or image-build.*; may be repeated', collect)
-    .option('--microvm <microvm>', 'only of this microVM: its id or the start of it')
-    .option('--image <image>', 'only of this image and its microVMs')
     .action(async (url: string, options: CreateOptions) => {
       await withClient(options, async (client) => await create(client, url, options));
     });
@@ -49,13 +41,7 @@ function addCreate(webhooks: Command): void {
 }
 
 async function create(client: Client, url: string, options: CreateOptions): Promise<void> {
-  const { type: types, microvm, image } = options;
-  const body = {
-    url,
-    types,
-    microvmId: microvm === undefined ? undefined : await resolveMicrovmId(client, microvm),
-    imageArn: image === undefined ? undefined : await imageArnOf(client, image),
-  };
+  const body = { url, ...(await eventFilterOf(client, options)) };
   const response = await client.extension(webhooksPath, undefined, { method: 'POST', body });
   const webhook = (await response.json()) as Webhook & { readonly secret: string };
   if (options.json) return printJson(webhook);
