@@ -1,9 +1,12 @@
 import { mkdir, mkdtemp } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { removeEverything } from '../../scripts/support/leftovers.ts';
 import { type LaunchedMicrovm, MicrovmClient } from '../../scripts/support/microvm-client.ts';
 import { ServerProcess } from '../../scripts/support/server-process.ts';
+import { signRequest } from '../../src/api/sigv4/sign.ts';
+import type { TraceSummary } from '../../src/telemetry/trace.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const pollMs = 10;
@@ -14,6 +17,7 @@ export interface HostFigures {
   readonly residentBytes: number | null;
   readonly proportionalBytes: number | null;
   readonly diskBytes: number;
+  readonly traces: Readonly<Partial<Record<'launch' | 'suspend' | 'resume', TraceSummary>>>;
 }
 
 /** A server of its own with the counter image, and a client that asks for states every 10 ms. */
@@ -29,7 +33,10 @@ export class Laboratory {
   }
 
   /** Runs `work` and removes everything after it, however it ended. */
-  static async with(work: (laboratory: Laboratory) => Promise<void>): Promise<void> {
+  static async with(
+    work: (laboratory: Laboratory) => Promise<void>,
+    flags: readonly string[] = [],
+  ): Promise<void> {
     await mkdir(path.join(root, 'build'), { recursive: true });
     const scratch = await mkdtemp(path.join(root, 'build', 'bench-'));
     const interruption = new AbortController();
@@ -41,7 +48,7 @@ export class Laboratory {
     });
     try {
       const server = await ServerProcess.start(
-        { dataDirectory: path.join(scratch, 'data') },
+        { dataDirectory: path.join(scratch, 'data'), flags },
         interruption.signal,
       );
       const client = await MicrovmClient.open(server.ready, pollMs);
@@ -68,7 +75,53 @@ export class Laboratory {
   }
 
   async inspect(microvm: LaunchedMicrovm): Promise<HostFigures> {
-    return (await this.#server.command(['inspect', microvm.microvmId])) as HostFigures;
+    return (await this.#extension('GET', `microvms/${microvm.microvmId}`)) as HostFigures;
+  }
+
+  /** Milliseconds that the server's latest transition of a kind took. */
+  async took(microvm: LaunchedMicrovm, transition: 'launch' | 'suspend' | 'resume'): Promise<number> {
+    const trace = (await this.inspect(microvm)).traces[transition];
+    if (trace === undefined) throw new Error(`there is no trace of a ${transition}`);
+    return trace.durationMs;
+  }
+
+  async fork(microvm: LaunchedMicrovm, count: number): Promise<readonly LaunchedMicrovm[]> {
+    const answer = await this.#extension('POST', `microvms/${microvm.microvmId}/fork`, { count });
+    return (answer as { readonly items: readonly LaunchedMicrovm[] }).items;
+  }
+
+  /** Waits until so many VMs are kept ready for launches. */
+  async untilKeptReady(count: number): Promise<void> {
+    const url = new URL('/metrics', this.#server.ready.apiEndpoint);
+    const enough = new RegExp(`^dormouse_warm_pool_microvms ${count}$`, 'm');
+    while (!enough.test(await (await fetch(url)).text())) await delay(pollMs);
+  }
+
+  /** Directory of the snapshot of an image's first version. */
+  snapshotOf(name = 'counter'): string {
+    return path.join(this.#server.ready.dataDirectory, 'images', 'versions', name, '1.0', 'snapshot');
+  }
+
+  /** A directory beside the server's for whoever runs VMs without it. */
+  scratch(name: string): string {
+    return path.join(path.dirname(this.#server.ready.dataDirectory), name);
+  }
+
+  async #extension(method: 'GET' | 'POST', at: string, content?: object): Promise<unknown> {
+    const { ready } = this.#server;
+    const url = new URL(`/dormouse/v1/${at}`, ready.apiEndpoint);
+    const body = content === undefined ? undefined : JSON.stringify(content);
+    const headers = signRequest(
+      { method, url, ...(body === undefined ? {} : { body }) },
+      { credentials: ready, region: ready.region, service: 'lambda' },
+    );
+    const answer = await fetch(url, { method, headers, ...(body === undefined ? {} : { body }) });
+    if (!answer.ok) throw new Error(`${at} was answered ${answer.status}: ${await answer.text()}`);
+    return await answer.json();
+  }
+
+  get ready(): ServerProcess['ready'] {
+    return this.#server.ready;
   }
 
   /** Launches one VM and waits until it has answered. */

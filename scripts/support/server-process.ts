@@ -97,6 +97,10 @@ export class ServerProcess {
     return JSON.parse(Buffer.concat(await output).toString());
   }
 
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
   /** As a person stops it; microVMs go on. */
   async stop(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;

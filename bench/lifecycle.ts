@@ -1,0 +1,92 @@
+import type { IdlePolicy } from '@aws-sdk/client-lambda-microvms';
+import { BareVm } from './support/bare-engine.ts';
+import { Laboratory, timed } from './support/laboratory.ts';
+import type { BenchmarkOptions } from './support/options.ts';
+import { report } from './support/results.ts';
+import { summarize } from './support/statistics.ts';
+
+const idlePolicy: IdlePolicy = {
+  maxIdleDurationSeconds: 3600,
+  suspendedDurationSeconds: 3600,
+  autoResumeEnabled: true,
+};
+
+/** Without anything kept, as a server is by default; then with a VM kept ready and sleeping ones kept paused. */
+const variants = [
+  { name: 'plain', flags: [], keptReady: 0 },
+  { name: 'kept', flags: ['--warm-pool', 'fixed:1', '--wake-cache', '1G'], keptReady: 1 },
+] as const;
+
+/**
+ * Launch, suspend and wake through a server, and by the VMM alone in the same run and in turns, on the same
+ * snapshot: how much the server adds, and how much what it keeps saves.
+ */
+export async function run({ n }: BenchmarkOptions): Promise<void> {
+  for (const variant of variants) {
+    await Laboratory.with((laboratory) => measure(laboratory, variant, n), variant.flags);
+  }
+}
+
+async function measure(
+  laboratory: Laboratory,
+  { name, keptReady }: (typeof variants)[number],
+  n: number,
+): Promise<void> {
+  const samples: Record<string, number[]> = {};
+  const add = (what: string, value: number): void => {
+    samples[what] = [...(samples[what] ?? []), value];
+  };
+  await laboratory.build();
+  // Makes the version known as one that is launched from, and both ways warm.
+  await laboratory.terminate((await laboratory.launch()).microvm);
+  const bare = await BareVm.prepare(laboratory.snapshotOf(), laboratory.scratch('bare'));
+  for (let index = 0; index < n; index += 1) {
+    await viaServer(laboratory, keptReady, add);
+    await byVmm(bare, add);
+  }
+  await report(`lifecycle-${name}`, laboratory, samples);
+  const ratio = (what: string): string => {
+    const [server, alone] = [`server: ${what} (ms)`, `VMM alone: ${what} (ms)`];
+    return (summarize(samples[server] ?? []).median / summarize(samples[alone] ?? []).median).toFixed(2);
+  };
+  for (const what of ['launch', 'launch to first 200', 'suspend', 'wake', 'wake to first 200']) {
+    console.log(`  ratio of medians, ${what.padEnd(20)} ${ratio(what)}`);
+  }
+}
+
+type Add = (what: string, value: number) => void;
+
+/** Requests go over a kept connection to the endpoint, so what is measured is the VM's way and not TLS's. */
+async function viaServer(laboratory: Laboratory, keptReady: number, add: Add): Promise<void> {
+  const { client } = laboratory;
+  await laboratory.untilKeptReady(keptReady);
+  const startedAt = performance.now();
+  const microvm = await client.run(laboratory.imageArn('counter'), idlePolicy);
+  await client.get(microvm, await client.token(microvm.microvmId));
+  add('server: launch to first 200 (ms)', performance.now() - startedAt);
+  add('server: launch (ms)', await laboratory.took(microvm, 'launch'));
+  const { proportionalBytes } = await laboratory.inspect(microvm);
+  if (proportionalBytes !== null) add('PSS of a VM that has answered (MiB)', proportionalBytes / 2 ** 20);
+  await client.suspend(microvm.microvmId);
+  await client.until(microvm.microvmId, 'SUSPENDED');
+  const asleep = await laboratory.inspect(microvm);
+  add('server: suspend (ms)', asleep.traces.suspend?.durationMs ?? Number.NaN);
+  add('disk of a suspended VM (MB)', asleep.diskBytes / 1e6);
+  const token = await client.token(microvm.microvmId);
+  const answered = await timed(() => client.get(microvm, token));
+  add('server: wake to first 200 (ms)', answered);
+  add('server: wake (ms)', await laboratory.took(microvm, 'resume'));
+  await laboratory.terminate(microvm);
+}
+
+async function byVmm(bare: BareVm, add: Add): Promise<void> {
+  const launched = await bare.launch();
+  add('VMM alone: launch (ms)', launched);
+  add('VMM alone: launch to first 200 (ms)', launched + (await bare.get()));
+  add('VMM alone: pause of a fork (ms)', await bare.fork());
+  add('VMM alone: suspend (ms)', await bare.suspend());
+  const woken = await bare.resume();
+  add('VMM alone: wake (ms)', woken);
+  add('VMM alone: wake to first 200 (ms)', woken + (await bare.get()));
+  await bare.end();
+}
