@@ -18,6 +18,7 @@ import { HostPressure } from './host-pressure.ts';
 import { Leases } from './leases.ts';
 import { discardSpare, makeSpare } from './pool/spare.ts';
 import { WarmPool } from './pool/warm-pool.ts';
+import { StartGate } from './start-gate.ts';
 import { declareMicrovmMetrics, TransitionMetrics } from './transition-metrics.ts';
 import { Transitions } from './transitions.ts';
 import { WakeCache } from './wake-cache.ts';
@@ -63,6 +64,9 @@ export interface EngineOwner {
 /** Shares of the host's memory: for VMs, and for everything else. */
 const budgetShare = 0.9;
 const reserveShare = 0.05;
+
+/** VMs restored at once, however few processors there are: restoring waits for the disk too. */
+const leastStarts = 4;
 
 /** Makes what every microVM's controller works with. */
 export function createEngine(options: EngineOptions, { changed, evict }: EngineOwner): Engine {
@@ -117,6 +121,7 @@ export function createEngine(options: EngineOptions, { changed, evict }: EngineO
     network,
     leases: new Leases(new LeaseRepository(options.store)),
     transitions: new Transitions(clock, logger),
+    starts: new StartGate(Math.max(leastStarts, 2 * processors())),
     metrics: new TransitionMetrics(metrics),
     clock,
     logger,

@@ -10,6 +10,7 @@ import type { Admission } from './admission.ts';
 import type { HostPressure } from './host-pressure.ts';
 import type { Leases } from './leases.ts';
 import type { WarmPool } from './pool/warm-pool.ts';
+import type { StartGate } from './start-gate.ts';
 import type { TransitionMetrics } from './transition-metrics.ts';
 import type { Transitions } from './transitions.ts';
 import type { WakeCache } from './wake-cache.ts';
@@ -27,6 +28,7 @@ export interface Engine {
   readonly network: GuestNetwork;
   readonly leases: Leases;
   readonly transitions: Transitions;
+  readonly starts: StartGate;
   readonly metrics: TransitionMetrics;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -33,7 +33,10 @@ export async function launchGuest(engine: Engine, vm: Microvm, signal: AbortSign
   });
 }
 
-/** A VM that was kept ready, which has its name already and gets the right time and randomness; undefined when there is none or it does not start. */
+/**
+ * A VM that was kept ready: it has its name already and gets the right time and randomness. Undefined when there is
+ * none, or it does not start.
+ */
 async function launchSpare(engine: Engine, vm: Microvm): Promise<LiveGuest | undefined> {
   const spare = engine.warmPool.collect(vm.microvmId);
   if (spare === undefined) return undefined;
@@ -54,13 +57,15 @@ async function launchAfresh(
   forkedFrom: string | null,
   signal: AbortSignal,
 ): Promise<LiveGuest> {
-  const instance =
-    forkedFrom === null ? await launchFromSnapshot(engine, vm, signal) : await resumeFromDisk(engine, vm);
-  return await orKill(instance, async () => {
-    const live = await attach(engine, vm, instance, signal);
-    await step('identity', () => renewIdentity(live.agent, vm.microvmId));
-    return live;
-  });
+  return await engine.starts.run(async () => {
+    const instance =
+      forkedFrom === null ? await launchFromSnapshot(engine, vm, signal) : await resumeFromDisk(engine, vm);
+    return await orKill(instance, async () => {
+      const live = await attach(engine, vm, instance, signal);
+      await step('identity', () => renewIdentity(live.agent, vm.microvmId));
+      return live;
+    });
+  }, signal);
 }
 
 async function launchFromSnapshot(engine: Engine, vm: Microvm, signal: AbortSignal): Promise<VmmInstance> {
@@ -114,12 +119,31 @@ export async function suspendGuest(
  * @throws {HookFailedError} the `/resume` hook failed; the VM is gone
  */
 export async function resumeGuest(engine: Engine, vm: Microvm, signal: AbortSignal): Promise<LiveGuest> {
-  const instance = (await wakeKept(engine, vm)) ?? (await resumeFromDisk(engine, vm));
-  return await orKill(instance, async () => {
-    const live = await attach(engine, vm, instance, signal);
+  const kept = await wakeKept(engine, vm);
+  const live =
+    kept === undefined
+      ? await wakeFromDisk(engine, vm, signal)
+      : await attachOrKill(engine, vm, kept, signal);
+  return await orKill(live.instance, async () => {
     await greetResumed(engine, vm, live, signal);
     return live;
   });
+}
+
+async function wakeFromDisk(engine: Engine, vm: Microvm, signal: AbortSignal): Promise<LiveGuest> {
+  return await engine.starts.run(
+    async () => await attachOrKill(engine, vm, await resumeFromDisk(engine, vm), signal),
+    signal,
+  );
+}
+
+async function attachOrKill(
+  engine: Engine,
+  vm: Microvm,
+  instance: VmmInstance,
+  signal: AbortSignal,
+): Promise<LiveGuest> {
+  return await orKill(instance, () => attach(engine, vm, instance, signal));
 }
 
 /** The VM's own process, paused since the suspend, if the cache still has it and it starts. */
