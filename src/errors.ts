@@ -3,82 +3,9 @@
  * (spec section 1.5); a message marked `unrecorded` is our own wording for a case nobody has recorded.
  */
 
-export type ServiceErrorCode =
-  | 'AccessDeniedException'
-  | 'ConflictException'
-  | 'ExpiredTokenException'
-  | 'IncompleteSignatureException'
-  | 'InsufficientCapacityException'
-  | 'InternalServerException'
-  | 'InvalidClientTokenId'
-  | 'InvalidParameterValueException'
-  | 'InvalidSignatureException'
-  | 'MissingAuthenticationTokenException'
-  | 'NetworkConnectorLimitExceededException'
-  | 'NotImplementedException'
-  | 'RequestEntityTooLargeException'
-  | 'ResourceConflictException'
-  | 'ResourceNotFoundException'
-  | 'SerializationException'
-  | 'ServiceException'
-  | 'ServiceQuotaExceededException'
-  | 'ThrottlingException'
-  | 'TooManyRequestsException'
-  | 'UnknownOperationException'
-  | 'UnrecognizedClientException'
-  | 'ValidationException';
+import { ServiceError } from './service-error.ts';
 
-const httpStatus: Readonly<Record<ServiceErrorCode, number>> = {
-  AccessDeniedException: 403,
-  ConflictException: 409,
-  ExpiredTokenException: 403,
-  IncompleteSignatureException: 400,
-  InsufficientCapacityException: 500,
-  InternalServerException: 500,
-  InvalidClientTokenId: 403,
-  InvalidParameterValueException: 400,
-  InvalidSignatureException: 403,
-  MissingAuthenticationTokenException: 403,
-  NetworkConnectorLimitExceededException: 400,
-  NotImplementedException: 501,
-  RequestEntityTooLargeException: 413,
-  ResourceConflictException: 409,
-  ResourceNotFoundException: 404,
-  SerializationException: 400,
-  ServiceException: 500,
-  ServiceQuotaExceededException: 402,
-  ThrottlingException: 429,
-  TooManyRequestsException: 429,
-  UnknownOperationException: 404,
-  UnrecognizedClientException: 403,
-  ValidationException: 400,
-};
-
-export interface ServiceErrorOptions {
-  /** Further members of the error body, such as `resourceId: null`. */
-  readonly members?: Readonly<Record<string, string | number | null>>;
-  readonly retryAfterSeconds?: number;
-  readonly cause?: unknown;
-}
-
-/** A failure with a place on the wire: an error type, an HTTP status and a message meant for the client. */
-export class ServiceError extends Error {
-  override readonly name = 'ServiceError';
-  readonly code: ServiceErrorCode;
-  readonly members: Readonly<Record<string, string | number | null>>;
-  readonly retryAfterSeconds: number | undefined;
-
-  constructor(code: ServiceErrorCode, message: string, options: ServiceErrorOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
-    this.code = code;
-    this.members = options.members ?? {};
-    this.retryAfterSeconds = options.retryAfterSeconds;
-  }
-
-  get status(): number {
-    return httpStatus[this.code];
-  }
-}
+export { ServiceError, type ServiceErrorCode } from './service-error.ts';
 
 const noResource = { resourceId: null, resourceType: null } as const;
 const noQuota = { quotaCode: null, serviceCode: null, ...noResource } as const;
@@ -129,15 +56,6 @@ export function noActiveVersion(imageArn: string, version: string | undefined): 
 
 export function microvmTerminated(microvmId: string): ServiceError {
   return validation(`The MicroVM ${microvmId} has been terminated and its state cannot be changed.`);
-}
-
-/** Unrecorded: what the service says to a state change that arrives at a wrong moment. */
-export function microvmBusy(microvmId: string, state: string): ServiceError {
-  return new ServiceError(
-    'ConflictException',
-    `The MicroVM ${microvmId} is in state ${state} and cannot be changed now. Try again when it is RUNNING or SUSPENDED.`,
-    { members: noResource },
-  );
 }
 
 export function managedImageVersionUnavailable(baseImageArn: string, version: string): ServiceError {
@@ -283,6 +201,39 @@ export function imageVersionQuotaExceeded(imageArn: string): ServiceError {
     'ServiceQuotaExceededException',
     `MicroVM image ${imageArn} has reached the maximum number of versions allowed.`,
     { members: noQuota },
+  );
+}
+
+/** Extension. */
+export function checkpointNotFound(microvmId: string, checkpoint: string): ServiceError {
+  return new ServiceError(
+    'ResourceNotFoundException',
+    `MicroVM ${microvmId} has no checkpoint ${checkpoint}.`,
+    { members: { resourceId: checkpoint, resourceType: 'Checkpoint' } },
+  );
+}
+
+/** Extension. */
+export function checkpointNameTaken(microvmId: string, name: string): ServiceError {
+  return new ServiceError(
+    'ConflictException',
+    `MicroVM ${microvmId} has a checkpoint ${name} already. Delete it first, or choose another name.`,
+    { members: { resourceId: name, resourceType: 'Checkpoint' } },
+  );
+}
+
+/** Extension. */
+export function tooManyCheckpoints(microvmId: string, most: number): ServiceError {
+  return validation(
+    `MicroVM ${microvmId} has ${most} checkpoints, the most there can be. Delete some first.`,
+  );
+}
+
+/** Extension. */
+export function rollBackFailed(): ServiceError {
+  return new ServiceError(
+    'InternalServerException',
+    'The MicroVM could not be rolled back and goes on as it was. The log of the server says why.',
   );
 }
 

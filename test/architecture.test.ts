@@ -19,6 +19,7 @@ const layers: readonly (readonly string[])[] = [
   ['blobs', 'datagrams', 'instance-lock', 'config'],
   ['model', 'assets', 'version'],
   ['errors'],
+  ['service-error'],
 ];
 
 /** What the command line may know of the server's inside: how to start it, and what is public of it. */

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { version } from '../version.ts';
 import { addBuild } from './commands/build.ts';
+import { addCheckpoints } from './commands/checkpoints.ts';
 import { addConnectors } from './commands/connectors.ts';
 import { addCurl } from './commands/curl.ts';
 import { addDoctor } from './commands/doctor.ts';
@@ -47,6 +48,7 @@ export function createProgram(): Command {
   addLogs(program);
   addTransitions(program);
   addFork(program);
+  addCheckpoints(program);
   addKeys(program);
   addTokens(program);
   addRoles(program);

@@ -14,6 +14,7 @@ import type { Microvm } from '../model/microvm.ts';
 import { oneAtATime } from '../model/one-at-a-time.ts';
 import type { Count, Metrics } from '../telemetry/metrics.ts';
 import type { VmmInstance } from '../vmm/vmm.ts';
+import { MicrovmUnreachableError } from './microvm-service.ts';
 
 /** How long a launch or a wake waits for room, and how often the host is looked at meanwhile. */
 const patienceMs = 10_000;
@@ -124,6 +125,17 @@ export class Admission {
       signal?.removeEventListener('abort', abort);
       this.#leave(entry, new Error('left'));
     }
+  }
+
+  /**
+   * As {@link admit}, for a VM that is asleep.
+   * @throws {MicrovmUnreachableError} there is no room, and none came free in time
+   */
+  async admitWake(vm: Admitted, signal: AbortSignal): Promise<void> {
+    await this.admit([vm], signal).catch((error: unknown) => {
+      if (!(error instanceof CapacityError)) throw error;
+      throw new MicrovmUnreachableError('INSUFFICIENT_CAPACITY', error.message);
+    });
   }
 
   /** Follows what becomes of a VM: one that sleeps or has ended takes nothing. */

@@ -1,11 +1,10 @@
-import { microvmBusy, microvmTerminated } from '../errors.ts';
+import { microvmTerminated, rollBackFailed } from '../errors.ts';
 import { type GuestAgent, GuestConnectError, GuestProtocolError } from '../guest/guest-agent.ts';
 import { nextDue } from '../model/idle.ts';
 import { type Microvm, terminationReasons } from '../model/microvm.ts';
 import { recoveryStep } from '../model/recovery.ts';
 import type { VmmInstance } from '../vmm/vmm.ts';
 import { abortable } from './abortable.ts';
-import { CapacityError } from './admission.ts';
 import type { Engine } from './engine.ts';
 import { failureReason } from './failure-reason.ts';
 import { HookFailedError } from './lifecycle-hooks.ts';
@@ -18,9 +17,11 @@ import {
   type LiveGuest,
   launchGuest,
   resumeGuest,
+  rollBackGuest,
   suspendGuest,
 } from './live-guest.ts';
 import { MicrovmUnreachableError } from './microvm-service.ts';
+import { wayTo } from './reachability.ts';
 import { MicrovmRecord } from './record.ts';
 import { SerialQueue } from './serial-queue.ts';
 
@@ -106,14 +107,27 @@ export class MicrovmController {
   }
 
   /**
-   * Stores what the VM is at one moment in each of `directories`; see {@link VmmInstance.fork}.
-   * @throws {ServiceError} the VM does not run
+   * Stores what the VM is at one moment, running or asleep, in each of `directories`; see {@link VmmInstance.fork}.
+   * @throws {ServiceError} it has ended
    */
-  fork(directories: readonly string[]): Promise<void> {
+  capture(directories: readonly string[]): Promise<void> {
     return this.#queue.run(async () => {
       if (this.#record.ending) throw microvmTerminated(this.vm.microvmId);
-      if (this.#live === undefined) throw microvmBusy(this.vm.microvmId, this.vm.state);
-      await this.#live.instance.fork(directories);
+      if (this.#live !== undefined) return await this.#live.instance.fork(directories);
+      const { vmm } = this.#engine;
+      const own = this.#engine.directoryOf(this.vm.microvmId);
+      for (const directory of directories) await vmm.copySuspended(own, directory);
+    });
+  }
+
+  /** Makes the VM be what is stored in `checkpoint`; from there on it sleeps, until it is woken. */
+  rollBack(checkpoint: string): Promise<void> {
+    return this.#queue.run(async (signal) => {
+      if (this.#record.ending) throw microvmTerminated(this.vm.microvmId);
+      const live = this.#live;
+      const work = () => rollBackGuest(this.#engine, this.vm, live, checkpoint);
+      if (live === undefined) await work();
+      else if (!(await this.#putToSleep(live, signal, () => undefined, work))) throw rollBackFailed();
     });
   }
 
@@ -226,25 +240,8 @@ export class MicrovmController {
     await live?.logs?.end();
   }
 
-  async #becomeReachable(): Promise<void> {
-    switch (this.vm.state) {
-      case 'PENDING':
-      case 'SUSPENDING':
-      case 'RUNNING':
-        return await this.#queue.idle();
-      case 'SUSPENDED':
-        if (this.vm.idlePolicy?.autoResumeEnabled !== true) {
-          throw new MicrovmUnreachableError(
-            'MICROVM_SUSPENDED',
-            'the microVM is suspended and does not wake by itself',
-          );
-        }
-        return await this.#wake();
-      case 'TERMINATING':
-        throw new MicrovmUnreachableError('BAD_GATEWAY', 'the microVM is terminating');
-      case 'TERMINATED':
-        throw new MicrovmUnreachableError('MICROVM_CONNECT_FAILED', 'the microVM has been terminated');
-    }
+  #becomeReachable(): Promise<void> {
+    return wayTo(this.vm) === 'wake' ? this.#wake() : this.#queue.idle();
   }
 
   /** One wake however many ask for it. */
@@ -262,7 +259,7 @@ export class MicrovmController {
 
   async #resume(signal: AbortSignal): Promise<void> {
     try {
-      await this.#makeRoom(signal);
+      await this.#engine.admission.admitWake(this.vm, signal);
       const resume = () => resumeGuest(this.#engine, this.vm, signal);
       this.#adoptGuest(await this.#engine.metrics.measure('resume', resume, signal));
       await this.#record.commit({ type: 'resumed' });
@@ -273,14 +270,6 @@ export class MicrovmController {
     } finally {
       this.#engine.admission.follow(this.vm);
     }
-  }
-
-  /** @throws {MicrovmUnreachableError} the host has no room for one more VM that is awake */
-  async #makeRoom(signal: AbortSignal): Promise<void> {
-    await this.#engine.admission.admit([this.vm], signal).catch((error: unknown) => {
-      if (!(error instanceof CapacityError)) throw error;
-      throw new MicrovmUnreachableError('INSUFFICIENT_CAPACITY', error.message);
-    });
   }
 
   /** A resume that never reached the guest leaves the VM asleep and whole; any other has lost it. */
@@ -296,26 +285,39 @@ export class MicrovmController {
   async #suspend(signal: AbortSignal, begun: () => void): Promise<void> {
     const live = this.#live;
     if (live === undefined) return;
-    const work = (): Promise<void> => this.#putToSleep(live, signal, begun);
-    await this.#engine.transitions.record(this.vm.microvmId, 'suspend', work);
+    const measured = (): Promise<void> => {
+      const suspend = () => suspendGuest(this.#engine, this.vm, live, signal);
+      return this.#engine.metrics.measure('suspend', suspend, signal);
+    };
+    await this.#engine.transitions.record(this.vm.microvmId, 'suspend', async () => {
+      if (!(await this.#putToSleep(live, signal, begun, measured))) return;
+      if (this.#engine.wakeCache.enabled) await this.#engine.wakeCache.keep(this.vm.microvmId, live.instance);
+    });
   }
 
-  async #putToSleep(live: LiveGuest, signal: AbortSignal, begun: () => void): Promise<void> {
+  /** @param work leaves on the disk what the VM is to continue from. @returns whether it sleeps then */
+  async #putToSleep(
+    live: LiveGuest,
+    signal: AbortSignal,
+    begun: () => void,
+    work: () => Promise<void>,
+  ): Promise<boolean> {
     await this.#record.commit({ type: 'suspend-started' });
     begun();
     this.#live = undefined;
     try {
-      const suspend = () => suspendGuest(this.#engine, this.vm, live, signal);
-      await this.#engine.metrics.measure('suspend', suspend, signal);
+      await work();
     } catch (error) {
       if (error instanceof HookFailedError && !signal.aborted) {
-        return await this.#terminate(error.message, () => undefined, live);
+        await this.#terminate(error.message, () => undefined, live);
+        return false;
       }
-      this.#record.report(error, 'suspend failed, the microVM goes on');
-      return await this.#abandonSuspend(live, signal);
+      this.#record.report(error, 'the microVM could not be put to sleep and goes on');
+      await this.#abandonSuspend(live, signal);
+      return false;
     }
     await this.#record.commit({ type: 'suspend-finished' });
-    if (this.#engine.wakeCache.enabled) await this.#engine.wakeCache.keep(this.vm.microvmId, live.instance);
+    return true;
   }
 
   async #abandonSuspend(live: LiveGuest, signal: AbortSignal): Promise<void> {

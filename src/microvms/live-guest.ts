@@ -206,6 +206,19 @@ export async function greetTerminating(engine: Engine, vm: Microvm, live: LiveGu
   }
 }
 
+/** Gives up what the VM is for what it was when it was stored in `checkpoint`; it is asleep then. */
+export async function rollBackGuest(
+  engine: Engine,
+  vm: Microvm,
+  live: LiveGuest | undefined,
+  checkpoint: string,
+): Promise<void> {
+  live?.agent.close();
+  await live?.logs?.end();
+  await engine.wakeCache.take(vm.microvmId)?.kill();
+  await engine.vmm.rollBack(engine.directoryOf(vm.microvmId), checkpoint);
+}
+
 /** Ends the VM's process, if any, and removes everything it had on this host. */
 export async function discardGuest(engine: Engine, vm: Microvm, live: LiveGuest | undefined): Promise<void> {
   const directory = engine.directoryOf(vm.microvmId);

@@ -3,6 +3,7 @@ import type { ExecSession, ExecSpec } from '../guest/guest-agent.ts';
 import type { DatagramChannel, DatagramListener } from '../model/datagrams.ts';
 import type { IdlePolicy, Logging, Microvm } from '../model/microvm.ts';
 import type { Page, PageRequest } from '../model/page.ts';
+import type { CheckpointService } from './checkpoint-service.ts';
 import type { LatestTraces } from './transitions.ts';
 
 export interface RunInput {
@@ -90,6 +91,9 @@ export interface MicrovmService {
    * @returns the new VMs in PENDING; their launch goes on in the background
    */
   fork(microvmId: string, input: ForkInput): Promise<readonly Microvm[]>;
+
+  /** What VMs were at certain moments; an extension. */
+  readonly checkpoints: CheckpointService;
 
   /** The VM whose endpoint host name starts with `endpointId`, terminated ones included. */
   findByEndpoint(endpointId: string): Promise<Microvm | undefined>;

@@ -27,6 +27,7 @@ import { findClaim, type TokenClaim } from '../store/client-tokens.ts';
 import type { MicrovmRepository } from '../store/microvms.ts';
 import { step, type Trace } from '../telemetry/trace.ts';
 import { CapacityError } from './admission.ts';
+import { type CheckpointService, createCheckpointService } from './checkpoint-service.ts';
 import { MicrovmController } from './controller.ts';
 import { createEngine, type EngineOptions } from './create-engine.ts';
 import { Deadlines } from './deadlines.ts';
@@ -68,6 +69,7 @@ class Microvms implements MicrovmService {
   /** Live VMs only, by id and by endpoint. */
   readonly #controllers = new Map<string, MicrovmController>();
   readonly #byEndpoint = new Map<string, MicrovmController>();
+  readonly checkpoints: CheckpointService;
   #closed = false;
 
   constructor(options: MicrovmServiceOptions) {
@@ -79,6 +81,12 @@ class Microvms implements MicrovmService {
     });
     this.#repository = this.#engine.repository;
     this.#leases = this.#engine.leases;
+    this.checkpoints = createCheckpointService({
+      controllerOf: (microvmId) => this.#controller(microvmId),
+      resume: (microvmId) => this.resume(microvmId),
+      directoryOf: this.#engine.directoryOf,
+      now: () => options.clock.now(),
+    });
   }
 
   async run(input: RunInput): Promise<Microvm> {
@@ -119,7 +127,7 @@ class Microvms implements MicrovmService {
     try {
       await this.#admit(children);
       for (const directory of directories) await makeDirectory(directory);
-      await this.#engine.metrics.measure('fork', () => controller.fork(directories));
+      await this.#engine.metrics.measure('fork', () => controller.capture(directories));
       const beginning = { runHookPayload: input.runHookPayload ?? null, forkedFrom: microvmId };
       await this.#repository.insert(children, beginning, undefined);
     } catch (error) {

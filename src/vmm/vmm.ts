@@ -124,6 +124,14 @@ export interface Vmm {
   resume(request: LaunchRequest): Promise<VmmInstance>;
   /** Whether `directory` holds a complete difference that {@link Vmm.resume} can continue from. */
   isSuspended(directory: string): Promise<boolean>;
+  /** Makes `target` (absolute, existing, empty) hold what is suspended in `source`. Durable when it resolves. */
+  copySuspended(source: string, target: string): Promise<void>;
+  /**
+   * Ends the process of the VM in `directory`, if there is one, and makes the VM be what is suspended in
+   * `checkpoint`, which stays as it is. A failure before the process has ended leaves the VM as it is; once it
+   * has, {@link adopt} finishes what was cut short.
+   */
+  rollBack(directory: string, checkpoint: string): Promise<void>;
   /** Re-attaches to the process left in `directory` by an earlier server; undefined when none is alive. */
   adopt(directory: string): Promise<VmmInstance | undefined>;
 }

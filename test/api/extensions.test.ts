@@ -107,3 +107,23 @@ test('follows a log until the reader leaves', async () => {
   }
   assert.deepEqual(messages, ['before', 'after']);
 });
+
+test('stores what a microVM is, lists it, returns to it and forgets it', async () => {
+  const run = await raw(server, 'POST', '/2025-09-09/microvms', { imageIdentifier: 'demo' });
+  const { microvmId } = run.json as { microvmId: string };
+  const collection = `/dormouse/v1/microvms/${microvmId}/checkpoints`;
+  const created = await raw(server, 'POST', collection, { name: 'first' });
+  assert.equal(created.status, 201);
+  const { createdAt, ...checkpoint } = created.json as Record<string, unknown>;
+  assert.deepEqual(checkpoint, { checkpointId: 'checkpoint-1', name: 'first', sizeInBytes: 4096 });
+  assert.ok(Math.abs(Number(createdAt) - Date.now() / 1000) < 60);
+  assert.equal((await raw(server, 'POST', collection, { name: 'first' })).status, 409);
+  assert.equal((await raw(server, 'POST', collection, { name: 'no/slash' })).status, 400);
+  assert.deepEqual((await raw(server, 'GET', collection)).json, { checkpoints: [created.json] });
+  const back = await raw(server, 'POST', `${collection}/first/rollback`);
+  assert.equal((back.json as { state: string }).state, 'RUNNING');
+  assert.equal((await raw(server, 'POST', `${collection}/second/rollback`)).status, 404);
+  assert.equal((await raw(server, 'DELETE', `${collection}/checkpoint-1`)).status, 204);
+  assert.equal((await raw(server, 'DELETE', `${collection}/checkpoint-1`)).status, 404);
+  assert.deepEqual((await raw(server, 'GET', collection)).json, { checkpoints: [] });
+});

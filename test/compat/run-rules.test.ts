@@ -58,6 +58,8 @@ async function start(context: TestContext, profile: Profile = 'relaxed') {
     launch: (request) => launchIn(path.basename(request.directory)).promise,
     isSuspended: async () => false,
     adopt: async () => undefined,
+    copySuspended: unused,
+    rollBack: unused,
   };
   const microvms = createMicrovmService({
     store,

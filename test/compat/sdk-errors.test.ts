@@ -8,7 +8,6 @@ import {
   clientTokenReused,
   insufficientCapacity,
   memoryQuotaExceeded,
-  microvmBusy,
   type ServiceError,
 } from '../../src/errors.ts';
 import { raw } from '../api/raw.ts';
@@ -241,7 +240,6 @@ describe('errors of the service as the official client gets them', () => {
   });
 
   const byService: readonly (readonly [string, ServiceError])[] = [
-    ['ConflictException', microvmBusy('microvm-1', 'PENDING')],
     ['ConflictException', clientTokenReused()],
     ['ServiceQuotaExceededException', memoryQuotaExceeded()],
     ['InsufficientCapacityException', insufficientCapacity('There is no memory left.')],

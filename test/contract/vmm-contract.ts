@@ -145,6 +145,37 @@ export function vmmContract(name: string, prepare: () => Promise<Subject>): void
       await vm.kill();
     });
 
+    it('goes back to what was stored, running or asleep, as often as wanted', async () => {
+      const vm = await launch('back');
+      const { directory } = vm;
+      assert.equal((await hit(vm)).memory, 2);
+      const running = await fresh('back-running');
+      await vm.fork([running]);
+      await vm.suspend();
+      const asleep = await fresh('back-asleep');
+      await vmm.copySuspended(directory, asleep);
+      let again = await resume(directory);
+      assert.equal((await hit(again)).memory, 3);
+      for (const checkpoint of [running, asleep, running]) {
+        await hit(again);
+        await vmm.rollBack(directory, checkpoint);
+        await again.exited;
+        assert.deepEqual(await processesIn(directory), []);
+        assert.equal(await vmm.isSuspended(directory), true);
+        again = await resume(directory);
+        const answer = await hit(again);
+        assert.deepEqual([answer.memory, answer.disk, answer.identity], [3, 3, identity]);
+      }
+      await again.suspend();
+      await vmm.rollBack(directory, asleep);
+      assert.equal(await vmm.adopt(directory), undefined);
+      again = await resume(directory);
+      assert.equal((await hit(again)).memory, 3);
+      await assert.rejects(vmm.rollBack(directory, subject.directory));
+      assert.equal((await hit(again)).memory, 4, 'nothing to go back to: the VM goes on');
+      await again.kill();
+    });
+
     it('draws new random numbers each time one suspended state is resumed', async () => {
       const vm = await launch('repeat');
       await vm.suspend();

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
+import { GetMicrovmCommand } from '@aws-sdk/client-lambda-microvms';
 import { builtImage, counterContext, createImage, zip } from '../support/counter-image.ts';
 import { CounterVms, continues } from '../support/counter-vms.ts';
 import { DormouseServer, removeDataDirectory, temporaryDirectory } from '../support/dormouse-server.ts';
+import { signedSuccess } from '../support/signed-request.ts';
 
 const idlePolicy = { maxIdleDurationSeconds: 600, suspendedDurationSeconds: 600, autoResumeEnabled: true };
 
@@ -34,5 +37,41 @@ describe('capacity and checkpoints', { timeout: 600_000 }, () => {
     continues(before, await vms.count(first));
     assert.equal(await vms.state(second), 'SUSPENDED');
     await Promise.all([vms.terminate(first), vms.terminate(second)]);
+  });
+
+  test('a VM goes back to its checkpoints, running and asleep, and across a crash of the server', async () => {
+    const vm = await vms.run({ idlePolicy });
+    const start = await vms.count(vm);
+    const collection = `/dormouse/v1/microvms/${vm.microvmId}/checkpoints`;
+    await signedSuccess(server.ready, 'POST', collection, { name: 'running' });
+    const second = await vms.count(vm);
+    continues(start, second);
+    await vms.suspend(vm);
+    await signedSuccess(server.ready, 'POST', collection, { name: 'asleep' });
+    assert.equal(await vms.state(vm), 'SUSPENDED', 'a sleeping VM sleeps on');
+    continues(second, await vms.count(vm));
+
+    const { state } = await signedSuccess(server.ready, 'POST', `${collection}/running/rollback`);
+    assert.equal(state, 'RUNNING');
+    const back = await vms.count(vm);
+    continues(start, back);
+    assert.notEqual(back.random, second.random, 'the same moment, other random numbers');
+
+    await vms.suspend(vm);
+    await signedSuccess(server.ready, 'POST', `${collection}/asleep/rollback`);
+    assert.equal(await vms.state(vm), 'SUSPENDED');
+    await server.kill();
+    server = await DormouseServer.start(directory);
+    vms.server = server;
+    const { endpoint } = await server.client.send(new GetMicrovmCommand({ microvmIdentifier: vm.microvmId }));
+    continues(second, await vms.count({ ...vm, endpoint }));
+
+    const { checkpoints } = await signedSuccess(server.ready, 'GET', collection);
+    assert.deepEqual(
+      (checkpoints as { name: string }[]).map(({ name }) => name),
+      ['running', 'asleep'],
+    );
+    await vms.terminate(vm);
+    assert.deepEqual(await readdir(`${directory}/microvms`), []);
   });
 });

@@ -22,6 +22,8 @@ const noVmm: Vmm = {
   resume: () => assert.fail('a VM was resumed'),
   isSuspended: async () => false,
   adopt: async () => undefined,
+  copySuspended: () => assert.fail('a VM was copied'),
+  rollBack: () => assert.fail('a VM was rolled back'),
 };
 
 const base = 'FROM dormouse/python:3.11\n';

@@ -1,4 +1,5 @@
 import type { Operation } from '../operation.ts';
+import { createCheckpoint, deleteCheckpoint, listCheckpoints, rollBackMicrovm } from './checkpoints.ts';
 import { describeServer } from './describe-server.ts';
 import { deleteEgressPolicy } from './egress-policies-delete.ts';
 import { getEgressPolicy } from './egress-policies-get.ts';
@@ -31,6 +32,10 @@ export const extensionOperations: readonly Operation[] = [
   describeServer,
   forkMicrovm,
   inspectMicrovm,
+  createCheckpoint,
+  listCheckpoints,
+  deleteCheckpoint,
+  rollBackMicrovm,
   listLogStreams,
   readLog,
   readMetrics,

@@ -18,7 +18,7 @@ import { allocatedBytes, syncFile } from './snapshot-files.ts';
  * restored. So `difference` is renamed away, durably, right before the virtual CPUs start: that rename is the
  * resume. Until then a failed resume leaves the VM suspended; after it only the process holds the VM.
  */
-const current = 'difference';
+export const currentDifference = 'difference';
 const next = 'difference.next';
 const consumed = 'difference.consumed';
 
@@ -36,11 +36,11 @@ const manifestSchema = z.object({
 export type DifferenceManifest = z.output<typeof manifestSchema>;
 
 export function differencePath(directory: string, file: keyof typeof names): string {
-  return path.join(directory, current, names[file]);
+  return path.join(directory, currentDifference, names[file]);
 }
 
 /** Device state as QEMU, whose working directory is the VM's, names it. */
-export const differenceDeviceState = `${current}/${names.deviceState}`;
+export const differenceDeviceState = `${currentDifference}/${names.deviceState}`;
 
 export interface DifferenceSource {
   readonly pid: number;
@@ -94,7 +94,7 @@ export async function storeDifference(directory: string, source: DifferenceSourc
     };
     await step('made durable', async () => {
       await writeFileDurably(path.join(building, names.manifest), JSON.stringify(manifest));
-      await rename(building, path.join(directory, current));
+      await rename(building, path.join(directory, currentDifference));
       await syncDirectory(directory);
     });
     return stats;
@@ -140,7 +140,7 @@ export async function openDifference(directory: string, snapshotId: string): Pro
   if (memory?.size !== manifest.memoryFileBytes) throw damaged(directory, 'memory');
   if (digest !== manifest.deviceStateDigest) throw damaged(directory, 'device state');
   if (disk === undefined || disk.size < manifest.diskFileBytes) throw damaged(directory, 'disk');
-  await letVmmRead(path.join(directory, current));
+  await letVmmRead(path.join(directory, currentDifference));
   return manifest;
 }
 
@@ -156,11 +156,13 @@ export async function copyDifference(from: string, to: string): Promise<void> {
   const building = path.join(to, next);
   await mkdir(building, { mode: 0o700 });
   await allDone([
-    ...Object.values(names).map((name) => link(path.join(from, current, name), path.join(building, name))),
+    ...Object.values(names).map((name) =>
+      link(path.join(from, currentDifference, name), path.join(building, name)),
+    ),
     syncFile(path.join(to, vmFiles.disk)),
   ]);
   await syncDirectory(building);
-  await rename(building, path.join(to, current));
+  await rename(building, path.join(to, currentDifference));
   await syncDirectory(to);
 }
 
@@ -171,7 +173,7 @@ export async function copyDifference(from: string, to: string): Promise<void> {
 export async function consumeDifference(directory: string): Promise<boolean> {
   await rm(path.join(directory, consumed), { recursive: true, force: true });
   try {
-    await rename(path.join(directory, current), path.join(directory, consumed));
+    await rename(path.join(directory, currentDifference), path.join(directory, consumed));
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
     throw error;
@@ -182,7 +184,7 @@ export async function consumeDifference(directory: string): Promise<boolean> {
 
 /** Takes a {@link consumeDifference} back. Right only where it is certain that the virtual CPUs did not start. */
 export async function restoreDifference(directory: string): Promise<void> {
-  await rename(path.join(directory, consumed), path.join(directory, current));
+  await rename(path.join(directory, consumed), path.join(directory, currentDifference));
   await syncDirectory(directory);
 }
 

@@ -29,6 +29,13 @@ import { applyMemoryDifference } from './helper.ts';
 import { assertSameOrigin, describeOrigin, type QemuAccelerator } from './machine.ts';
 import type { ProcessRecord } from './process.ts';
 import { copyOverlay, loadState, overlayTemplate, QemuInstance } from './qemu-instance.ts';
+import {
+  applyReplacement,
+  copySuspended,
+  isReplacementStaged,
+  stageReplacement,
+  unstageReplacement,
+} from './replacement.ts';
 import { openSnapshot, snapshotPath } from './snapshot-files.ts';
 import { type ControlledVmm, endLeftovers, reconnectVmm, type StartRequest, startVmm } from './start.ts';
 
@@ -136,7 +143,26 @@ class QemuVmm implements Vmm {
     return (await readDifference(directory).catch(whenCorrupt(undefined))) !== undefined;
   }
 
+  async copySuspended(source: string, target: string): Promise<void> {
+    await copySuspended(source, target);
+  }
+
+  async rollBack(directory: string, checkpoint: string): Promise<void> {
+    await stageReplacement(directory, checkpoint);
+    try {
+      await endLeftovers(this.#confinement, this.#options.binary, directory);
+    } catch (error) {
+      await unstageReplacement(directory);
+      throw error;
+    }
+    await applyReplacement(directory);
+  }
+
   async adopt(directory: string): Promise<VmmInstance | undefined> {
+    if (await isReplacementStaged(directory)) {
+      await endLeftovers(this.#confinement, this.#options.binary, directory);
+      await applyReplacement(directory);
+    }
     // With a difference on the disk the process is a suspend or a resume cut short: nothing is lost without it.
     const difference = await readDifference(directory).catch(whenCorrupt('damaged' as const));
     const found = difference === undefined ? await reconnectVmm(directory) : undefined;

@@ -5,6 +5,7 @@ import type { ImageService } from '../../../src/images/image-service.ts';
 import type { MicrovmService } from '../../../src/microvms/microvm-service.ts';
 import { managedConnectorArn, type Realm } from '../../../src/model/arn.ts';
 import type { Microvm, MicrovmState } from '../../../src/model/microvm.ts';
+import { createMemoryCheckpoints } from './checkpoints.ts';
 
 /** MicroVMs in memory: each is RUNNING as soon as it was returned. */
 export function createMemoryMicrovms(realm: Realm, images: ImageService, now: () => number): MicrovmService {
@@ -76,6 +77,7 @@ export function createMemoryMicrovms(realm: Realm, images: ImageService, now: ()
         return { ...child, state: 'PENDING' as const };
       });
     },
+    checkpoints: createMemoryCheckpoints(vm, now),
     findByEndpoint: async (endpointId) => [...vms.values()].find((item) => item.endpointId === endpointId),
     associate: async () => {
       throw new Error('there is no guest here');
