@@ -2,7 +2,7 @@
 const shortestMs = 60_000;
 const longestMs = 24 * 3_600_000;
 /** Most addresses with a name; the ones told first are forgotten first. */
-const most = 4096;
+const most = 1024;
 
 /** Which addresses a guest has been told for which names, as long as the answers are good. */
 export class ToldAddresses {
