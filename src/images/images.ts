@@ -35,7 +35,7 @@ import {
 import { limits as limitTables, type Profile } from '../model/limits.ts';
 import { oneAtATime, type Turns } from '../model/one-at-a-time.ts';
 import type { Page, PageRequest } from '../model/page.ts';
-import type { KnownConnectors } from '../network/connectors.ts';
+import type { KnownConnectors } from '../network/connectors/resolve-connectors.ts';
 import { findClaim, type TokenClaim } from '../store/client-tokens.ts';
 import type { Store } from '../store/database.ts';
 import type { EventLog } from '../store/event-log.ts';

@@ -12,7 +12,7 @@ import {
 import { managedBaseImageVersions, managedConnectorArn } from '../model/arn.ts';
 import type { Hooks, ImageConfiguration } from '../model/image.ts';
 import type { Limits } from '../model/limits.ts';
-import { type KnownConnectors, resolveEgress } from '../network/connectors.ts';
+import { type KnownConnectors, resolveEgress } from '../network/connectors/resolve-connectors.ts';
 import type { ImageInput } from './image-service.ts';
 
 /** The managed base, in whatever region a template names it. */

@@ -4,7 +4,7 @@ import type { ArtifactSource } from '../blobs/artifact-source.ts';
 import type { Realm } from '../model/arn.ts';
 import type { Clock } from '../model/clock.ts';
 import { limits as limitTables, type Profile } from '../model/limits.ts';
-import type { KnownConnectors } from '../network/connectors.ts';
+import type { KnownConnectors } from '../network/connectors/resolve-connectors.ts';
 import type { GuestNetwork } from '../network/guest-network.ts';
 import type { Store } from '../store/database.ts';
 import type { EventLog } from '../store/event-log.ts';

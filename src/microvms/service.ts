@@ -22,7 +22,7 @@ import {
   type KnownConnectors,
   resolveEgress,
   resolveIngress,
-} from '../network/connectors.ts';
+} from '../network/connectors/resolve-connectors.ts';
 import { findClaim, type TokenClaim } from '../store/client-tokens.ts';
 import type { MicrovmRepository } from '../store/microvms.ts';
 import { step, type Trace } from '../telemetry/trace.ts';

@@ -4,14 +4,14 @@ import type { EgressRefusal } from '../model/egress-refusal.ts';
 import type { EgressHandler } from '../model/guest-egress.ts';
 import type { Microvm } from '../model/microvm.ts';
 import { Metrics } from '../telemetry/metrics.ts';
-import { includesConnector } from './connectors.ts';
-import type { CustomerConnectors } from './customer-connectors.ts';
-import { createEgressPolicy, type EgressPolicy } from './egress-policy.ts';
-import { createGuestEgress, type GuestService } from './guest-egress.ts';
+import type { CustomerConnectors } from './connectors/customer-connectors.ts';
+import { includesConnector } from './connectors/resolve-connectors.ts';
+import { createEgressPolicy, type EgressPolicy } from './egress/egress-policy.ts';
+import { createGuestEgress, type GuestService } from './egress/guest-egress.ts';
+import { RecentRefusals } from './egress/recent-refusals.ts';
+import { ToldAddresses } from './egress/told-addresses.ts';
 import { type MetadataService, metadataAddress } from './metadata/metadata-service.ts';
-import type { NameService } from './name-service.ts';
-import { RecentRefusals } from './recent-refusals.ts';
-import { ToldAddresses } from './told-addresses.ts';
+import type { NameService } from './names/name-service.ts';
 
 /** Sets of connectors whose policies are kept ready. */
 const mostCompiled = 100;

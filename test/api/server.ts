@@ -12,7 +12,7 @@ import { RolePolicies } from '../../src/identity/role-policies.ts';
 import { createSecretSealer } from '../../src/identity/sealed-secret.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import type { Profile } from '../../src/model/limits.ts';
-import { CustomerConnectors } from '../../src/network/customer-connectors.ts';
+import { CustomerConnectors } from '../../src/network/connectors/customer-connectors.ts';
 import { defaultBucketName, openDiskObjectStore } from '../../src/s3/disk-object-store.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { EventLog } from '../../src/store/event-log.ts';

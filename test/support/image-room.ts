@@ -10,7 +10,7 @@ import { managedBaseImageArn } from '../../src/model/arn.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import type { Image, ImageVersion } from '../../src/model/image.ts';
 import { createGuestNetwork } from '../../src/network/guest-network.ts';
-import { createNameService } from '../../src/network/name-service.ts';
+import { createNameService } from '../../src/network/names/name-service.ts';
 import { openDatabase, type Store } from '../../src/store/database.ts';
 import { FileLogStore } from '../../src/telemetry/file-log-store.ts';
 import { defaultLogGroup } from '../../src/telemetry/log-store.ts';

@@ -4,7 +4,7 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, type TestContext, test } from 'node:test';
 import type { Microvm } from '../../model/microvm.ts';
-import type { GuestService } from '../guest-egress.ts';
+import type { GuestService } from '../egress/guest-egress.ts';
 import { createMetadataService } from './metadata-service.ts';
 import { createMetadataTokens } from './metadata-tokens.ts';
 import { type AssumeRole, ExecutionRoleCredentials } from './role-credentials.ts';

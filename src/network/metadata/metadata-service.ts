@@ -2,7 +2,7 @@ import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../model/clock.ts';
 import type { Microvm } from '../../model/microvm.ts';
-import type { GuestService } from '../guest-egress.ts';
+import type { GuestService } from '../egress/guest-egress.ts';
 import { TokenBucket } from '../token-bucket.ts';
 import { longestTokenSeconds, type MetadataTokens } from './metadata-tokens.ts';
 import { type MetadataNode, metadataTree, readMetadata } from './metadata-tree.ts';

@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net';
-import { GuestNetworkError } from './network-error.ts';
+import { GuestNetworkError } from '../network-error.ts';
 
 const connectTimeoutMs = 20_000;
 

@@ -1,4 +1,4 @@
-import type { EgressRefusal } from '../model/egress-refusal.ts';
+import type { EgressRefusal } from '../../model/egress-refusal.ts';
 
 /** Most targets that are remembered of one guest; the one refused longest ago is forgotten first. */
 const most = 100;

@@ -1,6 +1,6 @@
 import { isIPv4 } from 'node:net';
-import type { EgressRules } from '../model/egress-policy.ts';
-import { matchesName, matchesPort, type NameRule, type NetworkRule } from '../model/egress-rule.ts';
+import type { EgressRules } from '../../model/egress-policy.ts';
+import { matchesName, matchesPort, type NameRule, type NetworkRule } from '../../model/egress-rule.ts';
 import { isOwn, isPublic, isWithinSpecial, networkSet } from './address-space.ts';
 
 /** Says what a guest reaches: addresses when they are connected to, names when they are looked up. */

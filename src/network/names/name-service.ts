@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { readFile } from 'node:fs/promises';
 import { connect, isIP } from 'node:net';
-import { GuestNetworkError } from './network-error.ts';
+import { GuestNetworkError } from '../network-error.ts';
 
 const headerBytes = 12;
 const idCount = 65_536;

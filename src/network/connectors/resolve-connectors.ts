@@ -2,8 +2,8 @@ import {
   connectorNotForIngress,
   malformedConnectorArn,
   unknownManagedConnector,
-} from '../errors/connectors.ts';
-import { type ManagedConnector, managedConnectorArn, managedConnectorOf } from '../model/arn.ts';
+} from '../../errors/connectors.ts';
+import { type ManagedConnector, managedConnectorArn, managedConnectorOf } from '../../model/arn.ts';
 
 const connectorArn = /^arn:[^:]+:lambda:[^:]*:[^:]+:network-connector:.+$/;
 const managedArn = /^arn:[^:]+:lambda:[^:]*:aws:network-connector:/;

@@ -3,8 +3,8 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { GuestNetworkError } from '../network-error.ts';
 import { createNameService, parseResolvConf } from './name-service.ts';
-import { GuestNetworkError } from './network-error.ts';
 
 function message(id: number, flags: number, rest: string): Buffer {
   const header = Buffer.alloc(12);

@@ -4,12 +4,12 @@ import { type AddressInfo, createServer } from 'node:net';
 import { duplexPair, PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import { connect } from 'node:tls';
-import { systemClock } from '../model/clock.ts';
-import { readEgressPolicy } from '../model/egress-policy.ts';
-import type { EgressHandler } from '../model/guest-egress.ts';
+import { systemClock } from '../../model/clock.ts';
+import { readEgressPolicy } from '../../model/egress-policy.ts';
+import type { EgressHandler } from '../../model/guest-egress.ts';
+import { createGuestNetwork } from '../guest-network.ts';
 import { createEgressPolicy, type EgressPolicy } from './egress-policy.ts';
 import { createGuestEgress } from './guest-egress.ts';
-import { createGuestNetwork } from './guest-network.ts';
 import { ToldAddresses } from './told-addresses.ts';
 
 /** Standard query for an A record of a name of two labels. */

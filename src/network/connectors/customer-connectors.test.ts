@@ -4,11 +4,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { Connector, ConnectorInput } from '../model/connector.ts';
-import type { Microvm } from '../model/microvm.ts';
-import { openDatabase } from '../store/database.ts';
-import { ImageRepository } from '../store/images.ts';
-import { MicrovmRepository } from '../store/microvms.ts';
+import type { Connector, ConnectorInput } from '../../model/connector.ts';
+import type { Microvm } from '../../model/microvm.ts';
+import { openDatabase } from '../../store/database.ts';
+import { ImageRepository } from '../../store/images.ts';
+import { MicrovmRepository } from '../../store/microvms.ts';
 import { CustomerConnectors } from './customer-connectors.ts';
 
 const realm = { region: 'us-east-1', accountId: '123456789012' };

@@ -10,9 +10,9 @@ import {
   connectorQuotaExceeded,
   invalidConnectorName,
   unknownEgressPolicies,
-} from '../errors/connectors.ts';
-import type { Realm } from '../model/arn.ts';
-import type { Clock } from '../model/clock.ts';
+} from '../../errors/connectors.ts';
+import type { Realm } from '../../model/arn.ts';
+import type { Clock } from '../../model/clock.ts';
 import {
   type Connector,
   type ConnectorChange,
@@ -22,14 +22,14 @@ import {
   type ConnectorTags,
   connectorArn,
   policyNamesOf,
-} from '../model/connector.ts';
-import type { EgressRules } from '../model/egress-policy.ts';
-import { limits, type Profile } from '../model/limits.ts';
-import { oneAtATime } from '../model/one-at-a-time.ts';
-import type { Page, PageRequest } from '../model/page.ts';
-import { findClaim, type TokenClaim } from '../store/client-tokens.ts';
-import { type ConnectorRecord, ConnectorRepository } from '../store/connectors.ts';
-import type { Store } from '../store/database.ts';
+} from '../../model/connector.ts';
+import type { EgressRules } from '../../model/egress-policy.ts';
+import { limits, type Profile } from '../../model/limits.ts';
+import { oneAtATime } from '../../model/one-at-a-time.ts';
+import type { Page, PageRequest } from '../../model/page.ts';
+import { findClaim, type TokenClaim } from '../../store/client-tokens.ts';
+import { type ConnectorRecord, ConnectorRepository } from '../../store/connectors.ts';
+import type { Store } from '../../store/database.ts';
 import { EgressPolicies } from './egress-policies.ts';
 
 export interface CustomerConnectorsOptions {

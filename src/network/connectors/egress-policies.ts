@@ -3,17 +3,17 @@ import {
   egressPolicyNotFound,
   invalidEgressPolicy,
   tooManyEgressPolicies,
-} from '../errors/connectors.ts';
-import type { Clock } from '../model/clock.ts';
+} from '../../errors/connectors.ts';
+import type { Clock } from '../../model/clock.ts';
 import {
   type EgressPolicyDocument,
   type EgressRules,
   type NamedEgressPolicy,
   readEgressPolicy,
-} from '../model/egress-policy.ts';
-import type { Turns } from '../model/one-at-a-time.ts';
-import type { Store } from '../store/database.ts';
-import { EgressPolicyRepository } from '../store/egress-policies.ts';
+} from '../../model/egress-policy.ts';
+import type { Turns } from '../../model/one-at-a-time.ts';
+import type { Store } from '../../store/database.ts';
+import { EgressPolicyRepository } from '../../store/egress-policies.ts';
 
 const mostPolicies = 1000;
 

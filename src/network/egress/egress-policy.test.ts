@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import os from 'node:os';
 import { describe, test } from 'node:test';
-import { type EgressPolicyDocument, readEgressPolicy, uniteRules } from '../model/egress-policy.ts';
+import { type EgressPolicyDocument, readEgressPolicy, uniteRules } from '../../model/egress-policy.ts';
 import { createEgressPolicy, type EgressPolicy } from './egress-policy.ts';
 
 function policy(...documents: readonly Partial<EgressPolicyDocument>[]): EgressPolicy {

@@ -1,6 +1,6 @@
 import { BlockList, isIP } from 'node:net';
 import os from 'node:os';
-import { parseNetwork } from '../model/network-address.ts';
+import { parseNetwork } from '../../model/network-address.ts';
 
 /**
  * Address space that is not the public Internet (IANA special-purpose registries): this host, its networks,

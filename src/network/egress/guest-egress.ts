@@ -1,16 +1,16 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { EgressRefusal } from '../model/egress-refusal.ts';
-import type { EgressConnection, EgressHandler } from '../model/guest-egress.ts';
+import type { EgressRefusal } from '../../model/egress-refusal.ts';
+import type { EgressConnection, EgressHandler } from '../../model/guest-egress.ts';
+import { failure, fitDatagram, isQuery, responseCode } from '../names/dns-message.ts';
+import { serveNamesOver } from '../names/dns-over-tcp.ts';
+import { askedName, readAnswer } from '../names/dns-records.ts';
+import type { NameService } from '../names/name-service.ts';
+import { GuestNetworkError } from '../network-error.ts';
+import { TokenBucket } from '../token-bucket.ts';
 import { dial } from './dial.ts';
-import { failure, fitDatagram, isQuery, responseCode } from './dns-message.ts';
-import { serveNamesOver } from './dns-over-tcp.ts';
-import { askedName, readAnswer } from './dns-records.ts';
 import type { EgressPolicy } from './egress-policy.ts';
-import type { NameService } from './name-service.ts';
-import { GuestNetworkError } from './network-error.ts';
 import { ServerNameGuard } from './server-name-guard.ts';
-import { TokenBucket } from './token-bucket.ts';
 import type { ToldAddresses } from './told-addresses.ts';
 
 /** Look-ups of one guest: under way at once, per second in the long run, and in a burst. */

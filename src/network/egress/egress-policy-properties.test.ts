@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type EgressPolicyDocument, readEgressPolicy, uniteRules } from '../model/egress-policy.ts';
+import { type EgressPolicyDocument, readEgressPolicy, uniteRules } from '../../model/egress-policy.ts';
 import { isPublic, networkSet } from './address-space.ts';
 import { createEgressPolicy, type EgressPolicy } from './egress-policy.ts';
 
