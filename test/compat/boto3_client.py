@@ -124,6 +124,14 @@ def microvms_errors():
     code, status, response = code_of(microvms.list_microvms, maxResults=51)
     assert (code, status) == ("ValidationException", 400)
     assert "Member must have value less than or equal to 50" in response["Error"]["Message"], response
+    # Newer than the model that the server is made by: refused, because ignoring it would be a lie.
+    code, status, response = code_of(
+        microvms.create_microvm_image, name="sealed", kmsKeyIdentifier="alias/mine", **CONFIGURATION
+    )
+    assert (code, status) == ("ValidationException", 400) and "kmsKeyIdentifier" in response["Error"]["Message"]
+    image = microvms.create_microvm_image(name="plain", **CONFIGURATION)["imageArn"]
+    for call in [microvms.run_microvm, lambda **more: microvms.update_microvm_image(**CONFIGURATION, **more)]:
+        assert code_of(call, imageIdentifier=image, kmsKeyIdentifier="alias/mine")[0] == "ValidationException"
     stranger = boto3.client("lambda-microvms", aws_access_key_id="AKIANOBODY", aws_secret_access_key="x")
     assert code_of(stranger.list_microvms)[:2] == ("UnrecognizedClientException", 403)
     unsigned = urllib.request.Request(f"{os.environ['AWS_ENDPOINT_URL_LAMBDA_MICROVMS']}/2025-09-09/microvms")

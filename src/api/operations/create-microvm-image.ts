@@ -1,3 +1,4 @@
+import { refuseCustomerKey } from '../customer-key.ts';
 import { defineOperation } from '../operation.ts';
 import { createImage } from '../shapes/images.ts';
 import { createdImageToWire } from '../wire/image.ts';
@@ -9,6 +10,7 @@ export const createMicrovmImage = defineOperation({
   status: 201,
   input: createImage,
   async handle(request, { api }) {
+    refuseCustomerKey(request);
     return createdImageToWire(await api.services.images.create(request));
   },
 });

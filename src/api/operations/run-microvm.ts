@@ -1,3 +1,4 @@
+import { refuseCustomerKey } from '../customer-key.ts';
 import { resolveImageToRun } from '../image-identifier.ts';
 import { defineOperation } from '../operation.ts';
 import { runMicrovm as input } from '../shapes/microvms.ts';
@@ -10,6 +11,7 @@ export const runMicrovm = defineOperation({
   status: 200,
   input,
   async handle(request, call) {
+    refuseCustomerKey(request);
     const { services, options } = call.api;
     const imageIdentifier = resolveImageToRun(request.imageIdentifier, call);
     return microvmToWire(await services.microvms.run({ ...request, imageIdentifier }), options);

@@ -1,3 +1,4 @@
+import { refuseCustomerKey } from '../customer-key.ts';
 import { resolveImage } from '../image-identifier.ts';
 import { defineOperation } from '../operation.ts';
 import { updateImage } from '../shapes/images.ts';
@@ -10,6 +11,7 @@ export const updateMicrovmImage = defineOperation({
   status: 200,
   input: updateImage,
   async handle({ imageIdentifier, ...request }, call) {
+    refuseCustomerKey(request);
     const imageArn = resolveImage(imageIdentifier, call, 'UpdateMicrovmImage');
     return changedImageToWire(await call.api.services.images.update(imageArn, request));
   },

@@ -10,6 +10,13 @@ export const roleArn = text({
   max: 2048,
   pattern: 'arn:aws[a-z\\-]*:iam::[0-9]{12}:role/?[a-zA-Z_0-9+=,.@\\-_/]+',
 });
+/** A key to encrypt with, of which clients newer than the rest of the model know. */
+export const kmsKey = text({
+  min: 1,
+  max: 2048,
+  pattern:
+    '(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[a-zA-Z0-9:/_-]+|alias/[a-zA-Z0-9:/_-]+|[a-zA-Z0-9-]+)',
+});
 export const clientToken = text({ min: 1, max: 128 });
 export const connectorArn = text({ min: 1, max: 2048 });
 

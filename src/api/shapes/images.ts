@@ -2,6 +2,7 @@ import {
   clientToken,
   connectorArn,
   identifier,
+  kmsKey,
   logging,
   nonBlank,
   paging,
@@ -74,6 +75,7 @@ const configuration = {
       max: 50,
     }),
   ),
+  kmsKeyIdentifier: optional(kmsKey),
 };
 
 export const createImage = structure({

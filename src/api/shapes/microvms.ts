@@ -1,4 +1,4 @@
-import { clientToken, connectors, identifier, logging, paging, roleArn, version } from './common.ts';
+import { clientToken, connectors, identifier, kmsKey, logging, paging, roleArn, version } from './common.ts';
 import {
   boolean,
   inPath,
@@ -28,6 +28,7 @@ export const runMicrovm = structure({
     }),
   ),
   logging: optional(logging),
+  kmsKeyIdentifier: optional(kmsKey),
   runHookPayload: optional(text({ min: 0, max: 'runHookPayloadLength', sensitive: true })),
   maximumDurationInSeconds: optional(integer({ min: 1, max: 'maximumLifetimeSeconds' })),
   clientToken: optional(clientToken),
