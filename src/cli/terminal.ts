@@ -4,10 +4,10 @@ export interface TerminalSize {
   readonly rows: number;
 }
 
-/** Size of the terminal that output goes to; the usual 80 by 24 when it goes elsewhere. */
+/** Size of the terminal that output goes to; the usual 80 by 24 when it goes elsewhere, or has no size. */
 export function terminalSize(): TerminalSize {
-  const { columns = 80, rows = 24 } = process.stdout;
-  return { columns, rows };
+  const { columns, rows } = process.stdout;
+  return { columns: columns || 80, rows: rows || 24 };
 }
 
 /** Hands every key on unread, where there is a keyboard. @returns what makes the terminal normal again */

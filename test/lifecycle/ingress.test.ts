@@ -1,33 +1,21 @@
 import assert from 'node:assert/strict';
-import { readdir, readFile } from 'node:fs/promises';
 import net from 'node:net';
-import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import type { RunMicrovmCommandOutput } from '@aws-sdk/client-lambda-microvms';
 import { dormouse, goingDormouse, type Outcome, run } from '../support/cli.ts';
-import { builtImage, type Context, createImage, zip } from '../support/counter-image.ts';
+import { builtImage, createImage, exampleContext, zip } from '../support/counter-image.ts';
 import { CounterVms } from '../support/counter-vms.ts';
 import { DormouseServer, removeDataDirectory, temporaryDirectory } from '../support/dormouse-server.ts';
+import { absence } from '../support/programs.ts';
 
 const idlePolicy = { maxIdleDurationSeconds: 600, suspendedDurationSeconds: 600, autoResumeEnabled: true };
-const examples = fileURLToPath(new URL('../../examples', import.meta.url));
 
-/** Unmodified clients; see CONTRIBUTING.md for the packages they are in. */
-const redisCli = (await run('redis-cli', ['--version'])).code === 0;
-const psql = (await run('psql', ['--version'])).code === 0;
-
-async function exampleContext(name: string): Promise<Context> {
-  const directory = path.join(examples, name);
-  const names = await readdir(directory);
-  return Object.fromEntries(
-    await Promise.all(names.map(async (file) => [file, await readFile(path.join(directory, file))] as const)),
-  );
-}
+/** Unmodified clients: `redis-cli` and `redis-benchmark`. */
+const noRedisTools = await absence('redis-benchmark', 'redis-tools');
 
 /** Speaks to Redis as `redis-cli` would, where there is none. */
 async function redis(port: number, ...words: readonly string[]): Promise<string> {
-  if (redisCli) {
+  if (noRedisTools === false) {
     const { code, stdout, stderr } = await run('redis-cli', ['-p', String(port), ...words]);
     assert.equal(code, 0, stderr);
     return stdout.trim();
@@ -75,11 +63,6 @@ describe('ways into a microVM beside HTTP', { timeout: 900_000 }, () => {
     await removeDataDirectory(directory);
   });
 
-  test('which clients are tested', (t) => {
-    if (!redisCli) t.diagnostic('redis-cli is not here (package redis-tools): plain sockets stand in for it');
-    if (!psql) t.diagnostic('psql is not here (package postgresql-client): PostgreSQL is not tested');
-  });
-
   test('redis through a forwarded port, with a sleep in between', async () => {
     const forward = await goingDormouse(server, ['forward', vm.microvmId ?? '', '6379:0']);
     const port = Number(/^127\.0\.0\.1:(\d+) → /.exec(forward.firstLine)?.[1]);
@@ -88,6 +71,33 @@ describe('ways into a microVM beside HTTP', { timeout: 900_000 }, () => {
     assert.equal(await redis(port, 'GET', 'greeting'), 'hello');
     assert.equal(await vms.state(vm), 'RUNNING');
     assert.equal(await forward.interrupt(), 0);
+  });
+
+  test('redis-benchmark through both, the first of its connections waking it', {
+    skip: noRedisTools,
+  }, async (t) => {
+    const id = vm.microvmId ?? '';
+    const forward = await goingDormouse(server, ['forward', id, '6379:0']);
+    const { stdout } = await cli('publish', id, '6379', '--json');
+    const { hostPort } = JSON.parse(stdout) as { hostPort: number };
+    const forwarded = Number(/^127\.0\.0\.1:(\d+) → /.exec(forward.firstLine)?.[1]);
+    for (const [way, port] of [
+      ['forwarded', forwarded],
+      ['published', hostPort],
+    ] as const) {
+      await vms.suspend(vm);
+      const words = ['-p', String(port), '-n', '2000', '-c', '20', '-t', 'set,get', '--csv'];
+      const report = await run('redis-benchmark', words);
+      assert.equal(report.code, 0, report.stderr);
+      const rates = [...report.stdout.matchAll(/^"(SET|GET)","([\d.]+)"/gm)].map(
+        ([, name, rate]) => `${name} ${rate}/s`,
+      );
+      assert.equal(rates.length, 2, report.stdout);
+      t.diagnostic(`${way}, from asleep: ${rates.join(', ')}`);
+      assert.equal(await vms.state(vm), 'RUNNING');
+    }
+    assert.equal(await forward.interrupt(), 0);
+    await cli('unpublish', id, '6379');
   });
 
   test('redis through a published port: asleep, and over a restart of the server', async () => {

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-const program = fileURLToPath(new URL('../../bin/dormouse', import.meta.url));
+/** The command line. */
+export const program = fileURLToPath(new URL('../../bin/dormouse', import.meta.url));
 
 /** What the command line has to know of a server. */
 export interface ServerOfCli {

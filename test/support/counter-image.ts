@@ -11,16 +11,22 @@ import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { ZipFile } from 'yazl';
 import type { DormouseServer } from './dormouse-server.ts';
 
-const counter = fileURLToPath(new URL('../../examples/counter', import.meta.url));
+const examples = fileURLToPath(new URL('../../examples', import.meta.url));
 const buildRoleArn = 'arn:aws:iam::000000000000:role/build';
 
 /** Files of an image's context: name in the zip → content. */
 export type Context = Readonly<Record<string, string | Buffer>>;
 
-export async function counterContext(): Promise<Context> {
-  const names = (await readdir(counter, { withFileTypes: true })).filter((entry) => entry.isFile());
+export function counterContext(): Promise<Context> {
+  return exampleContext('counter');
+}
+
+/** The files of an example as its Dockerfile's context. */
+export async function exampleContext(name: string): Promise<Context> {
+  const directory = path.join(examples, name);
+  const names = (await readdir(directory, { withFileTypes: true })).filter((entry) => entry.isFile());
   const files = await Promise.all(
-    names.map(async ({ name }) => [name, await readFile(path.join(counter, name))] as const),
+    names.map(async (entry) => [entry.name, await readFile(path.join(directory, entry.name))] as const),
   );
   return Object.fromEntries(files);
 }
