@@ -1,5 +1,6 @@
 import type { EventSubject, StateChange, StateEvent } from '../model/event.ts';
 import type { Store } from './database.ts';
+import { EventTail } from './event-tail.ts';
 import type { EventRow } from './schema.ts';
 
 /** Takes what happened in a transaction; it is stored with the transaction or not at all. */
@@ -14,13 +15,16 @@ export interface EventRetention {
 
 /** Rows removed by one statement: it holds everything else up while it runs. */
 const pruneBatch = 1000;
+/** Events kept in memory for readers that have come to the end. */
+const tailEvents = 1000;
 
 /**
- * State changes in the order they happened, kept for a while. Readers pull: one that is slow holds nobody up and
+ * State changes in the order they happened, kept for a while. One log of a store writes; others may read. Readers pull: one that is slow holds nobody up and
  * finds everything it has not seen, unless that was removed meanwhile.
  */
 export class EventLog {
   readonly #store: Store;
+  readonly #tail = new EventTail(tailEvents);
   #appended = Promise.withResolvers<void>();
 
   constructor(store: Store) {
@@ -29,23 +33,28 @@ export class EventLog {
 
   /** Runs one transaction; what it emits is stored with it, and seen by readers after it. */
   async transaction<Result>(work: (transaction: Store, emit: Emit) => Promise<Result>): Promise<Result> {
-    let emitted = false;
+    const emitted: StateEvent[] = [];
     const result = await this.#store.transaction().execute(async (transaction) => {
       return await work(transaction, async (time, ...changes) => {
-        if (changes.length === 0) return;
-        emitted = true;
-        await transaction
-          .insertInto('events')
-          .values(changes.map((change) => toRow(change, time)))
-          .execute();
+        for (const change of changes) {
+          const { sequence } = await transaction
+            .insertInto('events')
+            .values(toRow(change, time))
+            .returning('sequence')
+            .executeTakeFirstOrThrow();
+          emitted.push({ ...change, sequence, time });
+        }
       });
     });
-    if (emitted) this.#announce();
+    this.#tail.append(emitted);
+    if (emitted.length > 0) this.#announce();
     return result;
   }
 
   /** Events after a sequence, oldest first. */
   async read(after: number, limit: number): Promise<readonly StateEvent[]> {
+    const known = this.#tail.read(after, limit);
+    if (known !== undefined) return known;
     const rows = await this.#store
       .selectFrom('events')
       .selectAll()
@@ -90,6 +99,7 @@ export class EventLog {
       .where('time', '<', since)
       .executeTakeFirst();
     const last = Math.min(Math.max(newest - count, Number(old?.last ?? 0)), newest - 1);
+    this.#tail.forget(last);
     for (;;) {
       const oldest = await this.oldest();
       if (oldest === undefined || oldest > last) return;
