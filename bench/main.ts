@@ -14,6 +14,8 @@ const benchmarks: Readonly<Record<string, () => Promise<{ readonly run: Benchmar
   sleeping: () => import('./sleeping.ts'),
   build: () => import('./build.ts'),
   endpoint: () => import('./endpoint.ts'),
+  'endpoint-idle': () => import('./endpoint-idle.ts'),
+  'guest-endpoint': () => import('./guest-endpoint.ts'),
   'control-plane': () => import('./control-plane.ts'),
 };
 

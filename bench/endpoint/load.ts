@@ -14,9 +14,6 @@ export interface Target {
   readonly token: string | undefined;
 }
 
-/** Ends every small response of the upstream, and nothing else. */
-const terminator = '\u0003\n';
-
 /** One HTTP/1.1 request after the other on each of several connections; latencies in ms. */
 export async function h1Requests(target: Target, connections: number, count: number): Promise<number[]> {
   const auth = target.token === undefined ? '' : `X-Aws-Proxy-Auth: ${target.token}\r\n`;
@@ -28,20 +25,21 @@ export async function h1Requests(target: Target, connections: number, count: num
       const socket = await connect(target);
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       let startedAt = 0;
+      let text = '';
       const next = (): void => {
         if (left === 0) {
           resolve();
           return;
         }
         left -= 1;
+        text = '';
         startedAt = performance.now();
         socket.write(request);
       };
       socket.on('data', (chunk: Buffer) => {
-        const text = chunk.toString('latin1');
-        if (text.startsWith('HTTP/1.1 ') && !text.startsWith('HTTP/1.1 200'))
-          reject(new Error(text.slice(0, 300)));
-        if (!text.endsWith(terminator)) return;
+        text += chunk.toString('latin1');
+        if (!isComplete(text)) return;
+        if (!text.startsWith('HTTP/1.1 200')) reject(new Error(text.slice(0, 300)));
         latencies.push(performance.now() - startedAt);
         next();
       });
@@ -53,24 +51,17 @@ export async function h1Requests(target: Target, connections: number, count: num
   return latencies;
 }
 
+/** Whether a response of a known length is all there. */
+function isComplete(text: string): boolean {
+  const end = text.indexOf('\r\n\r\n');
+  const length = /\r\ncontent-length: (\d+)/i.exec(text)?.[1];
+  return end >= 0 && text.length >= end + 4 + Number(length ?? 0);
+}
+
 /** Requests over one HTTP/2 connection, several at a time; latencies in ms. */
 export async function h2Requests(target: Target, streams: number, count: number): Promise<number[]> {
-  const session = http2.connect(`https://${target.host}:${target.port}`, {
-    ...(target.ca === undefined ? {} : { ca: target.ca }),
-    createConnection: () =>
-      tls.connect({
-        host: '127.0.0.1',
-        port: target.port,
-        servername: target.host,
-        ca: target.ca,
-        ALPNProtocols: ['h2'],
-      }),
-  });
-  await once(session, 'remoteSettings');
-  const headers = {
-    ':path': '/',
-    ...(target.token === undefined ? {} : { 'x-aws-proxy-auth': target.token }),
-  };
+  const session = await h2Session(target);
+  const headers = h2Headers(target);
   const latencies: number[] = [];
   let left = count;
   await Promise.all(
@@ -87,6 +78,43 @@ export async function h2Requests(target: Target, streams: number, count: number)
   );
   session.destroy();
   return latencies;
+}
+
+async function h2Session(target: Target): Promise<http2.ClientHttp2Session> {
+  const session = http2.connect(`https://${target.host}:${target.port}`, {
+    ...(target.ca === undefined ? {} : { ca: target.ca }),
+    createConnection: () =>
+      tls.connect({
+        host: '127.0.0.1',
+        port: target.port,
+        servername: target.host,
+        ca: target.ca,
+        ALPNProtocols: ['h2'],
+      }),
+  });
+  await once(session, 'remoteSettings');
+  return session;
+}
+
+function h2Headers(target: Target): http2.OutgoingHttpHeaders {
+  return { ':path': '/', ...(target.token === undefined ? {} : { 'x-aws-proxy-auth': target.token }) };
+}
+
+/** Uploads one body over HTTP/2; MB/s. */
+export async function h2Upload(target: Target, bytes: number): Promise<number> {
+  const session = await h2Session(target);
+  const block = Buffer.alloc(256 * 1024);
+  const startedAt = performance.now();
+  const stream = session.request({ ...h2Headers(target), ':method': 'POST' });
+  const answered = once(stream, 'response');
+  for (let left = bytes; left > 0; left -= block.length) {
+    if (!stream.write(block.subarray(0, Math.min(left, block.length)))) await once(stream, 'drain');
+  }
+  stream.end();
+  const [head] = await answered;
+  session.destroy();
+  if (head[':status'] !== 200) throw new Error(`status ${head[':status']}`);
+  return bytes / 1e6 / ((performance.now() - startedAt) / 1000);
 }
 
 /** Echoes over each of several WebSockets; round trips in ms. */
@@ -163,7 +191,7 @@ export async function upload(target: Target, bytes: number): Promise<number> {
   return bytes / 1e6 / ((performance.now() - startedAt) / 1000);
 }
 
-async function connect(target: Target): Promise<net.Socket> {
+export async function connect(target: Target): Promise<net.Socket> {
   if (target.ca === undefined) {
     const plain = net.connect({ host: '127.0.0.1', port: target.port, noDelay: true });
     await once(plain, 'connect');

@@ -13,6 +13,8 @@ export interface Party {
   readonly ready: ServerReady;
   /** Seconds of CPU time used so far, by the process and its children. */
   cpuSeconds(): Promise<number>;
+  /** Memory in use, of the process and its children. */
+  residentBytes(): Promise<number>;
   stop(): Promise<void>;
 }
 
@@ -36,7 +38,7 @@ export async function startNginx(settings: ServerSettings): Promise<Party | unde
   await writeFile(
     file,
     `daemon off; worker_processes 1; pid ${settings.directory}/nginx.pid; error_log stderr crit;
-events { worker_connections 4096; }
+events { worker_connections 32768; }
 http {
   access_log off; keepalive_requests 100000000; client_max_body_size 0;
   client_body_temp_path ${settings.directory}; proxy_temp_path ${settings.directory};
@@ -55,7 +57,12 @@ http {
 }
 `,
   );
-  const child = spawn(binary, ['-c', file, '-e', 'stderr'], { stdio: ['ignore', 'ignore', 'inherit'] });
+  // As many open files as the user may have, which Node takes by itself.
+  const child = spawn(
+    '/bin/sh',
+    ['-c', 'ulimit -n "$(ulimit -H -n)"; exec "$@"', 'sh', binary, '-c', file, '-e', 'stderr'],
+    { stdio: ['ignore', 'ignore', 'inherit'] },
+  );
   await untilListening(port);
   return party(child, { port });
 }
@@ -66,6 +73,7 @@ function party(child: ChildProcess, ready: ServerReady): Party {
   return {
     ready,
     cpuSeconds: () => cpuSecondsOf(pid),
+    residentBytes: () => residentBytesOf(pid),
     async stop() {
       child.kill('SIGTERM');
       await ended;
@@ -78,9 +86,19 @@ async function cpuSecondsOf(pid: number): Promise<number> {
   // The name in parentheses may hold anything; fields count from behind it.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const own = (Number(fields[11]) + Number(fields[12])) / 100;
-  const children = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).split(' ').filter(Boolean);
-  const theirs = await Promise.all(children.map((child) => cpuSecondsOf(Number(child))));
+  const theirs = await Promise.all((await childrenOf(pid)).map(cpuSecondsOf));
   return theirs.reduce((sum, seconds) => sum + seconds, own);
+}
+
+async function residentBytesOf(pid: number): Promise<number> {
+  const pages = (await readFile(`/proc/${pid}/statm`, 'utf8')).split(' ')[1];
+  const theirs = await Promise.all((await childrenOf(pid)).map(residentBytesOf));
+  return theirs.reduce((sum, bytes) => sum + bytes, Number(pages) * 4096);
+}
+
+async function childrenOf(pid: number): Promise<readonly number[]> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  return text.split(' ').filter(Boolean).map(Number);
 }
 
 async function firstExisting(files: readonly string[]): Promise<string | undefined> {

@@ -29,7 +29,7 @@ export interface ServerReady {
   readonly token?: string;
 }
 
-const small = Buffer.from(`${'x'.repeat(126)}\u0003\n`);
+const small = Buffer.alloc(128, 'x');
 const block = Buffer.alloc(256 * 1024, 'dormouse');
 
 function startUpstream(): Promise<ServerReady> {

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -7,6 +7,7 @@ import { type LaunchedMicrovm, MicrovmClient } from '../../scripts/support/micro
 import { ServerProcess } from '../../scripts/support/server-process.ts';
 import { signRequest } from '../../src/api/sigv4/sign.ts';
 import type { TraceSummary } from '../../src/telemetry/trace.ts';
+import type { Target } from '../endpoint/load.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const pollMs = 10;
@@ -131,6 +132,13 @@ export class Laboratory {
     const token = await this.client.token(microvm.microvmId);
     await this.client.get(microvm, token);
     return { microvm, token };
+  }
+
+  /** Where the load generators find a VM. */
+  async target(microvm: LaunchedMicrovm, token: string): Promise<Target> {
+    const { caCertificatePath, endpointPort } = this.#server.ready;
+    const host = microvm.endpoint.split(':', 1)[0] ?? '';
+    return { host, port: endpointPort, ca: await readFile(caCertificatePath, 'utf8'), token };
   }
 
   async terminate(microvm: LaunchedMicrovm): Promise<void> {

@@ -61,7 +61,8 @@ test('pipelined requests are answered in order, however their bytes come', async
         assert.equal(body, requests[index]?.[1].replaceAll(/\r\n/g, ''));
       }
     }),
-    { numRuns: 25 },
+    // The empty line before the third request, cut in two.
+    { numRuns: 25, examples: [[[bytes.indexOf('hello\r') + 6]]] },
   );
 });
 

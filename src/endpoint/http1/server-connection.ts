@@ -172,9 +172,13 @@ export class ServerConnection {
     this.#held = undefined;
     if (this.#phase === 'idle') this.#enter('head');
     // Empty lines before a request are not worth an error (RFC 9112, section 2.2).
-    const skipped = this.#head.begun ? 0 : emptyLines(bytes);
-    if (skipped === bytes.length || !this.#head.read(skipped === 0 ? bytes : bytes.subarray(skipped)))
+    const wanted = this.#head.begun ? bytes : withoutEmptyLines(bytes);
+    if (wanted.length === 1 && !this.#head.begun) {
+      // Half of an empty line, or the first byte of a request: it can wait for the next.
+      this.#held = wanted;
       return false;
+    }
+    if (wanted.length === 0 || !this.#head.read(wanted)) return false;
     if (this.#head.rest.length > 0) this.#held = this.#head.rest;
     this.#begin(parseRequestHead(this.#head.text, this.#section));
     return true;
@@ -266,10 +270,10 @@ export class ServerConnection {
   }
 }
 
-function emptyLines(bytes: Buffer): number {
+function withoutEmptyLines(bytes: Buffer): Buffer {
   let at = 0;
   while (bytes[at] === 0x0d && bytes[at + 1] === 0x0a) at += 2;
-  return at;
+  return at === 0 ? bytes : bytes.subarray(at);
 }
 
 const nothing = Buffer.alloc(0);
