@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { rawConnection, startEndpoint } from './fixture.ts';
+import { ask, askH2, h2Headers, h2Session, rawConnection, startEndpoint } from './fixture.ts';
 
 /** Answers with method, path and body of the request, as soon or as late as the path says. */
 function mirror(): http.Server {
@@ -109,4 +109,20 @@ test('HTTP/1.0 is answered in HTTP/1.0 terms', async (t) => {
   assert.match(received, /\r\nConnection: close\r\n\r\nGET \/pieces \n$/);
   assert.doesNotMatch(received, /chunked/);
   socket.destroy();
+});
+
+test('a request with an empty body does not cost its connection into the microVM', async (t) => {
+  const fixture = await startEndpoint(t, { limits: { upstreamIdleMs: 60_000 } });
+  await fixture.expose(8080, mirror());
+  const session = await h2Session(t, fixture);
+  for (const answer of [
+    await ask(fixture, { method: 'POST', path: '/1', headers: { 'content-length': 0 } }),
+    await askH2(session, h2Headers(fixture, { ':method': 'POST', ':path': '/2', 'content-length': '0' })),
+  ]) {
+    assert.equal(answer.status, 200);
+    // One that may be sent twice takes a connection however long it was idle.
+    assert.equal((await ask(fixture, { path: '/3' })).body, 'GET /3 \n');
+  }
+  const kept = fixture.connections.filter((connection) => !connection.destroyed);
+  assert.equal(kept.length, fixture.connections.length);
 });

@@ -80,7 +80,9 @@ export class ServerExchange implements Exchange {
 
   readBody(sink: BodySink): void {
     this.bodySink = sink;
-    this.#channel.readBody();
+    // A body that is announced may be empty.
+    if (this.#channel.requestIsComplete) sink.finish([]);
+    else this.#channel.readBody();
   }
 
   resumeBody(): void {
