@@ -52,6 +52,11 @@ const parameter = fc.oneof(
     'delete',
     'encoding-type',
     'X-Amz-Date',
+    'AWSAccessKeyId',
+    'Expires',
+    'follow',
+    'after',
+    'type',
   ),
   wild,
 );
