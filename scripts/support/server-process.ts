@@ -103,9 +103,18 @@ export class ServerProcess {
 
   /** As a person stops it; microVMs go on. */
   async stop(): Promise<void> {
+    await this.#end('SIGTERM');
+  }
+
+  /** As a crash ends it; microVMs go on. */
+  async kill(): Promise<void> {
+    await this.#end('SIGKILL');
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const exited = once(this.#child, 'exit');
-    this.#child.kill('SIGTERM');
+    this.#child.kill(signal);
     await exited;
   }
 }

@@ -1,4 +1,6 @@
 import type { Logger } from 'pino';
+import type { Clock } from '../model/clock.ts';
+import { persistently } from '../model/persistently.ts';
 import type { BuildRecord, ImageRepository } from '../store/images.ts';
 import { BuildInterrupted } from './build-failure.ts';
 import type { ImageBuilder } from './image-builder.ts';
@@ -8,7 +10,7 @@ export interface BuildQueueOptions {
   readonly builder: ImageBuilder;
   /** Builds that run at once; further ones wait in the order they came. */
   readonly concurrency: number;
-  readonly now: () => number;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -77,23 +79,34 @@ export class BuildQueue {
   }
 
   async #run(record: BuildRecord): Promise<void> {
-    const { repository, builder, now, logger } = this.#options;
+    const { repository, builder, clock, logger } = this.#options;
     const context = { imageArn: record.image.imageArn, imageVersion: record.version.imageVersion };
     try {
-      await repository.startBuild(record, now());
+      await this.#record(context, () => repository.startBuild(record, clock.now()));
       const result = await builder.build(record, this.#closing.signal);
       if (result.type === 'successful') {
-        await repository.finishBuild(record, result, now());
+        await this.#record(context, () => repository.finishBuild(record, result, clock.now()));
         logger.info(context, 'image version built');
         return;
       }
       const { failure, sizes } = result;
       const details = { ...context, code: failure.code, err: failure.cause };
       logger.warn(details, `image build failed: ${failure.message}`);
-      await repository.finishBuild(record, { type: 'failed', reason: failure.message, sizes }, now());
+      const failed = { type: 'failed', reason: failure.message, sizes } as const;
+      await this.#record(context, () => repository.finishBuild(record, failed, clock.now()));
     } catch (error) {
       if (this.#closing.signal.aborted) return;
-      logger.error({ ...context, err: error }, 'cannot record the result of an image build');
+      logger.error({ ...context, err: error }, 'an image build was given up');
     }
+  }
+
+  /** What has come of a build is stored, however long that takes. */
+  #record(context: object, store: () => Promise<void>): Promise<void> {
+    const { clock, logger } = this.#options;
+    return persistently(store, {
+      clock,
+      signal: this.#closing.signal,
+      onFailure: (error) => logger.error({ ...context, err: error }, 'a build cannot be recorded yet'),
+    });
   }
 }

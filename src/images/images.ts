@@ -35,6 +35,7 @@ import {
 import { limits as limitTables, type Profile } from '../model/limits.ts';
 import { oneAtATime, type Turns } from '../model/one-at-a-time.ts';
 import type { Page, PageRequest } from '../model/page.ts';
+import { persistently } from '../model/persistently.ts';
 import type { KnownConnectors } from '../network/connectors/resolve-connectors.ts';
 import { findClaim, type TokenClaim } from '../store/client-tokens.ts';
 import type { Store } from '../store/database.ts';
@@ -76,6 +77,7 @@ export class Images implements ImageService {
   readonly #repository: ImageRepository;
   readonly #queue: BuildQueue;
   readonly #deletions = new Set<Promise<void>>();
+  readonly #closing = new AbortController();
   /** Calls that check and then change run one after the other. */
   readonly #exclusively: Turns = oneAtATime();
 
@@ -86,7 +88,7 @@ export class Images implements ImageService {
       repository: this.#repository,
       builder: options.builder,
       concurrency: limitTables[options.profile].concurrentBuilds,
-      now: () => options.clock.now(),
+      clock: options.clock,
       logger: options.logger,
     });
   }
@@ -270,6 +272,7 @@ export class Images implements ImageService {
   }
 
   async close(): Promise<void> {
+    this.#closing.abort();
     await this.#queue.close();
     await Promise.all(this.#deletions);
   }
@@ -369,11 +372,14 @@ export class Images implements ImageService {
     await this.#repository.removeVersion(version, this.#options.clock.now());
   }
 
-  /** What fails here is taken up again by the next {@link recover}. */
+  /** What the server does not live to finish is taken up again by the next {@link recover}. */
   #inBackground(work: () => Promise<void>): void {
-    const running = work().catch((error: unknown) => {
-      this.#options.logger.error({ err: error }, 'cannot finish a deletion');
-    });
+    const { clock, logger } = this.#options;
+    const running = persistently(work, {
+      clock,
+      signal: this.#closing.signal,
+      onFailure: (error) => logger.error({ err: error }, 'cannot finish a deletion yet'),
+    }).catch(() => undefined);
     this.#deletions.add(running);
     void running.finally(() => this.#deletions.delete(running));
   }

@@ -11,14 +11,14 @@ import { HookFailedError } from './lifecycle-hooks.ts';
 import {
   attach,
   discardGuest,
-  greetLaunched,
-  greetResumed,
   greetTerminating,
+  isAsleep,
   type LiveGuest,
   launchGuest,
   resumeGuest,
   rollBackGuest,
   suspendGuest,
+  takeOver,
 } from './live-guest.ts';
 import { MicrovmUnreachableError } from './microvm-service.ts';
 import { wayTo } from './reachability.ts';
@@ -63,7 +63,7 @@ export class MicrovmController {
       try {
         const launch = () => launchGuest(this.#engine, this.vm, signal);
         this.#adoptGuest(await this.#engine.metrics.measure('launch', launch, signal));
-        await this.#record.commit({ type: 'launched' });
+        await this.#record.settle({ type: 'launched' }, signal);
       } catch (error) {
         if (signal.aborted) return;
         await this.#fail(error, terminationReasons.launchFailed);
@@ -185,33 +185,37 @@ export class MicrovmController {
 
   /** Brings a VM found in the store after a restart to a state that is true. */
   recover(): Promise<void> {
-    return this.#queue
-      .run((signal) => this.#recover(signal))
-      .catch(async (error: unknown) => {
+    return this.#queue.run(async (signal) => {
+      try {
+        await this.#recover(signal);
+      } catch (error) {
+        if (signal.aborted) return;
         this.#record.report(error, 'recovery failed');
         // What is on the disk of a sleeping VM is not given up for a failure that may pass.
-        if (this.vm.state !== 'SUSPENDED') await this.#queue.run(() => this.#lose());
-      });
+        if (this.vm.state !== 'SUSPENDED') await this.#finishTermination(terminationReasons.lost, this.#live);
+      }
+    });
   }
 
   async #recover(signal: AbortSignal): Promise<void> {
     const { vmm, repository } = this.#engine;
-    const directory = this.#engine.directoryOf(this.vm.microvmId);
-    const instance = await vmm.adopt(directory);
-    const asleep = await vmm.isSuspended(directory);
-    const { forkedFrom } = await repository.beginning(this.vm.microvmId);
+    const adopt = () => vmm.adopt(this.#engine.directoryOf(this.vm.microvmId));
+    const instance = await this.#record.despiteHost(adopt, signal);
+    const asleep = await isAsleep(this.#engine, this.vm);
+    const beginning = () => repository.beginning(this.vm.microvmId);
+    const { forkedFrom } = await this.#record.despiteHost(beginning, signal);
     const found = { alive: instance !== undefined, asleep, forked: forkedFrom !== null };
     const step = recoveryStep(this.vm.state, found);
     if (instance !== undefined && step === 'go-on') return await this.#goOn(instance, signal);
     await instance?.kill();
     switch (step) {
       case 'finish-suspend':
-        if (this.vm.state === 'RUNNING') await this.#record.commit({ type: 'suspend-started' });
-        return await this.#record.commit({ type: 'suspend-finished' });
+        if (this.vm.state === 'RUNNING') await this.#record.settle({ type: 'suspend-started' });
+        return await this.#record.settle({ type: 'suspend-finished' }, signal);
       case 'finish-termination':
         return await this.#finishTermination(this.vm.stateReason ?? terminationReasons.requested, undefined);
       case 'lose':
-        return await this.#lose();
+        return await this.#finishTermination(terminationReasons.lost, this.#live);
       default:
         this.#record.noteDeadline();
     }
@@ -219,15 +223,11 @@ export class MicrovmController {
 
   /** Takes over a process left by an earlier server, and finishes what that server was at. */
   async #goOn(instance: VmmInstance, signal: AbortSignal): Promise<void> {
-    await instance.unpause();
-    const live = await attach(this.#engine, this.vm, instance, signal);
     const { state } = this.vm;
-    if (state === 'PENDING') await greetLaunched(this.#engine, this.vm, live, signal);
-    if (state === 'SUSPENDED') await greetResumed(this.#engine, this.vm, live, signal);
-    this.#adoptGuest(live);
-    if (state === 'PENDING') await this.#record.commit({ type: 'launched' });
-    else if (state === 'SUSPENDED') await this.#record.commit({ type: 'resumed' });
-    else if (state === 'SUSPENDING') await this.#record.commit({ type: 'suspend-abandoned' });
+    this.#adoptGuest(await this.#record.despiteHost(() => takeOver(this.#engine, this.vm, instance, signal)));
+    if (state === 'PENDING') await this.#record.settle({ type: 'launched' }, signal);
+    else if (state === 'SUSPENDED') await this.#record.settle({ type: 'resumed' }, signal);
+    else if (state === 'SUSPENDING') await this.#record.settle({ type: 'suspend-abandoned' }, signal);
     else this.#record.noteDeadline();
   }
 
@@ -262,7 +262,7 @@ export class MicrovmController {
       await this.#engine.admission.admitWake(this.vm, signal);
       const resume = () => resumeGuest(this.#engine, this.vm, signal);
       this.#adoptGuest(await this.#engine.metrics.measure('resume', resume, signal));
-      await this.#record.commit({ type: 'resumed' });
+      await this.#record.settle({ type: 'resumed' }, signal);
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof MicrovmUnreachableError) throw error;
@@ -274,8 +274,7 @@ export class MicrovmController {
 
   /** A resume that never reached the guest leaves the VM asleep and whole; any other has lost it. */
   async #failResume(error: unknown): Promise<void> {
-    const directory = this.#engine.directoryOf(this.vm.microvmId);
-    if (!(error instanceof HookFailedError) && (await this.#engine.vmm.isSuspended(directory))) {
+    if (!(error instanceof HookFailedError) && (await isAsleep(this.#engine, this.vm))) {
       this.#record.report(error, 'resume failed, the microVM stays suspended');
       throw new MicrovmUnreachableError('MICROVM_CONNECT_FAILED', 'the microVM could not be resumed');
     }
@@ -316,27 +315,33 @@ export class MicrovmController {
       await this.#abandonSuspend(live, signal);
       return false;
     }
-    await this.#record.commit({ type: 'suspend-finished' });
+    await this.#record.settle({ type: 'suspend-finished' }, signal);
     return true;
   }
 
   async #abandonSuspend(live: LiveGuest, signal: AbortSignal): Promise<void> {
     try {
       live.agent.close();
-      await live.instance.unpause();
+      await this.#record.despiteHost(() => live.instance.unpause(), signal);
       this.#adoptGuest(await attach(this.#engine, this.vm, live.instance, signal));
       this.#record.touch();
-      await this.#record.commit({ type: 'suspend-abandoned' });
+      await this.#record.settle({ type: 'suspend-abandoned' }, signal);
     } catch (error) {
       if (signal.aborted) return;
+      if (await isAsleep(this.#engine, this.vm)) {
+        await live.instance.kill();
+        return await this.#record.settle({ type: 'suspend-finished' }, signal);
+      }
       await this.#fail(error, terminationReasons.lost);
     }
   }
 
   async #terminate(reason: string, begun: () => void, live = this.#live): Promise<void> {
-    await this.#record.commit({ type: 'terminate-started', reason });
+    // A call that cannot be stored has failed; an end that has come must be stored.
+    const requested = reason === terminationReasons.requested;
+    await this.#record[requested ? 'commit' : 'settle']({ type: 'terminate-started', reason });
     begun();
-    const mayHear = reason === terminationReasons.requested || reason === terminationReasons.lifetime;
+    const mayHear = requested || reason === terminationReasons.lifetime;
     if (mayHear && live !== undefined) await greetTerminating(this.#engine, this.vm, live);
     await this.#finishTermination(reason, live);
   }
@@ -344,19 +349,14 @@ export class MicrovmController {
   async #finishTermination(reason: string, live: LiveGuest | undefined): Promise<void> {
     this.#live = undefined;
     await this.#engine.metrics.measure('terminate', () => discardGuest(this.#engine, this.vm, live));
-    await this.#record.commit({ type: 'terminated', reason });
+    await this.#record.settle({ type: 'terminated', reason });
   }
 
   async #fail(error: unknown, otherwise: string): Promise<void> {
     this.#record.report(error, 'the microVM failed');
     const reason = failureReason(error) ?? otherwise;
-    if (!this.#record.ending) await this.#record.commit({ type: 'terminate-started', reason });
+    if (!this.#record.ending) await this.#record.settle({ type: 'terminate-started', reason });
     await this.#finishTermination(reason, this.#live);
-  }
-
-  async #lose(): Promise<void> {
-    if (this.vm.state === 'TERMINATED') return;
-    await this.#finishTermination(terminationReasons.lost, this.#live);
   }
 
   /** From here on the guest's own end of things is watched. */
@@ -391,7 +391,7 @@ export class MicrovmController {
       this.#adoptGuest(await attach(this.#engine, this.vm, live.instance, signal));
     } catch (error) {
       if (signal.aborted) return;
-      this.#record.report(error, 'the guest agent does not answer any more');
+      this.#record.report(error, 'the guest agent does not answer');
       await this.#terminate(terminationReasons.lost, () => undefined);
     }
   }

@@ -56,6 +56,7 @@ export interface CapacityOptions {
 
 /** What the engine needs of whoever owns all VMs. */
 export interface EngineOwner {
+  readonly closing: Engine['closing'];
   readonly changed: Engine['changed'];
   /** Begins to put the VM to sleep that has been idle for longest; whether there was one. */
   readonly evict: () => Promise<boolean>;
@@ -69,7 +70,7 @@ const reserveShare = 0.05;
 const leastStarts = 4;
 
 /** Makes what every microVM's controller works with. */
-export function createEngine(options: EngineOptions, { changed, evict }: EngineOwner): Engine {
+export function createEngine(options: EngineOptions, { closing, changed, evict }: EngineOwner): Engine {
   const { vmm, images, logs, network, clock, logger } = options;
   const metrics = options.metrics ?? new Metrics();
   // Spare VMs give way before the processes of sleeping ones: each serves its own VM only, and costs more to miss.
@@ -124,6 +125,7 @@ export function createEngine(options: EngineOptions, { changed, evict }: EngineO
     starts: new StartGate(Math.max(leastStarts, 2 * processors())),
     metrics: new TransitionMetrics(metrics),
     clock,
+    closing,
     logger,
     directoryOf: (microvmId) => path.join(options.directory, microvmId),
     changed,

@@ -31,6 +31,8 @@ export interface Engine {
   readonly starts: StartGate;
   readonly metrics: TransitionMetrics;
   readonly clock: Clock;
+  /** Aborted when the server stops: what cannot be done yet is left to the next one. */
+  readonly closing: AbortSignal;
   readonly logger: Logger;
   /** The one directory that holds everything of a microVM on this host. */
   directoryOf(microvmId: string): string;

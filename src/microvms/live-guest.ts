@@ -6,6 +6,7 @@ import { LogPump } from '../telemetry/log-pump.ts';
 import { defaultLogGroup, microvmLogStream } from '../telemetry/log-store.ts';
 import { step } from '../telemetry/trace.ts';
 import type { VmmInstance } from '../vmm/vmm.ts';
+import { despiteHost } from './despite-host.ts';
 import type { Engine } from './engine.ts';
 import { openSession, renewIdentity } from './guest-session.ts';
 import { runLifecycleHook } from './lifecycle-hooks.ts';
@@ -79,7 +80,7 @@ async function launchFromSnapshot(engine: Engine, vm: Microvm, signal: AbortSign
 }
 
 /** What a new VM is owed before anyone may reach it; repeated when a crash interrupted it. */
-export async function greetLaunched(
+async function greetLaunched(
   engine: Engine,
   vm: Microvm,
   live: LiveGuest,
@@ -119,13 +120,15 @@ export async function suspendGuest(
  * @throws {HookFailedError} the `/resume` hook failed; the VM is gone
  */
 export async function resumeGuest(engine: Engine, vm: Microvm, signal: AbortSignal): Promise<LiveGuest> {
+  // Read beforehand: once the virtual CPUs run, only the process holds the VM.
+  const hooks = await hooksOf(engine, vm);
   const kept = await wakeKept(engine, vm);
   const live =
     kept === undefined
       ? await wakeFromDisk(engine, vm, signal)
       : await attachOrKill(engine, vm, kept, signal);
   return await orKill(live.instance, async () => {
-    await greetResumed(engine, vm, live, signal);
+    await greetResumed(live, hooks, signal);
     return live;
   });
 }
@@ -168,14 +171,29 @@ async function resumeFromDisk(engine: Engine, vm: Microvm): Promise<VmmInstance>
 }
 
 /** What a guest is owed after a resume; repeated when a crash interrupted it, so hooks must be idempotent. */
-export async function greetResumed(
+async function greetResumed(live: LiveGuest, hooks: Hooks | null, signal: AbortSignal): Promise<void> {
+  await step('identity', () => renewIdentity(live.agent));
+  await runLifecycleHook(live.agent, { hook: 'resume', hooks, signal });
+}
+
+/** Takes over a VM left by an earlier server, whatever it was at, and gives the guest what that one owed it. */
+export async function takeOver(
   engine: Engine,
   vm: Microvm,
-  live: LiveGuest,
+  instance: VmmInstance,
   signal: AbortSignal,
-): Promise<void> {
-  await step('identity', () => renewIdentity(live.agent));
-  await runLifecycleHook(live.agent, { hook: 'resume', hooks: await hooksOf(engine, vm), signal });
+): Promise<LiveGuest> {
+  const hooks = await hooksOf(engine, vm);
+  await instance.unpause();
+  const live = await attach(engine, vm, instance, signal);
+  try {
+    if (vm.state === 'PENDING') await greetLaunched(engine, vm, live, signal);
+    if (vm.state === 'SUSPENDED') await greetResumed(live, hooks, signal);
+    return live;
+  } catch (error) {
+    live.agent.close();
+    throw error;
+  }
 }
 
 /** Opens the session with a running VM's agent and sends the application's output to its log. */
@@ -185,7 +203,8 @@ export async function attach(
   instance: VmmInstance,
   signal?: AbortSignal,
 ): Promise<LiveGuest> {
-  const agent = await step('agent session', () => openSession(instance, signal));
+  const open = () => openSession(instance, signal);
+  const agent = await step('agent session', () => despiteHost(engine, vm.microvmId, open, signal));
   return asLive(engine, vm, instance, agent);
 }
 
@@ -221,6 +240,16 @@ export async function rollBackGuest(
 
 /** Ends the VM's process, if any, and removes everything it had on this host. */
 export async function discardGuest(engine: Engine, vm: Microvm, live: LiveGuest | undefined): Promise<void> {
+  await despiteHost(engine, vm.microvmId, () => discard(engine, vm, live));
+}
+
+/** Whether a VM's directory holds all that a resume needs. */
+export async function isAsleep(engine: Engine, vm: Microvm): Promise<boolean> {
+  const directory = engine.directoryOf(vm.microvmId);
+  return await despiteHost(engine, vm.microvmId, () => engine.vmm.isSuspended(directory));
+}
+
+async function discard(engine: Engine, vm: Microvm, live: LiveGuest | undefined): Promise<void> {
   const directory = engine.directoryOf(vm.microvmId);
   const instance =
     live?.instance ??
@@ -242,6 +271,7 @@ async function orKill(instance: VmmInstance, work: () => Promise<LiveGuest>): Pr
   }
 }
 
+/** Of the version that a microVM runs. */
 async function hooksOf(engine: Engine, vm: Microvm): Promise<Hooks | null> {
   const version = await engine.images.getVersion(vm.imageArn, vm.imageVersion);
   return version.configuration.hooks;

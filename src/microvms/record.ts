@@ -1,5 +1,6 @@
 import { applyEvent, type Microvm, type MicrovmEvent } from '../model/microvm.ts';
 import { step } from '../telemetry/trace.ts';
+import { despiteHost } from './despite-host.ts';
 import type { Engine } from './engine.ts';
 
 /** What is known of one microVM: its stored state, and when it was last used. */
@@ -52,6 +53,20 @@ export class MicrovmRecord {
     );
     this.#vm = next;
     this.noteDeadline();
+  }
+
+  /**
+   * Stores what has happened already, so that it has to be stored whatever stands in the way: a full disk does not
+   * undo it.
+   * @throws the signal's reason, or that the server is closing
+   */
+  async settle(event: MicrovmEvent, signal?: AbortSignal): Promise<void> {
+    await this.despiteHost(() => this.commit(event), signal);
+  }
+
+  /** See {@link despiteHost}. */
+  despiteHost<Result>(work: () => Promise<Result>, signal?: AbortSignal): Promise<Result> {
+    return despiteHost(this.#engine, this.#vm.microvmId, work, signal);
   }
 
   /** Has the time looked at again at which something is due. */

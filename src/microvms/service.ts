@@ -47,6 +47,8 @@ import { makeDirectory } from './vm-directory.ts';
 
 /** VMs brought back at the same time after a restart. */
 const recoveryWidth = 4;
+/** Until something that was due and failed is tried again. */
+const deadlineRetryMs = 5_000;
 
 export interface MicrovmServiceOptions extends EngineOptions {
   readonly connectors: KnownConnectors;
@@ -70,12 +72,13 @@ class Microvms implements MicrovmService {
   readonly #controllers = new Map<string, MicrovmController>();
   readonly #byEndpoint = new Map<string, MicrovmController>();
   readonly checkpoints: CheckpointService;
-  #closed = false;
+  readonly #closing = new AbortController();
 
   constructor(options: MicrovmServiceOptions) {
     this.#options = options;
     this.#deadlines = new Deadlines(options.clock, (id) => this.#onDue(id));
     this.#engine = createEngine(options, {
+      closing: this.#closing.signal,
       changed: (vm, lastActivityAt) => this.#onChanged(vm, lastActivityAt),
       evict: () => suspendLongestIdle(this.#controllers.values(), this.#leases, options.clock.now()),
     });
@@ -247,7 +250,7 @@ class Microvms implements MicrovmService {
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#closing.abort(new Error('the server is shutting down'));
     this.#deadlines.close();
     await Promise.all(Array.from(this.#controllers.values(), (controller) => controller.release()));
     this.#engine.admission.close();
@@ -351,12 +354,19 @@ class Microvms implements MicrovmService {
     }
     const due = nextDue(vm, lastActivityAt, this.#leases.endOf(vm.microvmId));
     if (due === undefined) this.#deadlines.clear(vm.microvmId);
-    else if (!this.#closed) this.#deadlines.set(vm.microvmId, due.at);
+    else if (!this.#closing.signal.aborted) this.#deadlines.set(vm.microvmId, due.at);
   }
 
   #onDue(microvmId: string): void {
     const controller = this.#controllers.get(microvmId);
-    if (controller !== undefined) this.#inBackground(microvmId, controller.onDeadline());
+    if (controller === undefined) return;
+    const done = controller.onDeadline().catch((error: unknown) => {
+      // What is due stays due.
+      const { closing, clock } = this.#engine;
+      if (!closing.aborted) this.#deadlines.set(microvmId, clock.now() + deadlineRetryMs);
+      throw error;
+    });
+    this.#inBackground(microvmId, done);
   }
 
   #inBackground(microvmId: string, work: Promise<void>): void {

@@ -99,7 +99,12 @@ export async function storeDifference(directory: string, source: DifferenceSourc
     });
     return stats;
   } catch (error) {
-    await rm(building, { recursive: true, force: true });
+    // Nor may one be found that was renamed but is not known to be durable: the VM goes on without it.
+    await allDone(
+      [next, currentDifference].map((name) =>
+        rm(path.join(directory, name), { recursive: true, force: true }),
+      ),
+    );
     throw error;
   }
 }
@@ -178,7 +183,12 @@ export async function consumeDifference(directory: string): Promise<boolean> {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
     throw error;
   }
-  await syncDirectory(directory);
+  try {
+    await syncDirectory(directory);
+  } catch (error) {
+    await restoreDifference(directory);
+    throw error;
+  }
   return true;
 }
 

@@ -202,8 +202,15 @@ export async function writeProcessRecord(directory: string, record: ProcessRecor
 
 /** The record of the VMM last started in `directory`; undefined when there is none or it makes no sense. */
 export async function readProcessRecord(directory: string): Promise<ProcessRecord | undefined> {
+  let text: string;
   try {
-    const text = await readFile(path.join(directory, vmFiles.process), 'utf8');
+    text = await readFile(path.join(directory, vmFiles.process), 'utf8');
+  } catch (error) {
+    // A record that cannot be read now is not one that is not there: its process lives, and holds a VM.
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
     return processRecord.safeParse(JSON.parse(text)).data;
   } catch {
     return undefined;

@@ -85,6 +85,8 @@ export class QemuInstance implements VmmInstance {
   readonly #process: VmmProcess;
   readonly #qmp: QmpClient;
   readonly #source: ProcessRecord['source'];
+  /** Whether the directory may hold a difference, which must be consumed before the virtual CPUs start. */
+  #mayBeStored: boolean;
   /** Removal of what the last resume left. */
   #cleared: Promise<void> = Promise.resolve();
 
@@ -94,7 +96,9 @@ export class QemuInstance implements VmmInstance {
     process: VmmProcess,
     qmp: QmpClient,
     source: ProcessRecord['source'],
+    mayBeStored: boolean,
   ) {
+    this.#mayBeStored = mayBeStored;
     this.pid = process.identity.pid;
     this.directory = directory;
     this.exited = process.exited;
@@ -117,13 +121,14 @@ export class QemuInstance implements VmmInstance {
     await this.#cleared;
     // A process that has died meanwhile must be noticed while the difference still stands.
     await this.#qmp.execute('query-status');
-    const consumed = await consumeDifference(this.directory);
+    const consumed = this.#mayBeStored && (await consumeDifference(this.directory));
     try {
       await this.#qmp.execute('cont');
     } catch (error) {
       if (consumed && error instanceof QmpRefusedError) await restoreDifference(this.directory);
       throw error;
     }
+    this.#mayBeStored = false;
     // Not worth waiting for now. What cannot be removed is cleared by the next suspend or with the VM.
     this.#cleared = removeDifferenceRemains(this.directory).catch(() => undefined);
   }
@@ -157,6 +162,7 @@ export class QemuInstance implements VmmInstance {
     if (source.kind !== 'snapshot')
       throw new VmmError('a VM that was booted cannot be suspended, only become a snapshot');
     await step('virtual CPUs stopped', () => allDone([this.pause(), this.#cleared]));
+    this.#mayBeStored = true;
     // Resumed but never started: what is stored still is this VM.
     const unconsumed = await readDifference(this.directory);
     const stats =
@@ -215,7 +221,8 @@ export class QemuInstance implements VmmInstance {
   async kill(): Promise<void> {
     this.#qmp.close();
     await this.#process.kill();
-    await Promise.all(
+    // The process is gone, which is what counts. What cannot be removed now, the next start or the VM's end does.
+    await Promise.allSettled(
       [vmFiles.process, ...vmSockets].map((name) => rm(path.join(this.directory, name), { force: true })),
     );
     await this.#context.groups.remove(this.directory);

@@ -167,7 +167,8 @@ class QemuVmm implements Vmm {
     const difference = await readDifference(directory).catch(whenCorrupt('damaged' as const));
     const found = difference === undefined ? await reconnectVmm(directory) : undefined;
     if (found === undefined) await endLeftovers(this.#confinement, this.#options.binary, directory);
-    await removeDifferenceRemains(directory);
+    // Not worth a VM: what stays is cleared by the next suspend, or with the VM.
+    await removeDifferenceRemains(directory).catch(() => undefined);
     return found && this.#instance(directory, found, found.source);
   }
 
@@ -202,7 +203,7 @@ class QemuVmm implements Vmm {
     const own = [vmFiles.disk, vmFiles.deviceState];
     const cell = { directory, readOnly: [snapshot], own, shape, diskBytes: size };
     const vmm = await step('QEMU started', () => this.#start(args, cell, source));
-    const instance = this.#instance(directory, vmm, source);
+    const instance = this.#instance(directory, vmm, source, incoming === 'difference');
     try {
       await load(vmm);
       if (!paused) await step('virtual CPUs started', () => instance.unpause());
@@ -232,9 +233,14 @@ class QemuVmm implements Vmm {
     });
   }
 
-  #instance(directory: string, vmm: ControlledVmm, source: ProcessRecord['source']): QemuInstance {
+  #instance(
+    directory: string,
+    vmm: ControlledVmm,
+    source: ProcessRecord['source'],
+    mayBeStored = false,
+  ): QemuInstance {
     const context = { assets: this.#options.assets, origin: this.origin, groups: this.#confinement.groups };
-    return new QemuInstance(context, directory, vmm.process, vmm.qmp, source);
+    return new QemuInstance(context, directory, vmm.process, vmm.qmp, source, mayBeStored);
   }
 }
 

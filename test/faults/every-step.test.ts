@@ -1,0 +1,130 @@
+/*
+ * Every step of every transition fails once, and at every one of them the server crashes once and every VMM is killed
+ * once. It is not a sample: the fault moves on by one step until a transition completes without meeting it.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { goesOn, holdsTogether, liveMicrovms, livesAndEnds, settles } from './invariants.ts';
+import { asleep, awake, type Scenario, type Subject, scenarios } from './scenarios.ts';
+import { type FailureCode, type Fault, ServerProcess, type Step } from './server-process.ts';
+import { World } from './world.ts';
+
+const codes: readonly FailureCode[] = ['EIO', 'ENOSPC', 'EROFS'];
+const mostSteps = 600;
+
+type Kind = Exclude<Fault['type'], 'none'>;
+
+function faultAt(world: World, kind: Kind, at: number): Fault {
+  switch (kind) {
+    case 'fail':
+      return { type: 'fail', at, code: codes[at % codes.length] ?? 'EIO' };
+    case 'crash':
+      return { type: 'crash', at };
+    case 'kill-machines':
+      return { type: 'kill-machines', at, kill: () => world.killMachines() };
+  }
+}
+
+/** Runs a scenario against one fault; tells which step it struck, or undefined when it struck none. */
+async function strike(world: World, scenario: Scenario, kind: Kind, at: number): Promise<Step | undefined> {
+  const subject = await scenario.prepare(world);
+  const { process } = world.server;
+  process.plan(faultAt(world, kind, at));
+  await scenario.act(world, subject).catch(() => undefined);
+  const { struck } = process;
+  process.plan({ type: 'none' });
+  if (!process.dead && !scenario.images) await settles(world);
+  try {
+    if (process.dead) await world.start();
+    else if (struck !== undefined) await check(world, scenario, kind, subject);
+    if (struck !== undefined) await world.crashAndStart();
+    await check(world, scenario, kind, subject);
+    if (subject !== undefined && (await world.get(subject.vm.microvmId)).state !== 'TERMINATED') {
+      await livesAndEnds(world, subject);
+    }
+    await endAll(world);
+    await holdsTogether(world);
+  } catch (error) {
+    throw new Error(`${kind} at step ${at}: ${struck?.name ?? 'none'}`, { cause: error });
+  }
+  return struck;
+}
+
+async function check(
+  world: World,
+  scenario: Scenario,
+  kind: Kind,
+  subject: Subject | undefined,
+): Promise<void> {
+  await holdsTogether(world);
+  if (subject === undefined) return;
+  const { state, stateReason } = await world.get(subject.vm.microvmId);
+  if (state !== 'TERMINATED') return await goesOn(world, subject);
+  // A process that was killed takes what only it held; nothing else may cost a VM its life.
+  const mayEnd = scenario.ends === true || kind === 'kill-machines';
+  assert.ok(mayEnd, `the VM was lost: ${stateReason}`);
+}
+
+async function endAll(world: World): Promise<void> {
+  for (const { microvmId } of await liveMicrovms(world)) {
+    await world.call(({ microvms }) => microvms.terminate(microvmId));
+    await world.reaches(microvmId, 'TERMINATED');
+  }
+}
+
+describe('every step of every transition', { timeout: 600_000 }, () => {
+  let world: World;
+  before(async () => {
+    world = await World.create();
+  });
+  after(() => world.destroy());
+
+  for (const scenario of scenarios) {
+    for (const kind of ['fail', 'crash', 'kill-machines'] as const) {
+      it(`${scenario.name}: ${kind}`, async (context) => {
+        let at = 0;
+        while ((await strike(world, scenario, kind, at)) !== undefined) {
+          at += 1;
+          assert.ok(at < mostSteps, 'the transition has no end');
+        }
+        assert.ok(at > 0, 'the fault met no step');
+        context.diagnostic(`${at} steps`);
+      });
+    }
+  }
+
+  for (const kind of ['fail', 'crash'] as const) {
+    it(`a start of the server: ${kind}`, async () => {
+      const running = await awake(world);
+      const sleeping = await asleep(world);
+      for (let at = 0, struck: Step | undefined; at === 0 || struck !== undefined; at += 1) {
+        struck = await strikeStart(world, faultAt(world, kind, at));
+        for (const subject of [running, sleeping]) await goesOn(world, subject);
+        await world.call(({ microvms }) => microvms.suspend(sleeping.vm.microvmId));
+        await world.reaches(sleeping.vm.microvmId, 'SUSPENDED');
+      }
+      for (const subject of [running, sleeping]) await livesAndEnds(world, subject);
+      await holdsTogether(world);
+    });
+  }
+});
+
+/** Ends the server and starts another against a fault, and a third where that one did not come up. */
+async function strikeStart(world: World, fault: Fault): Promise<Step | undefined> {
+  world.server.process.crash();
+  const process = new ServerProcess(world.directory);
+  process.plan(fault);
+  // One that crashed at a call to the store ends with an error, any other crash never ends.
+  const up = world.start(process).then(
+    () => true,
+    () => false,
+  );
+  const started = await Promise.race([up, process.crashed.then(() => false)]);
+  const { struck } = process;
+  process.plan({ type: 'none' });
+  assert.ok(started || struck !== undefined, 'the server does not start');
+  if (started) return struck;
+  process.crash();
+  await world.start();
+  return struck;
+}

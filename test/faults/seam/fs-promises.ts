@@ -1,0 +1,71 @@
+/** `node:fs/promises` as a simulated server sees it: see register.ts. */
+import * as real from 'node:fs/promises';
+import { ServerProcess } from '../server-process.ts';
+
+export * from 'node:fs/promises';
+
+type Asynchronous = (...parameters: never[]) => Promise<unknown>;
+
+function describe(server: ServerProcess, name: string, parameters: readonly unknown[]): string {
+  const paths = parameters.filter((parameter) => typeof parameter === 'string' && parameter.startsWith('/'));
+  return server.shorten([name, ...paths].join(' '));
+}
+
+function wrap<Call extends Asynchronous>(name: string, effect: boolean, call: Call): Call {
+  const wrapped = (...parameters: Parameters<Call>): Promise<unknown> => {
+    const server = ServerProcess.current;
+    if (server === undefined) return call(...parameters);
+    const foreign = String(parameters[0]).startsWith('/proc/');
+    const step = { name: describe(server, name, parameters), effect, mayFail: !foreign };
+    return server.step(step, () => call(...parameters));
+  };
+  return wrapped as Call;
+}
+
+export const appendFile = wrap('appendFile', true, real.appendFile);
+export const chmod = wrap('chmod', true, real.chmod);
+export const chown = wrap('chown', true, real.chown);
+export const copyFile = wrap('copyFile', true, real.copyFile);
+export const link = wrap('link', true, real.link);
+export const mkdir = wrap('mkdir', true, real.mkdir);
+export const readdir = wrap('readdir', false, real.readdir);
+export const readFile = wrap('readFile', false, real.readFile);
+export const rename = wrap('rename', true, real.rename);
+export const rm = wrap('rm', true, real.rm);
+export const rmdir = wrap('rmdir', true, real.rmdir);
+export const stat = wrap('stat', false, real.stat);
+export const truncate = wrap('truncate', true, real.truncate);
+export const unlink = wrap('unlink', true, real.unlink);
+export const utimes = wrap('utimes', true, real.utimes);
+export const writeFile = wrap('writeFile', true, real.writeFile);
+
+const handleEffects: Readonly<Record<string, boolean>> = {
+  appendFile: true,
+  datasync: true,
+  read: false,
+  readFile: false,
+  stat: false,
+  sync: true,
+  truncate: true,
+  write: true,
+  writeFile: true,
+};
+
+const openWrapped = wrap('open', true, real.open);
+
+export const open: typeof real.open = async (...parameters) => {
+  const handle = await openWrapped(...parameters);
+  const server = ServerProcess.current;
+  if (server === undefined) return handle;
+  return new Proxy(handle, {
+    get(target, member) {
+      const value: unknown = Reflect.get(target, member, target);
+      if (typeof value !== 'function') return value;
+      const call: Asynchronous = value.bind(target);
+      const effect = typeof member === 'string' ? handleEffects[member] : undefined;
+      if (effect === undefined) return call;
+      const name = server.shorten(`${String(member)} ${String(parameters[0])}`);
+      return (...rest: never[]) => server.step({ name, effect, mayFail: true }, () => call(...rest));
+    },
+  });
+};

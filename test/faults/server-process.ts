@@ -1,0 +1,132 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+
+/** A step of a server: a call that reaches the file system, the store, a program or a VMM. */
+export interface Step {
+  /** What is done, without the directory that differs from run to run. */
+  readonly name: string;
+  /** Whether the world outside the process differs afterwards. */
+  readonly effect: boolean;
+  /** Whether the system may refuse it. */
+  readonly mayFail: boolean;
+}
+
+export type Fault =
+  | { readonly type: 'none' }
+  /** The step is refused with this error; the server goes on. */
+  | { readonly type: 'fail'; readonly at: number; readonly code: FailureCode }
+  /** The server is gone at this step, as by SIGKILL: nothing after it happens. */
+  | { readonly type: 'crash'; readonly at: number }
+  /** Every VMM is killed before this step; the server goes on. */
+  | { readonly type: 'kill-machines'; readonly at: number; readonly kill: () => Promise<void> };
+
+export type FailureCode = 'EIO' | 'ENOSPC' | 'EROFS';
+
+export class CrashedError extends Error {
+  override readonly name = 'CrashedError';
+}
+
+const running = new AsyncLocalStorage<ServerProcess>();
+const never = new Promise<never>(() => undefined);
+
+/**
+ * A server within the test's process. What it does to the world goes through its steps; once it has crashed none
+ * of them is done or answered any more.
+ */
+export class ServerProcess {
+  readonly #directory: string;
+  readonly #crashed = Promise.withResolvers<void>();
+  readonly #onCrash = new Set<() => void>();
+  #fault: Fault = { type: 'none' };
+  #dead = false;
+  #eligible = 0;
+  /** Steps counted since the fault was set. */
+  readonly steps: Step[] = [];
+  /** The step the fault met, once it has. */
+  struck: Step | undefined;
+
+  /** @param directory left out of the names of steps */
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  static get current(): ServerProcess | undefined {
+    return running.getStore();
+  }
+
+  /** Resolves when the server has crashed. */
+  get crashed(): Promise<void> {
+    return this.#crashed.promise;
+  }
+
+  get dead(): boolean {
+    return this.#dead;
+  }
+
+  run<Result>(work: () => Result): Result {
+    return running.run(this, work);
+  }
+
+  /** Begins counting steps. */
+  plan(fault: Fault): void {
+    this.#fault = fault;
+    this.#eligible = 0;
+    this.steps.length = 0;
+    this.struck = undefined;
+  }
+
+  /** Called when the server crashes, for what the kernel does for a process that ends. */
+  onCrash(cleanUp: () => void): void {
+    this.#onCrash.add(cleanUp);
+  }
+
+  crash(): void {
+    if (this.#dead) return;
+    this.#dead = true;
+    for (const cleanUp of this.#onCrash) cleanUp();
+    this.#crashed.resolve();
+  }
+
+  /** @param begun the step is under way when a crash comes, as a program that was started is */
+  async step<Result>(step: Step, work: () => Promise<Result>, begun = false): Promise<Result> {
+    const fault = this.#strikes(step);
+    if (fault?.type === 'fail') throw failure(fault.code, step.name);
+    if (fault?.type === 'kill-machines') await fault.kill();
+    if (fault?.type === 'crash') {
+      if (begun) work().catch(() => undefined);
+      this.crash();
+    }
+    if (this.#dead) return await never;
+    const [result] = await Promise.allSettled([work()]);
+    if (this.#dead) return await never;
+    if (result.status === 'rejected') throw result.reason;
+    return result.value;
+  }
+
+  /** As {@link step}, where an answer cannot be withheld: a dead server's call throws. */
+  stepSync<Result>(step: Step, work: () => Result, fail: (code: FailureCode) => Error): Result {
+    const fault = this.#strikes(step);
+    if (fault?.type === 'fail') throw fail(fault.code);
+    if (fault?.type === 'kill-machines') void fault.kill();
+    if (fault?.type === 'crash') this.crash();
+    if (this.#dead) throw new CrashedError('the server has crashed');
+    return work();
+  }
+
+  shorten(text: string): string {
+    return text.replaceAll(this.#directory, '').replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}/g, '…');
+  }
+
+  #strikes(step: Step): Fault | undefined {
+    if (this.#dead || this.#fault.type === 'none') return undefined;
+    if (this.#fault.type === 'fail' ? !step.mayFail : !step.effect) return undefined;
+    this.steps.push(step);
+    const index = this.#eligible++;
+    if (index !== this.#fault.at) return undefined;
+    this.struck = step;
+    return this.#fault;
+  }
+}
+
+function failure(code: FailureCode, name: string): Error {
+  return Object.assign(new Error(`${code}: injected, ${name}`), { code });
+}

@@ -1,0 +1,363 @@
+import './seam/register.ts';
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, readdir, realpath, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import type { Duplex } from 'node:stream';
+import { pino } from 'pino';
+import type { ImageBuilder } from '../../src/images/image-builder.ts';
+import type { ImageService } from '../../src/images/image-service.ts';
+import type { MicrovmService, RunInput } from '../../src/microvms/microvm-service.ts';
+import type { Clock } from '../../src/model/clock.ts';
+import type { Microvm } from '../../src/model/microvm.ts';
+import type { WarmPoolPolicy } from '../../src/model/warm-pool.ts';
+import type { Store } from '../../src/store/database.ts';
+import type { Vmm } from '../../src/vmm/vmm.ts';
+import { processesIn } from '../contract/on-the-host.ts';
+import { buildFakeMachine, type FakeMachine } from '../fake-machine/fake-machine.ts';
+import { CrashedError, ServerProcess } from './server-process.ts';
+
+const { managedBaseImageArn } = await import('../../src/model/arn.ts');
+const { ImagePaths } = await import('../../src/images/image-paths.ts');
+const { Images } = await import('../../src/images/images.ts');
+const { platformError } = await import('../../src/images/build-failure.ts');
+const { buildSnapshot } = await import('../../src/images/snapshot-build.ts');
+const { createMicrovmService } = await import('../../src/microvms/service.ts');
+const { openDatabase } = await import('../../src/store/database.ts');
+const { FileLogStore } = await import('../../src/telemetry/file-log-store.ts');
+const { createQemuVmm } = await import('../../src/vmm/qemu/qemu-vmm.ts');
+
+const connectors = { requireActive: () => undefined };
+const realm = { region: 'us-east-1', accountId: '000000000000' };
+export const imageArn = `arn:aws:lambda:${realm.region}:${realm.accountId}:microvm-image:web`;
+const memoryMib = 128;
+const appPort = 8080;
+const answerTimeoutMs = 20_000;
+const defaultTickMs = 20;
+
+/** What the fake machine's application answers. */
+export interface Answer {
+  readonly memory: number;
+  readonly disk: number;
+  readonly random: string;
+  readonly instance: string;
+  readonly hostname: string;
+  readonly runs: number;
+  readonly resumes: number;
+  readonly suspends: number;
+}
+
+/** Time as a test wants it. */
+export class ManualClock implements Clock {
+  #time = 1_700_000_000_000;
+  readonly #timers = new Set<{ at: number; callback: () => void }>();
+
+  now(): number {
+    return this.#time;
+  }
+
+  schedule(delayMs: number, callback: () => void): () => void {
+    const server = ServerProcess.current;
+    const timer = {
+      at: this.#time + delayMs,
+      callback: () => (server === undefined ? callback() : server.run(callback)),
+    };
+    this.#timers.add(timer);
+    server?.onCrash(() => this.#timers.delete(timer));
+    return () => this.#timers.delete(timer);
+  }
+
+  advance(ms: number): void {
+    const end = this.#time + ms;
+    for (;;) {
+      const due = [...this.#timers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0];
+      if (due === undefined) break;
+      this.#time = Math.max(this.#time, due.at);
+      this.#timers.delete(due);
+      due.callback();
+    }
+    this.#time = end;
+  }
+}
+
+/** A server of the engine: the real store, images, lifecycle and QEMU driver, on the fake machine. */
+export interface Server {
+  readonly process: ServerProcess;
+  readonly images: ImageService;
+  readonly microvms: MicrovmService;
+  readonly store: Store;
+}
+
+/** What is off unless a test is about it. */
+export interface WorldOptions {
+  readonly wakeCacheBytes?: number;
+  readonly warmPool?: WarmPoolPolicy;
+  /** By how much the world's clock goes on in a millisecond that a test waits. */
+  readonly tickMs?: number;
+}
+
+/** One host: a data directory, its machines, and one server after another. */
+export class World {
+  readonly clock = new ManualClock();
+  readonly directory: string;
+  readonly #machine: FakeMachine;
+  readonly #options: WorldOptions;
+  #server: Server | undefined;
+
+  private constructor(directory: string, machine: FakeMachine, options: WorldOptions) {
+    this.directory = directory;
+    this.#machine = machine;
+    this.#options = options;
+  }
+
+  /** A host with one built image and a running server. */
+  static async create(options: WorldOptions = {}): Promise<World> {
+    const scratch = await realpath(await mkdtemp(path.join(os.tmpdir(), 'dormouse-faults-')));
+    const machine = await buildFakeMachine(path.join(scratch, 'machine'));
+    const directory = path.join(scratch, 'data');
+    await mkdir(path.join(directory, 'microvms'), { recursive: true });
+    const world = new World(directory, machine, options);
+    const server = await world.start();
+    await server.process.run(() => server.images.create({ ...imageInput, name: 'web' }));
+    await world.imageSettles('CREATING');
+    return world;
+  }
+
+  async destroy(): Promise<void> {
+    this.#server?.process.crash();
+    await this.killMachines();
+    await rm(path.dirname(this.directory), { recursive: true, force: true });
+  }
+
+  get server(): Server {
+    assert.ok(this.#server, 'no server runs');
+    return this.#server;
+  }
+
+  /** Starts a server on what the last one left, with `process` as its own; recovery included. */
+  async start(process = new ServerProcess(this.directory)): Promise<Server> {
+    this.#server = await this.#ticking(() => process.run(() => this.#compose(process)));
+    return this.#server;
+  }
+
+  /** Ends the server as by SIGKILL and starts another. */
+  async crashAndStart(): Promise<Server> {
+    this.#server?.process.crash();
+    return await this.start();
+  }
+
+  async stop(): Promise<void> {
+    const { process, images, microvms, store } = this.server;
+    await process.run(async () => {
+      await images.close();
+      await microvms.close();
+      await store.destroy();
+    });
+    this.#server = undefined;
+    process.crash();
+  }
+
+  /** Ids of the VMM processes of this host. */
+  async machines(): Promise<readonly number[]> {
+    return (await processesIn(this.directory)).map(Number);
+  }
+
+  async killMachines(): Promise<void> {
+    const killed = await this.machines();
+    for (const pid of killed) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It ended by itself meanwhile.
+      }
+    }
+    while ((await this.machines()).some((pid) => killed.includes(pid))) await new Promise(setImmediate);
+  }
+
+  async run(input: Partial<RunInput> = {}): Promise<Microvm> {
+    return await this.call(({ microvms }) => microvms.run({ imageIdentifier: imageArn, ...input }));
+  }
+
+  /** Calls the server from outside; rejects when it crashes before it answers. */
+  async call<Result>(work: (server: Server) => Promise<Result>): Promise<Result> {
+    const { server } = this;
+    const crashed = (): never => {
+      throw new CrashedError('the server crashed');
+    };
+    if (server.process.dead) crashed();
+    const gone = server.process.crashed.then(crashed);
+    gone.catch(() => undefined);
+    return await this.#ticking(() => Promise.race([server.process.run(() => work(server)), gone]));
+  }
+
+  /** Time goes on while a test waits: what failed is tried again after a while. */
+  async #ticking<Result>(work: () => Promise<Result>): Promise<Result> {
+    const ticker = setInterval(() => this.clock.advance(this.#options.tickMs ?? defaultTickMs), 1);
+    try {
+      return await work();
+    } finally {
+      clearInterval(ticker);
+    }
+  }
+
+  async get(microvmId: string): Promise<Microvm> {
+    return await this.call(({ microvms }) => microvms.get(microvmId));
+  }
+
+  /** Waits until the VM is in one of the states. */
+  async reaches(microvmId: string, ...states: readonly Microvm['state'][]): Promise<Microvm> {
+    const deadline = performance.now() + answerTimeoutMs;
+    for (;;) {
+      const vm = await this.get(microvmId);
+      if (states.includes(vm.state)) return vm;
+      assert.notEqual(vm.state, 'TERMINATED', vm.stateReason ?? '');
+      assert.ok(performance.now() < deadline, `${vm.state} for ever, waiting for ${states.join(' or ')}`);
+      await this.call(() => new Promise((resolve) => setTimeout(resolve, 2)));
+    }
+  }
+
+  /** One request to the application; wakes the VM. */
+  async request(microvmId: string, target = '/'): Promise<Answer> {
+    return await this.call(async ({ microvms }) => {
+      const stream = await microvms.connect(microvmId, appPort, AbortSignal.timeout(answerTimeoutMs));
+      stream.end(`GET ${target} HTTP/1.1\r\nhost: app\r\n\r\n`);
+      const text = await readAll(stream);
+      const body = text.slice(text.indexOf('\r\n\r\n') + 4);
+      return (body === '' ? {} : JSON.parse(body)) as Answer;
+    });
+  }
+
+  async imageSettles(from: string): Promise<string> {
+    const deadline = performance.now() + answerTimeoutMs;
+    for (;;) {
+      const { state } = await this.call(({ images }) => images.get(imageArn));
+      if (state !== from) return state;
+      assert.ok(performance.now() < deadline, `the image is ${from} for ever`);
+      await this.call(() => new Promise((resolve) => setTimeout(resolve, 2)));
+    }
+  }
+
+  /** Directories and files that are there for microVMs and builds. */
+  async files(): Promise<readonly string[]> {
+    const rooms = ['microvms', 'images/builds', 'images/versions/web'];
+    const found = await Promise.all(
+      rooms.map((room) =>
+        readdir(path.join(this.directory, room)).then(
+          (names) => names.map((name) => `${room}/${name}`),
+          () => [],
+        ),
+      ),
+    );
+    return found.flat();
+  }
+
+  async #compose(process: ServerProcess): Promise<Server> {
+    const at = (name: string): string => path.join(this.directory, name);
+    const logger = pino({ level: globalThis.process.env.DORMOUSE_TEST_LOG ?? 'silent' });
+    const store = await openDatabase(at('dormouse.sqlite'));
+    const vmm = await createQemuVmm(this.#machine.options);
+    const { clock } = this;
+    const paths = new ImagePaths(at('images'));
+    const images = new Images({
+      store,
+      paths,
+      vmm,
+      builder: this.#builder(vmm, paths),
+      profile: 'relaxed',
+      realm,
+      clock,
+      logger,
+      connectors,
+      hasLiveMicrovms: (arn, version) => microvms.hasLive(arn, version),
+      onWithdrawn: (arn, version) => microvms.withdraw(arn, version),
+    });
+    const microvms = createMicrovmService({
+      store,
+      vmm,
+      images,
+      logs: new FileLogStore(at('logs')),
+      // The fake machine has no way out.
+      network: { attach: () => undefined, forget: () => undefined, refusalsOf: () => [] },
+      connectors,
+      clock,
+      logger,
+      directory: at('microvms'),
+      profile: 'relaxed',
+      region: realm.region,
+      wakeCacheBytes: this.#options.wakeCacheBytes ?? 0,
+      warmPool: this.#options.warmPool ?? { kind: 'off' },
+      // Room enough: a small host would refuse what a test is not about.
+      capacity: { memoryBudgetBytes: 2 ** 50, cpuOvercommit: 0, diskReserveBytes: 0, evictIdle: false },
+    });
+    await images.recover();
+    await microvms.recover();
+    return { process, images, microvms, store };
+  }
+
+  /** The build from the root disk on; what comes before it is the container engine's. */
+  #builder(vmm: Vmm, paths: InstanceType<typeof ImagePaths>): ImageBuilder {
+    const { rootDisk } = this.#machine;
+    return {
+      prepare: async () => undefined,
+      tidy: async () => undefined,
+      forget: async () => undefined,
+      build: async (record, signal) => {
+        const version = paths.version(record.version);
+        const build = paths.build(record.build.buildId);
+        try {
+          await rm(version.directory, { recursive: true, force: true });
+          await mkdir(version.directory, { recursive: true });
+          const manifest = await buildSnapshot(vmm, {
+            app: application,
+            shape: { memoryMib, vcpus: 1 },
+            rootDisk,
+            hooks: record.version.configuration.hooks,
+            connect: () => undefined,
+            vm: build.vm,
+            snapshot: version.snapshot,
+            log: { note: () => undefined, write: () => undefined, end: async () => undefined },
+            signal,
+          });
+          return { type: 'successful', sizes: { memorySnapshotSizeInBytes: manifest.memoryBytes } };
+        } catch (error) {
+          signal.throwIfAborted();
+          await rm(version.directory, { recursive: true, force: true });
+          return { type: 'failed', failure: platformError(error), sizes: null };
+        } finally {
+          await rm(build.directory, { recursive: true, force: true });
+        }
+      },
+    };
+  }
+}
+
+const application = {
+  argv: ['app'],
+  env: {},
+  workdir: '/',
+  uid: 0,
+  gid: 0,
+  supplementaryGids: [],
+  hostname: 'microvm',
+  capabilities: 'default',
+} as const;
+
+const hooks = {
+  port: appPort,
+  microvmHooks: { run: 'ENABLED', resume: 'ENABLED', suspend: 'ENABLED', terminate: 'ENABLED' },
+  microvmImageHooks: { ready: 'ENABLED' },
+} as const;
+
+export const imageInput = {
+  baseImageArn: managedBaseImageArn(realm.region),
+  buildRoleArn: 'arn:aws:iam::000000000000:role/build',
+  codeArtifact: { uri: 's3://bucket/web.zip' },
+  resources: [{ minimumMemoryInMiB: memoryMib }],
+  hooks,
+};
+
+async function readAll(stream: Duplex): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString();
+}
