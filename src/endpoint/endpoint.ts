@@ -11,6 +11,7 @@ import type { Exchange } from './exchange.ts';
 import { exchangeOverH2, readH2Head } from './exchange-h2.ts';
 import type { RequestFields } from './fields.ts';
 import { ServerConnection } from './http1/server-connection.ts';
+import { IdleSessions } from './idle-sessions.ts';
 import { type EndpointLimits, endpointLimits } from './options.ts';
 import { serveExchange } from './proxy.ts';
 import { shapeDialer } from './shaping/shaping.ts';
@@ -79,6 +80,7 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
   const sockets = new Set<TLSSocket>();
   const tally = new Tally(sockets);
   const h1 = new Set<ServerConnection>();
+  const h2 = new IdleSessions(() => performance.now());
   const h1Options = {
     limits,
     now: () => performance.now(),
@@ -110,7 +112,7 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
       tally.closed(socket);
     });
     socket.on('error', () => undefined);
-    if (socket.alpnProtocol === 'h2') serveH2(socket, context, tally);
+    if (socket.alpnProtocol === 'h2') h2.watch(serveH2(socket, context, tally));
     else serveH1(socket);
   });
   const timers = [
@@ -134,6 +136,7 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
 
   function checkTimes(): void {
     for (const connection of h1) connection.checkTime();
+    h2.sweep(limits.keepAliveTimeoutMs);
   }
 
   async function renew(): Promise<void> {
@@ -172,7 +175,7 @@ function secureContextOf(certificates: Certificates): { readonly cert: string; r
 }
 
 /** Serves the streams of one HTTP/2 connection. */
-function serveH2(socket: TLSSocket, context: UpgradeContext, tally: Tally): void {
+function serveH2(socket: TLSSocket, context: UpgradeContext, tally: Tally): http2.ServerHttp2Session {
   const { limits } = context;
   const session = http2.performServerHandshake(socket, {
     maxHeaderListPairs: limits.headerCount,
@@ -198,4 +201,5 @@ function serveH2(socket: TLSSocket, context: UpgradeContext, tally: Tally): void
     if (head.protocol !== undefined) void serveUpgrade(upgradeOverH2(stream, head, memory), context);
     else void serveExchange(exchangeOverH2(stream, head, memory), context);
   });
+  return session;
 }

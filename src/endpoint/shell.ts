@@ -12,6 +12,8 @@ export type Exec = (microvmId: string, spec: ExecSpec, signal: AbortSignal) => P
 /** Paths on which a shell token opens a shell (spec section 6). */
 export const shellPaths: ReadonlySet<string> = new Set(['/shell', '/']);
 
+const prompt = 'λ $ ';
+
 /** A root shell in the application's container, on a PTY (spec section 6). */
 const shell: ExecSpec = {
   argv: ['/bin/sh', '-c', 'if command -v bash >/dev/null 2>&1; then exec bash -i; else exec sh -i; fi'],
@@ -20,7 +22,9 @@ const shell: ExecSpec = {
     HOME: '/root',
     USER: 'root',
     PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-    PS1: 'λ $ ',
+    PS1: prompt,
+    // The start-up files of many images have a prompt of their own; this is for after them, and goes away.
+    PROMPT_COMMAND: `PS1='${prompt}'; unset PROMPT_COMMAND`,
   },
   workdir: '/',
   uid: 0,

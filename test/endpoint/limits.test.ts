@@ -111,6 +111,23 @@ test('silence in the middle of a stream ends it after the idle time', async (t) 
   socket.destroy();
 });
 
+test('an HTTP/2 connection without a stream is given up, one with a silent stream is not', async (t) => {
+  const fixture = await startEndpoint(t, { limits: { keepAliveTimeoutMs: 300 } });
+  const app = patient();
+  await fixture.expose(8080, app.server);
+  const busy = await h2Session(t, fixture);
+  const answer = askH2(busy, h2Headers(fixture));
+  await app.arrived(1);
+  const idle = await h2Session(t, fixture);
+  const [code] = await once(idle, 'goaway');
+  assert.equal(code, http2.constants.NGHTTP2_NO_ERROR);
+  assert.equal(busy.closed, false);
+  app.release();
+  assert.equal((await answer).status, 200);
+  await once(busy, 'close');
+  while (fixture.endpoint.status().connections > 0) await new Promise(setImmediate);
+});
+
 test('connections beyond the limit are not accepted', async (t) => {
   const fixture = await startEndpoint(t, { limits: { connections: 2 } });
   const open = [await rawConnection(fixture), await rawConnection(fixture)];
