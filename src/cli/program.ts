@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { version } from '../version.ts';
+import { addActivity } from './commands/activity.ts';
 import { addBuild } from './commands/build.ts';
 import { addCheckpoints } from './commands/checkpoints.ts';
 import { addConnectors } from './commands/connectors.ts';
@@ -59,6 +60,7 @@ export function createProgram(): Command {
   addForward(program);
   addPublish(program);
   addLease(program);
+  addActivity(program);
   addEvents(program);
   addWebhooks(program);
   return examples(

@@ -1,6 +1,5 @@
 import { microvmTerminated, rollBackFailed } from '../errors.ts';
 import { type GuestAgent, GuestConnectError, GuestProtocolError } from '../guest/guest-agent.ts';
-import { nextDue } from '../model/idle.ts';
 import { type Microvm, terminationReasons } from '../model/microvm.ts';
 import { recoveryStep } from '../model/recovery.ts';
 import type { VmmInstance } from '../vmm/vmm.ts';
@@ -46,6 +45,10 @@ export class MicrovmController {
 
   get vm(): Microvm {
     return this.#record.vm;
+  }
+
+  get record(): MicrovmRecord {
+    return this.#record;
   }
 
   get live(): LiveGuest | undefined {
@@ -161,23 +164,16 @@ export class MicrovmController {
     throw new MicrovmUnreachableError('BAD_GATEWAY', 'the microVM changes state too often to be reached');
   }
 
-  /** Keeps the VM awake until then. @throws {ServiceError} the VM has been terminated */
-  async setLease(endsAt: number): Promise<void> {
-    if (this.#record.ending) throw microvmTerminated(this.vm.microvmId);
-    await this.#engine.leases.set(this.vm.microvmId, endsAt);
-    this.#record.noteDeadline();
-  }
-
-  async endLease(): Promise<void> {
-    await this.#engine.leases.end(this.vm.microvmId);
-    this.#record.noteDeadline();
+  /** Counts what the VM does just now as activity, where its owner wants that. */
+  noteActivity(): Promise<void> {
+    return this.#record.noteActivity(this.#live?.instance);
   }
 
   /** Does what time asks for, if it still does. */
   onDeadline(): Promise<void> {
     return this.#queue.run(async (signal) => {
-      const due = nextDue(this.vm, this.#record.lastActivityAt, this.#engine.leases.endOf(this.vm.microvmId));
-      if (due === undefined || due.at > this.#engine.clock.now()) return this.#record.noteDeadline();
+      const due = await this.#record.whatIsDue(this.#live?.instance);
+      if (due === undefined) return this.#record.noteDeadline();
       if (due.action.type === 'suspend') return await this.#suspend(signal, () => undefined);
       await this.#terminate(due.action.reason, () => undefined);
     });

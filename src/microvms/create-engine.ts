@@ -4,6 +4,7 @@ import type { ImageService } from '../images/image-service.ts';
 import type { Clock } from '../model/clock.ts';
 import type { WarmPoolPolicy } from '../model/warm-pool.ts';
 import type { GuestNetwork } from '../network/guest-network.ts';
+import { ActivitySettingsRepository } from '../store/activity-settings.ts';
 import type { Store } from '../store/database.ts';
 import type { EventLog } from '../store/event-log.ts';
 import { LeaseRepository } from '../store/leases.ts';
@@ -11,6 +12,7 @@ import { MicrovmRepository } from '../store/microvms.ts';
 import type { LogStore } from '../telemetry/log-store.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import type { Vmm } from '../vmm/vmm.ts';
+import { Activity } from './activity.ts';
 import { Admission } from './admission.ts';
 import type { Engine } from './engine.ts';
 import { freeDiskBytes, processors, withinControlGroup } from './host-capacity.ts';
@@ -121,6 +123,7 @@ export function createEngine(options: EngineOptions, { closing, changed, evict }
     wakeCache: new WakeCache({ limitBytes: options.wakeCacheBytes, pressure }),
     network,
     leases: new Leases(new LeaseRepository(options.store)),
+    activity: new Activity(new ActivitySettingsRepository(options.store), clock),
     transitions: new Transitions(clock, logger),
     starts: new StartGate(Math.max(leastStarts, 2 * processors())),
     metrics: new TransitionMetrics(metrics),

@@ -6,6 +6,7 @@ import type { GuestNetwork } from '../network/guest-network.ts';
 import type { MicrovmRepository } from '../store/microvms.ts';
 import type { LogStore } from '../telemetry/log-store.ts';
 import type { Vmm } from '../vmm/vmm.ts';
+import type { Activity } from './activity.ts';
 import type { Admission } from './admission.ts';
 import type { HostPressure } from './host-pressure.ts';
 import type { Leases } from './leases.ts';
@@ -27,6 +28,7 @@ export interface Engine {
   readonly admission: Admission;
   readonly network: GuestNetwork;
   readonly leases: Leases;
+  readonly activity: Activity;
   readonly transitions: Transitions;
   readonly starts: StartGate;
   readonly metrics: TransitionMetrics;

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { ExecSession, ExecSpec } from '../guest/guest-agent.ts';
+import type { ActivitySettings } from '../model/activity.ts';
 import type { DatagramChannel, DatagramListener } from '../model/datagrams.ts';
 import type { IdlePolicy, Logging, Microvm } from '../model/microvm.ts';
 import type { Page, PageRequest } from '../model/page.ts';
@@ -66,6 +67,7 @@ export interface MicrovmDetails {
   readonly lastActivityAt: number | null;
   /** When the lease that keeps the VM awake ends, milliseconds since the epoch. */
   readonly leaseEndsAt: number | null;
+  readonly activity: ActivitySettings;
   /** Where the time of its latest transitions went, as far as this server made them. */
   readonly traces: LatestTraces;
 }
@@ -131,6 +133,8 @@ export interface MicrovmService {
   setLease(microvmId: string, seconds: number): Promise<number>;
   /** Ends the lease, if there is one. */
   endLease(microvmId: string): Promise<void>;
+  /** Says what keeps a VM awake besides bytes across its endpoint; its forks inherit it. An extension. */
+  setActivity(microvmId: string, settings: ActivitySettings): Promise<void>;
 
   inspect(microvmId: string): Promise<MicrovmDetails>;
 

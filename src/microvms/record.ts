@@ -1,5 +1,9 @@
+import { microvmTerminated } from '../errors.ts';
+import type { ActivitySettings } from '../model/activity.ts';
+import { type Due, nextDue } from '../model/idle.ts';
 import { applyEvent, type Microvm, type MicrovmEvent } from '../model/microvm.ts';
 import { step } from '../telemetry/trace.ts';
+import type { VmmInstance } from '../vmm/vmm.ts';
 import { despiteHost } from './despite-host.ts';
 import type { Engine } from './engine.ts';
 
@@ -67,6 +71,44 @@ export class MicrovmRecord {
   /** See {@link despiteHost}. */
   despiteHost<Result>(work: () => Promise<Result>, signal?: AbortSignal): Promise<Result> {
     return despiteHost(this.#engine, this.#vm.microvmId, work, signal);
+  }
+
+  /** Keeps the VM awake until then. @throws {ServiceError} the VM has been terminated */
+  async setLease(endsAt: number): Promise<void> {
+    if (this.ending) throw microvmTerminated(this.#vm.microvmId);
+    await this.#engine.leases.set(this.#vm.microvmId, endsAt);
+    this.noteDeadline();
+  }
+
+  async endLease(): Promise<void> {
+    await this.#engine.leases.end(this.#vm.microvmId);
+    this.noteDeadline();
+  }
+
+  /** @throws {ServiceError} the VM has been terminated */
+  async setActivity(settings: ActivitySettings): Promise<void> {
+    if (this.ending) throw microvmTerminated(this.#vm.microvmId);
+    await this.#engine.activity.set(this.#vm.microvmId, settings);
+  }
+
+  /** Counts what the VM does just now as activity, where its owner wants that. */
+  async noteActivity(instance: VmmInstance | undefined): Promise<void> {
+    if (instance === undefined) return;
+    // A process that cannot be measured is about to be found gone.
+    const busy = await this.#engine.activity.isBusy(this.#vm.microvmId, instance).catch(() => false);
+    if (busy) this.touch();
+  }
+
+  /** What time asks for by now, if anything, once what the VM does is counted. */
+  async whatIsDue(instance: VmmInstance | undefined): Promise<Due | undefined> {
+    if (this.#pastDue() !== undefined) await this.noteActivity(instance);
+    return this.#pastDue();
+  }
+
+  #pastDue(): Due | undefined {
+    const { leases, clock } = this.#engine;
+    const due = nextDue(this.#vm, this.#lastActivityAt, leases.endOf(this.#vm.microvmId));
+    return due !== undefined && due.at <= clock.now() ? due : undefined;
   }
 
   /** Has the time looked at again at which something is due. */

@@ -1,5 +1,4 @@
-import { readdir, rm } from 'node:fs/promises';
-import path from 'node:path';
+import { rm } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
 import { directorySize } from '../blobs/directory-size.ts';
 import {
@@ -11,6 +10,7 @@ import {
   runHookRequired,
 } from '../errors.ts';
 import type { ExecSession, ExecSpec } from '../guest/guest-agent.ts';
+import type { ActivitySettings } from '../model/activity.ts';
 import type { DatagramChannel, DatagramListener } from '../model/datagrams.ts';
 import { nextDue } from '../model/idle.ts';
 import type { ImageVersion } from '../model/image.ts';
@@ -43,6 +43,7 @@ import {
   type RunInput,
 } from './microvm-service.ts';
 import { newMicrovm } from './new-microvm.ts';
+import { removeOrphans } from './orphans.ts';
 import { makeDirectory } from './vm-directory.ts';
 
 /** VMs brought back at the same time after a restart. */
@@ -131,6 +132,7 @@ class Microvms implements MicrovmService {
       await this.#admit(children);
       for (const directory of directories) await makeDirectory(directory);
       await this.#engine.metrics.measure('fork', () => controller.capture(directories));
+      for (const { microvmId: child } of children) await this.#engine.activity.inherit(child, microvmId);
       const beginning = { runHookPayload: input.runHookPayload ?? null, forkedFrom: microvmId };
       await this.#repository.insert(children, beginning, undefined);
     } catch (error) {
@@ -192,17 +194,23 @@ class Microvms implements MicrovmService {
 
   async exec(microvmId: string, spec: ExecSpec, signal: AbortSignal): Promise<ExecSession> {
     const controller = await this.#withIngress(microvmId, 'SHELL_INGRESS');
-    return await controller.reach((agent, touch) => agent.exec(spec, touch), signal);
+    const session = await controller.reach((agent, touch) => agent.exec(spec, touch), signal);
+    this.#engine.activity.watchSession(microvmId, session.exit, () => controller.noteActivity());
+    return session;
   }
 
   async setLease(microvmId: string, seconds: number): Promise<number> {
     const endsAt = this.#options.clock.now() + seconds * 1000;
-    await (await this.#controller(microvmId)).setLease(endsAt);
+    await (await this.#controller(microvmId)).record.setLease(endsAt);
     return endsAt;
   }
 
   async endLease(microvmId: string): Promise<void> {
-    await (await this.#controller(microvmId)).endLease();
+    await (await this.#controller(microvmId)).record.endLease();
+  }
+
+  async setActivity(microvmId: string, settings: ActivitySettings): Promise<void> {
+    await (await this.#controller(microvmId)).record.setActivity(settings);
   }
 
   async inspect(microvmId: string): Promise<MicrovmDetails> {
@@ -219,6 +227,7 @@ class Microvms implements MicrovmService {
       diskBytes: await directorySize(this.#engine.directoryOf(microvmId)),
       lastActivityAt: controller?.lastActivityAt ?? null,
       leaseEndsAt: this.#leases.endOf(microvmId) ?? null,
+      activity: this.#engine.activity.settingsOf(microvmId),
       traces: this.#engine.transitions.of(microvmId),
     };
   }
@@ -235,7 +244,8 @@ class Microvms implements MicrovmService {
     const vms = await this.#repository.listLive();
     const ids = new Set(vms.map((vm) => vm.microvmId));
     await this.#leases.recover(ids);
-    await this.#removeOrphans(ids);
+    await this.#engine.activity.recover(ids);
+    await removeOrphans(this.#options, ids);
     const waiting = [...vms];
     const worker = async (): Promise<void> => {
       for (let vm = waiting.pop(); vm !== undefined; vm = waiting.pop()) {
@@ -247,11 +257,13 @@ class Microvms implements MicrovmService {
     await Promise.all(Array.from({ length: recoveryWidth }, worker));
     const versions = new Map(vms.map((vm) => [`${vm.imageArn} ${vm.imageVersion}`, vm]));
     for (const vm of versions.values()) this.#engine.warmPool.expect(vm);
+    this.#engine.activity.start(async (microvmId) => this.#controllers.get(microvmId)?.noteActivity());
   }
 
   async close(): Promise<void> {
     this.#closing.abort(new Error('the server is shutting down'));
     this.#deadlines.close();
+    this.#engine.activity.close();
     await Promise.all(Array.from(this.#controllers.values(), (controller) => controller.release()));
     this.#engine.admission.close();
     this.#engine.pressure.close();
@@ -349,6 +361,7 @@ class Microvms implements MicrovmService {
       this.#byEndpoint.delete(vm.endpointId);
       this.#deadlines.clear(vm.microvmId);
       this.#inBackground(vm.microvmId, this.#leases.end(vm.microvmId));
+      this.#inBackground(vm.microvmId, this.#engine.activity.forget(vm.microvmId));
       this.#options.onTerminated?.(vm.microvmId);
       return;
     }
@@ -373,17 +386,6 @@ class Microvms implements MicrovmService {
     work.catch((error: unknown) =>
       this.#options.logger.error({ microvmId, err: error }, 'a transition failed'),
     );
-  }
-
-  /** Directories that no live VM owns: of VMs terminated while the server was being killed. */
-  async #removeOrphans(owned: ReadonlySet<string>): Promise<void> {
-    for (const name of await readdir(this.#options.directory)) {
-      if (owned.has(name)) continue;
-      const directory = path.join(this.#options.directory, name);
-      await (await this.#options.vmm.adopt(directory))?.kill();
-      await rm(directory, { recursive: true, force: true });
-      this.#options.logger.info({ directory }, 'removed what belonged to no microVM');
-    }
   }
 }
 

@@ -13,6 +13,7 @@ export interface Database {
   settings: SettingsTable;
   published_ports: PublishedPortsTable;
   leases: LeasesTable;
+  activity_settings: ActivitySettingsTable;
   access_keys: AccessKeysTable;
   events: EventsTable;
   webhooks: WebhooksTable;
@@ -112,6 +113,13 @@ export interface PublishedPortsTable {
 export interface LeasesTable {
   microvm_id: string;
   ends_at: number;
+}
+
+export interface ActivitySettingsTable {
+  microvm_id: string;
+  /** 0 or 1 */
+  exec_sessions: number;
+  guest_cpu_percent: number | null;
 }
 
 export interface AccessKeysTable {

@@ -127,3 +127,20 @@ test('stores what a microVM is, lists it, returns to it and forgets it', async (
   assert.equal((await raw(server, 'DELETE', `${collection}/checkpoint-1`)).status, 404);
   assert.deepEqual((await raw(server, 'GET', collection)).json, { checkpoints: [] });
 });
+
+test('says what keeps a microVM awake besides bytes', async () => {
+  const run = await raw(server, 'POST', '/2025-09-09/microvms', { imageIdentifier: 'demo' });
+  const { microvmId } = run.json as { microvmId: string };
+  const path = `/dormouse/v1/microvms/${microvmId}/activity`;
+  const nothing = { execSessions: false, guestCpuPercent: null };
+  assert.deepEqual((await raw(server, 'GET', path)).json, nothing);
+  const settings = { execSessions: true, guestCpuPercent: 20 };
+  assert.deepEqual((await raw(server, 'PUT', path, settings)).json, settings);
+  assert.deepEqual((await raw(server, 'GET', path)).json, settings);
+  for (const wrong of [{ guestCpuPercent: 0 }, { guestCpuPercent: 101 }, { execSessions: 'yes' }]) {
+    assert.equal((await raw(server, 'PUT', path, wrong)).status, 400, JSON.stringify(wrong));
+  }
+  assert.deepEqual((await raw(server, 'GET', path)).json, settings, 'bad input changes nothing');
+  assert.deepEqual((await raw(server, 'PUT', path, {})).json, nothing);
+  assert.equal((await raw(server, 'PUT', '/dormouse/v1/microvms/other/activity', {})).status, 404);
+});

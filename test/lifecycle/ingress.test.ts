@@ -146,13 +146,33 @@ describe('ways into a microVM beside HTTP', { timeout: 900_000 }, () => {
     const idle = await vms.run({ idlePolicy: { ...idlePolicy, maxIdleDurationSeconds: 1 } });
     await cli('lease', idle.microvmId ?? '', '20s');
     const begun = Date.now();
-    await vms.reaches(idle, 'RUNNING');
+    // It may have fallen asleep before there was a lease.
+    await cli('resume', idle.microvmId ?? '');
     await server.kill();
     server = await DormouseServer.start(directory);
     vms.server = server;
     await vms.reaches(idle, 'SUSPENDED');
     assert.ok(Date.now() - begun > 18_000, `it fell asleep after ${Date.now() - begun} ms`);
     await vms.terminate(idle);
+  });
+
+  test('a silent command, and a busy CPU, keep a microVM awake where that is asked for', async () => {
+    const words = ['run', 'redis', '--idle', '1s', '--suspended', '1h', '--shell', '--wait', '--json'];
+    const { stdout } = await cli(...words, '--awake-on', 'exec,cpu=30%');
+    const awake = JSON.parse(stdout) as RunMicrovmCommandOutput;
+    const id = awake.microvmId ?? '';
+    assert.equal(
+      (await cli('activity', id, '--json')).stdout.replace(/\s/g, ''),
+      '{"execSessions":true,"guestCpuPercent":30}',
+    );
+    // Asleep in the middle, it would be cut off.
+    assert.equal((await cli('exec', id, '--', 'sh', '-c', 'sleep 5; echo done')).stdout, 'done\n');
+    await vms.reaches(awake, 'SUSPENDED');
+    const begun = Date.now();
+    await cli('exec', id, '--', 'sh', '-c', 'timeout 8 sh -c "while :; do :; done" > /dev/null 2>&1 &');
+    await vms.reaches(awake, 'SUSPENDED');
+    assert.ok(Date.now() - begun > 7000, `it fell asleep after ${Date.now() - begun} ms`);
+    await vms.terminate(awake);
   });
 
   test('the end of a microVM closes its ports', async () => {

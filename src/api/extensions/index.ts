@@ -7,6 +7,7 @@ import { listEgressPolicies } from './egress-policies-list.ts';
 import { putEgressPolicy } from './egress-policies-put.ts';
 import { endLease } from './end-lease.ts';
 import { forkMicrovm } from './fork-microvm.ts';
+import { getActivity } from './get-activity.ts';
 import { inspectMicrovm } from './inspect-microvm.ts';
 import { createKeys } from './keys-create.ts';
 import { deleteKeys } from './keys-delete.ts';
@@ -21,6 +22,7 @@ import { readMetrics } from './read-metrics.ts';
 import { deleteRolePolicy } from './roles-delete.ts';
 import { listRolePolicies } from './roles-list.ts';
 import { putRolePolicy } from './roles-put.ts';
+import { setActivity } from './set-activity.ts';
 import { setLease } from './set-lease.ts';
 import { streamEvents } from './stream-events.ts';
 import { rotateTokenKey } from './token-key-rotate.ts';
@@ -41,6 +43,8 @@ export const extensionOperations: readonly Operation[] = [
   readMetrics,
   setLease,
   endLease,
+  setActivity,
+  getActivity,
   publishPort,
   listPorts,
   unpublishPort,

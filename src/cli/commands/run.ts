@@ -5,6 +5,7 @@ import {
   RunMicrovmCommand,
 } from '@aws-sdk/client-lambda-microvms';
 import type { Command } from 'commander';
+import { type ActivitySettings, parseActivity, setActivity } from '../activity-settings.ts';
 import { collect, parseDuration } from '../arguments.ts';
 import type { Client } from '../client.ts';
 import { connectorArns } from '../connectors.ts';
@@ -25,6 +26,7 @@ interface RunOptions extends RemoteOptions {
   readonly payload?: string;
   readonly version?: string;
   readonly shell?: true;
+  readonly awakeOn?: ActivitySettings;
   readonly egress?: readonly string[];
   readonly wait?: true;
   readonly trace?: true;
@@ -44,6 +46,11 @@ export function addRun(program: Command): void {
     .option('--max-duration <duration>', 'terminate after this long', parseDuration)
     .option('--payload <text>', 'handed to the /run hook')
     .option('--version <version>', 'version of the image (default: the newest active one)')
+    .option(
+      '--awake-on <settings>',
+      'what keeps it awake besides traffic: exec, cpu=20%, or both with a comma',
+      parseActivity,
+    )
     .option('--shell', 'allow `dormouse shell` and `dormouse exec`')
     .option(
       '--egress <connector>',
@@ -60,6 +67,7 @@ export function addRun(program: Command): void {
     'dormouse run counter --wait',
     'dormouse run counter --trace',
     'dormouse run counter --idle 30s --suspended 2h',
+    'dormouse run counter --idle 30s --awake-on exec,cpu=20%',
     'dormouse run counter --egress office',
     'dormouse run counter --payload \'{"tenant":7}\' --json',
   );
@@ -82,6 +90,7 @@ async function run(client: Client, image: string, options: RunOptions): Promise<
     }),
   );
   const id = launched.microvmId ?? '';
+  if (options.awakeOn !== undefined) await setActivity(client, id, options.awakeOn);
   const wait = options.wait || options.trace;
   const microvm = wait ? await waitUntilRunning(client, id) : launched;
   const trace = options.trace ? (await inspect(client, id)).traces?.launch : undefined;

@@ -6,6 +6,7 @@ import * as accessKeys from './0004-access-keys.ts';
 import * as events from './0005-events.ts';
 import * as connectors from './0006-connectors.ts';
 import * as roles from './0007-roles.ts';
+import * as activity from './0008-activity.ts';
 
 /** Forward only, applied in the order of their names; a landed migration never changes. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -16,4 +17,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0005-events': events,
   '0006-connectors': connectors,
   '0007-roles': roles,
+  '0008-activity': activity,
 };

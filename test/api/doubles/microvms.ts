@@ -3,6 +3,7 @@ import { pageOf } from '../../../src/api/page-token.ts';
 import { microvmNotFound, microvmTerminated } from '../../../src/errors.ts';
 import type { ImageService } from '../../../src/images/image-service.ts';
 import type { MicrovmService } from '../../../src/microvms/microvm-service.ts';
+import { type ActivitySettings, bytesOnly } from '../../../src/model/activity.ts';
 import { managedConnectorArn, type Realm } from '../../../src/model/arn.ts';
 import type { Microvm, MicrovmState } from '../../../src/model/microvm.ts';
 import { createMemoryCheckpoints } from './checkpoints.ts';
@@ -12,6 +13,7 @@ export function createMemoryMicrovms(realm: Realm, images: ImageService, now: ()
   const vms = new Map<string, Microvm>();
   const byToken = new Map<string, Microvm>();
   const leases = new Map<string, number>();
+  const activity = new Map<string, ActivitySettings>();
 
   function vm(id: string): Microvm {
     const found = vms.get(id);
@@ -94,6 +96,7 @@ export function createMemoryMicrovms(realm: Realm, images: ImageService, now: ()
       diskBytes: 4096,
       lastActivityAt: now(),
       leaseEndsAt: leases.get(id) ?? null,
+      activity: activity.get(id) ?? bytesOnly,
       traces: {
         launch: {
           startedAt: now(),
@@ -112,6 +115,9 @@ export function createMemoryMicrovms(realm: Realm, images: ImageService, now: ()
     },
     async endLease(id) {
       leases.delete(vm(id).microvmId);
+    },
+    async setActivity(id, settings) {
+      activity.set(vm(id).microvmId, settings);
     },
     hasLive: async () => false,
     withdraw: async () => undefined,
