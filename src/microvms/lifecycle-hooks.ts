@@ -29,7 +29,10 @@ export interface RuntimeHookCall {
  * Calls a runtime hook if the image enables it (spec section 4.2).
  * @throws {HookFailedError}
  */
-export async function runLifecycleHook(agent: GuestAgent, call: RuntimeHookCall): Promise<void> {
+export async function runLifecycleHook(
+  agent: Pick<GuestAgent, 'connect'>,
+  call: RuntimeHookCall,
+): Promise<void> {
   const settings = call.hooks?.microvmHooks;
   const port = call.hooks?.port;
   if (settings?.[call.hook] !== 'ENABLED' || port === undefined) return;

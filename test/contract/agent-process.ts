@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, open, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -8,6 +8,9 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 const source = fileURLToPath(new URL('../../guest-agent', import.meta.url));
+
+const slowDisk = fileURLToPath(new URL('slow-disk.c', import.meta.url));
+const run = promisify(execFile);
 
 /** The real agent, built with sanitizers, as an ordinary program on a Unix socket. */
 export class AgentProcess {
@@ -23,14 +26,32 @@ export class AgentProcess {
     });
   }
 
+  /** One whose disk takes as long to be written back as the test wants; see {@link releaseDisk}. */
+  static async startWithSlowDisk(): Promise<AgentProcess> {
+    return await AgentProcess.#start([], async (directory) => {
+      const library = path.join(directory, 'slow-disk.so');
+      const fifo = path.join(directory, 'slow-disk');
+      await run('cc', ['-shared', '-fPIC', '-o', library, slowDisk]);
+      await run('mkfifo', [fifo]);
+      return { LD_PRELOAD: library, SLOW_DISK: fifo, ASAN_OPTIONS: 'verify_asan_link_order=0' };
+    });
+  }
+
   /** @param egressPort loopback port where it takes what would leave a guest */
   static async start(egressPort?: number): Promise<AgentProcess> {
+    return await AgentProcess.#start(egressPort === undefined ? [] : [String(egressPort)], async () => ({}));
+  }
+
+  static async #start(
+    words: readonly string[],
+    environment: (directory: string) => Promise<Record<string, string>>,
+  ): Promise<AgentProcess> {
     const directory = await mkdtemp(path.join(tmpdir(), 'dormouse-agent-'));
     const program = path.join(directory, 'agent');
-    await promisify(execFile)('make', ['-C', source, `OUT=${program}`, 'SANITIZE=1']);
-    const egress = egressPort === undefined ? [] : [String(egressPort)];
-    const child = spawn(program, ['--listen', path.join(directory, 'port'), ...egress], {
+    await run('make', ['-C', source, `OUT=${program}`, 'SANITIZE=1']);
+    const child = spawn(program, ['--listen', path.join(directory, 'port'), ...words], {
       stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, ...(await environment(directory)) },
     });
     return new AgentProcess(directory, child);
   }
@@ -47,6 +68,11 @@ export class AgentProcess {
         await new Promise((resolve) => setTimeout(resolve, 10));
       }
     }
+  }
+
+  /** Lets one write-back of the slow disk end, once it has begun. */
+  async releaseDisk(): Promise<void> {
+    await (await open(path.join(this.#directory, 'slow-disk'), 'w')).close();
   }
 
   /** Ends it; throws what a sanitizer had to say. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { createCipheriv, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { buffer, text } from 'node:stream/consumers';
@@ -11,6 +11,14 @@ import { AgentProcess } from './agent-process.ts';
 
 const megabyte = 1024 * 1024;
 const user = { env: { PATH: '/usr/bin:/bin' }, workdir: '/', uid: 0, gid: 0 } as const;
+
+const fuzzSeed = 20;
+
+/** The same bytes for the same seed. */
+function noiseOf(seed: number): (count: number) => Buffer {
+  const cipher = createCipheriv('aes-128-ctr', Buffer.alloc(16, seed), Buffer.alloc(16));
+  return (count) => cipher.update(Buffer.alloc(count));
+}
 
 async function listen(onConnection: (socket: Socket) => void): Promise<Server & { port: number }> {
   const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -181,17 +189,18 @@ describe('guest agent, the real program', { timeout: 120_000 }, () => {
 
   it('survives arbitrary frames from the host', async () => {
     agent.close();
+    const noise = noiseOf(fuzzSeed);
     for (let round = 0; round < 60; round++) {
       const channel = await program.channel();
       const hello = Buffer.concat([hostMagic, u32(1), randomBytes(16)]);
-      const noise = Array.from({ length: 50 }, () => {
-        const [stream = 0, type = 0, size = 0] = randomBytes(3);
+      const frames = Array.from({ length: 50 }, () => {
+        const [stream = 0, type = 0, size = 0] = noise(3);
         // The clock and the entropy of the machine that runs the test are not the test's to change.
-        const payload = stream % 4 === 0 ? Buffer.alloc(size) : randomBytes(size);
+        const payload = stream % 4 === 0 ? Buffer.alloc(size) : noise(size);
         return encodeFrame(stream % 4, type % 22, payload);
       });
       channel.on('error', () => undefined).resume();
-      channel.write(Buffer.concat([hello, ...noise, randomBytes(100)]));
+      channel.write(Buffer.concat([hello, ...frames, noise(100)]));
       channel.end();
       await once(channel, 'close');
     }
@@ -211,5 +220,27 @@ describe('guest agent, the real program', { timeout: 120_000 }, () => {
     const said: string[] = [];
     agent.onLog((source, chunk) => said.push(`${source}: ${Buffer.from(chunk)}`));
     assert.deepEqual(said, ['stdout: hello\n']);
+  });
+});
+
+describe('a guest agent with a slow disk', { timeout: 120_000 }, () => {
+  let program: AgentProcess;
+
+  before(async () => {
+    program = await AgentProcess.startWithSlowDisk();
+  });
+  after(() => program.stop());
+
+  it('answers everything else while it waits, and then for the disk', async () => {
+    const agent = await openGuestAgent(await program.channel(), { helloTimeoutMs: 5_000 });
+    let written = false;
+    const writing = agent.sync({ dropCaches: false }).then(() => {
+      written = true;
+    });
+    for (let round = 0; round < 3; round += 1) await agent.stats();
+    assert.equal(written, false);
+    await program.releaseDisk();
+    await writing;
+    agent.close();
   });
 });
