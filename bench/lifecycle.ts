@@ -1,4 +1,5 @@
 import type { IdlePolicy } from '@aws-sdk/client-lambda-microvms';
+import type { TraceSummary } from '../src/telemetry/trace.ts';
 import { BareVm } from './support/bare-engine.ts';
 import { Laboratory, timed } from './support/laboratory.ts';
 import type { BenchmarkOptions } from './support/options.ts';
@@ -70,13 +71,24 @@ async function viaServer(laboratory: Laboratory, keptReady: number, add: Add): P
   await client.suspend(microvm.microvmId);
   await client.until(microvm.microvmId, 'SUSPENDED');
   const asleep = await laboratory.inspect(microvm);
-  add('server: suspend (ms)', asleep.traces.suspend?.durationMs ?? Number.NaN);
+  const { suspend } = asleep.traces;
+  if (suspend === undefined) throw new Error('there is no trace of the suspend');
+  add('server: suspend (ms)', suspend.durationMs);
+  add('server: suspend, from stopped to durable (ms)', stoppedToDurable(suspend));
   add('disk of a suspended VM (MB)', asleep.diskBytes / 1e6);
   const token = await client.token(microvm.microvmId);
   const answered = await timed(() => client.get(microvm, token));
   add('server: wake to first 200 (ms)', answered);
   add('server: wake (ms)', await laboratory.took(microvm, 'resume'));
   await laboratory.terminate(microvm);
+}
+
+/** How long the guest stands still for a suspend that is woken at once. */
+function stoppedToDurable({ steps }: TraceSummary): number {
+  const stop = steps.find(({ name }) => name === 'virtual CPUs stopped');
+  const durable = steps.find(({ name }) => name === 'made durable');
+  if (stop === undefined || durable === undefined) throw new Error('the suspend has other steps');
+  return durable.startMs + durable.durationMs - stop.startMs;
 }
 
 async function byVmm(bare: BareVm, add: Add): Promise<void> {
