@@ -111,3 +111,28 @@ test('groups of the kernel appear, take processes, and go with them', async (t) 
   assert.ok(left.length > 0);
   for (const group of left) await assert.rejects(access(group), { code: 'ENOENT' });
 });
+
+test('a server that tidies up takes no group from under a VMM that another one starts', async (t) => {
+  const name = `dormouse-race-test-${process.pid}`;
+  const [groups, other] = [await ControlGroups.find({ name }), await ControlGroups.find({ name })];
+  if (groups.obstacle !== undefined) return t.skip(groups.obstacle);
+  const directory = await temporaryDirectory(t);
+  const sleeper = spawn('/bin/sleep', ['1000']);
+  t.after(() => sleeper.kill('SIGKILL'));
+  let over = false;
+  const tidying = (async () => {
+    while (!over) await other.removeIdle();
+  })();
+  try {
+    for (let turn = 0; turn < 20; turn += 1) {
+      await groups.enclose(path.join(directory, `vm-${turn}`), sleeper.pid ?? 0, limits);
+    }
+  } finally {
+    over = true;
+    await tidying;
+  }
+  sleeper.kill('SIGKILL');
+  await once(sleeper, 'exit');
+  await groups.remove(path.join(directory, 'vm-19'));
+  await groups.removeIdle();
+});

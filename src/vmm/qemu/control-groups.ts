@@ -4,7 +4,8 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type MachineShape, VmmError } from '../vmm.ts';
 
-const creationAttempts = 10;
+/** Many, because another server may be tidying up all the while. */
+const creationAttempts = 100;
 /** The last thread of a killed process leaves its group a moment after the process is gone. */
 const removalAttempts = 200;
 const removalPauseMs = 1;
@@ -136,12 +137,10 @@ export class ControlGroups {
   async enclose(directory: string, pid: number, limits: GroupLimits): Promise<void> {
     for (const hierarchy of this.#hierarchies) {
       const group = path.join(hierarchy.root, this.#name, groupName(directory));
-      for (let attempt = 1; !(await madeGroup(group)); attempt += 1) {
+      for (let attempt = 1; !(await joined(group, pid, hierarchy, limits)); attempt += 1) {
         if (attempt === creationAttempts) throw new VmmError(`the control group ${group} cannot be made`);
         await enable(hierarchy, this.#name);
       }
-      await applySettings(group, hierarchy, limits);
-      await writeFile(path.join(group, 'cgroup.procs'), String(pid));
     }
   }
 
@@ -217,16 +216,29 @@ async function handDown(group: string, hierarchy: Hierarchy): Promise<void> {
   await writeFile(path.join(group, 'cgroup.subtree_control'), change);
 }
 
-/** False when the group above it is not there: it goes with the last VM, which may be just now. */
-async function madeGroup(group: string): Promise<boolean> {
-  return await mkdir(group).then(
-    () => true,
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EEXIST') return true;
-      if (error.code === 'ENOENT') return false;
-      throw error;
-    },
-  );
+/**
+ * False when the group, or the one above it, was removed meanwhile: by whoever ended the last VM, or by another
+ * server of this host, to which a group without a process belongs to nobody.
+ */
+async function joined(
+  group: string,
+  pid: number,
+  hierarchy: Hierarchy,
+  limits: GroupLimits,
+): Promise<boolean> {
+  try {
+    await mkdir(group).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+    await applySettings(group, hierarchy, limits);
+    await writeFile(path.join(group, 'cgroup.procs'), String(pid));
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENODEV')) {
+      return false;
+    }
+    throw error;
+  }
 }
 
 async function applySettings(group: string, hierarchy: Hierarchy, limits: GroupLimits): Promise<void> {

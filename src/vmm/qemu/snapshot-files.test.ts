@@ -28,7 +28,7 @@ async function sources(t: TestContext) {
   const vm = path.join(directory, 'vm');
   await mkdir(vm);
   const at = (name: string): string => path.join(vm, name);
-  await writeFile(at('memory'), Buffer.alloc(1 << 20));
+  await writeFile(at('memory'), Buffer.alloc(1 << 20, 'memory'));
   for (const name of ['device-state', 'disk', 'overlay', 'root']) await writeFile(at(name), name);
   const helper = path.join(directory, 'helper');
   await writeFile(helper, fakeHelper, { mode: 0o755 });
