@@ -137,9 +137,14 @@ export class ControlGroups {
   async enclose(directory: string, pid: number, limits: GroupLimits): Promise<void> {
     for (const hierarchy of this.#hierarchies) {
       const group = path.join(hierarchy.root, this.#name, groupName(directory));
-      for (let attempt = 1; !(await joined(group, pid, hierarchy, limits)); attempt += 1) {
+      const join = async (): Promise<void> => {
+        await makeGroup(group);
+        await applySettings(group, hierarchy, limits);
+        await writeFile(path.join(group, 'cgroup.procs'), String(pid));
+      };
+      for (let attempt = 1; !(await held(join)); attempt += 1) {
         if (attempt === creationAttempts) throw new VmmError(`the control group ${group} cannot be made`);
-        await enable(hierarchy, this.#name);
+        await held(() => enable(hierarchy, this.#name));
       }
     }
   }
@@ -207,7 +212,7 @@ async function mountedHierarchies(mountInfo: string): Promise<readonly Hierarchy
 async function enable(hierarchy: Hierarchy, name: string): Promise<void> {
   const parent = path.join(hierarchy.root, name);
   if (hierarchy.version === 2) await handDown(hierarchy.root, hierarchy);
-  await mkdir(parent, { recursive: true });
+  await makeGroup(parent);
   if (hierarchy.version === 2) await handDown(parent, hierarchy);
 }
 
@@ -217,21 +222,12 @@ async function handDown(group: string, hierarchy: Hierarchy): Promise<void> {
 }
 
 /**
- * False when the group, or the one above it, was removed meanwhile: by whoever ended the last VM, or by another
- * server of this host, to which a group without a process belongs to nobody.
+ * False when a group was removed under the work: with the last VM, or by another server of this host, to which a
+ * group without a process belongs to nobody.
  */
-async function joined(
-  group: string,
-  pid: number,
-  hierarchy: Hierarchy,
-  limits: GroupLimits,
-): Promise<boolean> {
+async function held(work: () => Promise<void>): Promise<boolean> {
   try {
-    await mkdir(group).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error;
-    });
-    await applySettings(group, hierarchy, limits);
-    await writeFile(path.join(group, 'cgroup.procs'), String(pid));
+    await work();
     return true;
   } catch (error) {
     if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENODEV')) {
@@ -239,6 +235,12 @@ async function joined(
     }
     throw error;
   }
+}
+
+async function makeGroup(group: string): Promise<void> {
+  await mkdir(group).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
 }
 
 async function applySettings(group: string, hierarchy: Hierarchy, limits: GroupLimits): Promise<void> {
