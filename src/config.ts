@@ -16,7 +16,7 @@ function readableBy(read: (text: string) => unknown): z.ZodType<string, string> 
 }
 
 /** Users that the conventions of Linux distributions give to nobody; enough for every process id. */
-const defaultUserBase = 0x7000_0000;
+export const defaultVmmUidBase = 0x7000_0000;
 
 const port = z.number().int().min(0).max(65_535);
 
@@ -70,7 +70,7 @@ export const configSchema = z.object({
    * Where the server runs as root, the process of a microVM runs as the user of this number plus its process id.
    * The numbers from here on, one for each process id, must belong to nobody.
    */
-  vmmUidBase: z.number().int().min(1000).max(0x7fff_ffff).default(defaultUserBase),
+  vmmUidBase: z.number().int().min(1000).max(0x7fff_ffff).default(defaultVmmUidBase),
   /** Memory in MiB of all microVMs that are awake; 0 takes nine tenths of the host's, or of the container's. */
   memoryBudgetMib: z.number().int().min(0).default(0),
   /** Virtual CPUs of microVMs that are awake, for each processor of the host; 0 counts none. */

@@ -4,6 +4,7 @@ import type {
   ImageConfiguration,
   ImageVersion,
   ImageVersionStatus,
+  SnapshotSizes,
 } from '../model/image.ts';
 import type { Page, PageRequest } from '../model/page.ts';
 
@@ -44,6 +45,16 @@ export interface ImageService {
   ): Promise<ImageAndVersion>;
   /** Full replacement: members left out are cleared. Starts the build of the next version. */
   update(identifier: string, input: ImageInput): Promise<ImageAndVersion>;
+  /**
+   * Adds a version, SUCCESSFUL and ACTIVE, that is like another but for its snapshot, which `make` makes as a
+   * directory that does not exist yet. An extension.
+   * @param name of the image, which is made if there is none; that of the other version when absent
+   */
+  addDerived(
+    from: Pick<ImageVersion, 'imageArn' | 'imageVersion'>,
+    name: string | undefined,
+    make: (snapshot: string) => Promise<SnapshotSizes>,
+  ): Promise<ImageAndVersion>;
   get(identifier: string): Promise<Image>;
   list(page: PageRequest, nameFilter: string | undefined): Promise<Page<Image>>;
   /** Returns at once with the image in DELETING; the rest happens in the background. */

@@ -22,11 +22,11 @@ import {
 import { imageArn, type Realm } from '../model/arn.ts';
 import type { Clock } from '../model/clock.ts';
 import {
+  busyStates,
   type CpuArchitecture,
   type Image,
   type ImageBuild,
   type ImageConfiguration,
-  type ImageState,
   type ImageVersion,
   type ImageVersionStatus,
   isRunnable,
@@ -43,6 +43,7 @@ import type { EventLog } from '../store/event-log.ts';
 import { type BuildRecord, ImageRepository } from '../store/images.ts';
 import type { Vmm } from '../vmm/vmm.ts';
 import { BuildQueue } from './build-queue.ts';
+import { addDerivedVersion } from './derived-version.ts';
 import type { ImageBuilder } from './image-builder.ts';
 import type { ImagePaths } from './image-paths.ts';
 import type { ImageAndVersion, ImageInput, ImageService } from './image-service.ts';
@@ -67,8 +68,6 @@ export interface ImagesOptions {
   readonly logger: Logger;
 }
 
-/** States in which something is being done to an image. */
-const busy: readonly ImageState[] = ['CREATING', 'UPDATING', 'DELETING'];
 const bareName = /^[a-zA-Z0-9-_]{1,64}$/;
 
 /** The images room over whatever makes its versions. */
@@ -129,7 +128,7 @@ export class Images implements ImageService {
       if (earlier !== undefined) return earlier;
       const configuration = this.#resolve(input);
       const image = await this.#image(arn);
-      if (busy.includes(image.state)) throw imageBusyForUpdate(arn);
+      if (busyStates.includes(image.state)) throw imageBusyForUpdate(arn);
       const versions = await this.#repository.allVersions(arn);
       if (versions.length >= this.#limits.versionsPerImage) throw imageVersionQuotaExceeded(arn);
       this.#checkBuildQuota();
@@ -141,6 +140,11 @@ export class Images implements ImageService {
       };
       return await this.#addVersion(updated, versionLabel(image.nextVersion), configuration, claim);
     });
+  }
+
+  async addDerived(...derivation: Parameters<ImageService['addDerived']>): Promise<ImageAndVersion> {
+    const tools = { ...this.#options, repository: this.#repository };
+    return await this.#exclusively(() => addDerivedVersion(tools, ...derivation));
   }
 
   async get(identifier: string): Promise<Image> {
@@ -155,7 +159,7 @@ export class Images implements ImageService {
     return await this.#exclusively(async () => {
       const image = await this.get(identifier);
       if (image.state === 'DELETING') return image;
-      if (busy.includes(image.state)) throw imageBusyForDelete(image.imageArn);
+      if (busyStates.includes(image.state)) throw imageBusyForDelete(image.imageArn);
       if (await this.#options.hasLiveMicrovms(image.imageArn)) throw imageHasLiveMicrovms();
       await this.#repository.setImageState(image.imageArn, 'DELETING', this.#options.clock.now());
       await this.#options.onWithdrawn(image.imageArn);
@@ -347,7 +351,7 @@ export class Images implements ImageService {
   async #idleVersion(identifier: string, version: string): Promise<ImageVersion> {
     const image = await this.get(identifier);
     const found = await this.getVersion(identifier, version);
-    if (busy.includes(image.state)) throw imageAlreadyInState(image.state);
+    if (busyStates.includes(image.state)) throw imageAlreadyInState(image.state);
     return found;
   }
 

@@ -83,7 +83,8 @@ test('VMs are let in while they fit, and the next one in when one sleeps', async
 
 test('whoever waits too long is refused with the reason, and those behind go on', async () => {
   const { admission, clock, host, metrics } = room(2);
-  const large = watched(admission.admit([vm('a'), vm('b'), vm('c')]));
+  await admission.admit([vm('first')]);
+  const large = watched(admission.admit([vm('a'), vm('b')]));
   await settle();
   clock.time = 5_000;
   const small = watched(admission.admit([vm('d')]));
@@ -92,7 +93,8 @@ test('whoever waits too long is refused with the reason, and those behind go on'
   clock.advanceTo(10_000);
   await settle();
   assert.deepEqual([large.outcome, small.outcome], ['refused: memory', 'admitted']);
-  assert.equal(admission.ledger.size, 1);
+  assert.equal(admission.ledger.size, 2);
+  admission.release('first');
   host.freeDiskBytes = oneVm;
   const noDisk = watched(admission.admit([vm('e')]));
   await settle();
@@ -100,6 +102,15 @@ test('whoever waits too long is refused with the reason, and those behind go on'
   await settle();
   assert.equal(noDisk.outcome, 'refused: disk');
   assert.match(await metrics.text(), /dormouse_capacity_refusals_total\{resource="disk"\} 1/);
+});
+
+test('what would not fit into an empty host either is refused at once and holds nobody up', async () => {
+  const { admission } = room(2);
+  await admission.admit([vm('first')]);
+  const impossible = watched(admission.admit([vm('a'), vm('b'), vm('c')]));
+  const small = watched(admission.admit([vm('d')]));
+  await settle();
+  assert.deepEqual([impossible.outcome, small.outcome], ['refused: memory', 'admitted']);
 });
 
 test('memory that came free on the host is noticed without anyone telling', async () => {

@@ -203,8 +203,9 @@ export class Admission {
     for (let first = this.#queue[0]; first !== undefined; first = this.#queue[0]) {
       const shortage = await this.#makeRoom(first);
       if (this.#queue[0] !== first) continue;
-      if (shortage !== undefined) return this.#retryLater();
-      this.#grant(first);
+      if (shortage === undefined) this.#grant(first);
+      else if (shortage.never) this.#leave(first, this.#refuse(shortage.resource));
+      else return this.#retryLater();
     }
   }
 
@@ -223,7 +224,7 @@ export class Admission {
   /** Has others give way; what is short even so. */
   async #makeRoom(entry: Waiting): Promise<Shortage | undefined> {
     const before = await this.#shortage(entry);
-    if (before === undefined) return undefined;
+    if (before === undefined || before.never) return before;
     if (before.resource === 'memory') await this.#options.reclaim(before.missing);
     const after = await this.#shortage(entry);
     if (after === undefined || after.resource === 'disk') return after;
@@ -248,6 +249,10 @@ export class Admission {
 
   async #refusal(entry: Waiting): Promise<CapacityError> {
     const { resource = 'memory' } = (await this.#shortage(entry).catch(() => undefined)) ?? {};
+    return this.#refuse(resource);
+  }
+
+  #refuse(resource: CapacityResource): CapacityError {
     this.#refusals.add(1, resource);
     return new CapacityError(resource, refusals[resource]);
   }

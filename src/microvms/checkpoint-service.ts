@@ -1,6 +1,10 @@
 import { microvmTerminated } from '../errors.ts';
+import type { ImageService } from '../images/image-service.ts';
+import type { Clock } from '../model/clock.ts';
+import type { ImageVersion } from '../model/image.ts';
 import { isLive, type Microvm } from '../model/microvm.ts';
 import { oneAtATime } from '../model/one-at-a-time.ts';
+import type { Vmm } from '../vmm/vmm.ts';
 import { type Checkpoint, Checkpoints } from './checkpoints.ts';
 import type { MicrovmController } from './controller.ts';
 
@@ -20,36 +24,56 @@ export interface CheckpointService {
    * from there, with the right time and fresh randomness, and gets the `/resume` hook; one that sleeps sleeps on.
    */
   rollBack(microvmId: string, checkpoint: string): Promise<Microvm>;
+  /**
+   * Makes what the VM is at this moment a version of an image, SUCCESSFUL and ACTIVE, which lives on without the VM.
+   * @param imageName that of the VM's image when absent; an image that is not there yet is made
+   */
+  commit(microvmId: string, imageName?: string): Promise<ImageVersion>;
 }
 
 export interface CheckpointServiceOptions {
   readonly controllerOf: (microvmId: string) => Promise<MicrovmController>;
   readonly resume: (microvmId: string) => Promise<void>;
   readonly directoryOf: (microvmId: string) => string;
-  readonly now: () => number;
+  readonly images: Pick<ImageService, 'addDerived' | 'snapshotDirectory'>;
+  readonly vmm: Pick<Vmm, 'snapshotSuspended'>;
+  readonly clock: Clock;
 }
 
 export function createCheckpointService(options: CheckpointServiceOptions): CheckpointService {
   const exclusively = oneAtATime();
 
-  async function open(microvmId: string) {
+  interface Opened {
+    readonly controller: MicrovmController;
+    readonly checkpoints: Checkpoints;
+  }
+
+  async function open(microvmId: string): Promise<Opened> {
     const controller = await options.controllerOf(microvmId);
     return { controller, checkpoints: new Checkpoints(microvmId, options.directoryOf(microvmId)) };
   }
 
+  /** Does what stores a VM's state, once it has one. */
+  async function storing<Result>(
+    microvmId: string,
+    work: (opened: Opened) => Promise<Result>,
+  ): Promise<Result> {
+    const opened = await open(microvmId);
+    const { controller } = opened;
+    // One that is being launched has no directory of its own yet.
+    if (controller.vm.state === 'PENDING') await controller.resume();
+    try {
+      return await exclusively(() => work(opened));
+    } catch (error) {
+      throw isLive(controller.vm.state) ? error : microvmTerminated(microvmId);
+    }
+  }
+
   return {
-    async create(microvmId, name) {
-      const { controller, checkpoints } = await open(microvmId);
-      // One that is being launched has no directory of its own yet.
-      if (controller.vm.state === 'PENDING') await controller.resume();
-      try {
-        return await exclusively(() =>
-          checkpoints.create(name, options.now(), (directory) => controller.capture([directory])),
-        );
-      } catch (error) {
-        throw isLive(controller.vm.state) ? error : microvmTerminated(microvmId);
-      }
-    },
+    create: (microvmId, name) =>
+      storing(microvmId, ({ controller, checkpoints }) =>
+        checkpoints.create(name, options.clock.now(), (directory) => controller.capture([directory])),
+      ),
     async list(microvmId) {
       return await (await open(microvmId)).checkpoints.list();
     },
@@ -66,5 +90,26 @@ export function createCheckpointService(options: CheckpointServiceOptions): Chec
       if (awake) await options.resume(microvmId);
       return controller.vm;
     },
+    commit: (microvmId, imageName) =>
+      storing(microvmId, ({ controller, checkpoints }) =>
+        checkpoints.withTemporary(
+          (directory) => controller.capture([directory]),
+          async (directory) => {
+            const { version } = await options.images.addDerived(
+              controller.vm,
+              imageName,
+              async (snapshot) => {
+                const base = options.images.snapshotDirectory(controller.vm);
+                const made = await options.vmm.snapshotSuspended(directory, base, snapshot);
+                return {
+                  memorySnapshotSizeInBytes: made.memoryBytes,
+                  diskSnapshotSizeInBytes: made.diskBytes,
+                };
+              },
+            );
+            return version;
+          },
+        ),
+      ),
   };
 }

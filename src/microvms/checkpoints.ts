@@ -58,13 +58,8 @@ export class Checkpoints {
       throw checkpointNameTaken(this.#microvmId, name);
     }
     const checkpointId = `checkpoint-${randomUUID()}`;
-    const building = this.#at(`${checkpointId}${unfinished}`);
+    const building = await this.#makeUnfinished(checkpointId);
     try {
-      await this.#removeUnfinished();
-      await mkdir(this.#directory, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== 'EEXIST') throw error;
-      });
-      await mkdir(building, { mode: 0o700 });
       await store(building);
       const sizeInBytes = await directorySize(building);
       const checkpoint = { checkpointId, name: name ?? null, createdAt: now, sizeInBytes };
@@ -77,6 +72,20 @@ export class Checkpoints {
     } catch (error) {
       await rm(building, { recursive: true, force: true });
       throw error;
+    }
+  }
+
+  /** Uses what `store` puts into a directory, which is gone afterwards. */
+  async withTemporary<Result>(
+    store: (directory: string) => Promise<void>,
+    use: (directory: string) => Promise<Result>,
+  ): Promise<Result> {
+    const directory = await this.#makeUnfinished(randomUUID());
+    try {
+      await store(directory);
+      return await use(directory);
+    } finally {
+      await rm(directory, { recursive: true, force: true });
     }
   }
 
@@ -120,6 +129,16 @@ export class Checkpoints {
     } catch {
       return undefined;
     }
+  }
+
+  async #makeUnfinished(name: string): Promise<string> {
+    await this.#removeUnfinished();
+    await mkdir(this.#directory, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+    const directory = this.#at(`${name}${unfinished}`);
+    await mkdir(directory, { mode: 0o700 });
+    return directory;
   }
 
   /** What a server that was killed has left. */

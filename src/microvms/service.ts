@@ -86,10 +86,10 @@ class Microvms implements MicrovmService {
     this.#repository = this.#engine.repository;
     this.#leases = this.#engine.leases;
     this.checkpoints = createCheckpointService({
+      ...options,
       controllerOf: (microvmId) => this.#controller(microvmId),
       resume: (microvmId) => this.resume(microvmId),
       directoryOf: this.#engine.directoryOf,
-      now: () => options.clock.now(),
     });
   }
 

@@ -56,7 +56,11 @@ test('what was admitted and cannot be seen yet counts against the memory the hos
   const cost = { memoryBytes: 250, vcpus: 1 };
   assert.equal(ledger.shortage(cost, limits, host), undefined);
   ledger.take('one', cost);
-  assert.deepEqual(ledger.shortage(cost, limits, host), { resource: 'memory', missing: 100 });
+  assert.deepEqual(ledger.shortage(cost, limits, host), {
+    resource: 'memory',
+    missing: 100,
+    never: false,
+  });
   ledger.settle('one');
   assert.equal(ledger.shortage(cost, limits, host), undefined);
 });

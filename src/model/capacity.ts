@@ -30,6 +30,8 @@ export interface Shortage {
   readonly resource: CapacityResource;
   /** Bytes, or virtual CPUs. */
   readonly missing: number;
+  /** Whether it would not fit even if no other were awake. */
+  readonly never: boolean;
 }
 
 interface Entry {
@@ -66,12 +68,14 @@ export class CapacityLedger {
     const overBudget = this.#memoryBytes + host.heldBytes + cost.memoryBytes - limits.memoryBytes;
     const free = host.availableMemoryBytes - this.#unsettledBytes - limits.memoryReserveBytes;
     const memory = Math.max(overBudget, cost.memoryBytes - free);
-    if (memory > 0) return { resource: 'memory', missing: memory };
+    if (memory > 0) {
+      return { resource: 'memory', missing: memory, never: cost.memoryBytes > limits.memoryBytes };
+    }
     const vcpus = this.#vcpus + cost.vcpus - limits.vcpus;
-    if (vcpus > 0) return { resource: 'CPU', missing: vcpus };
+    if (vcpus > 0) return { resource: 'CPU', missing: vcpus, never: cost.vcpus > limits.vcpus };
     const wanted = this.#memoryBytes + cost.memoryBytes + limits.diskReserveBytes;
     const disk = wanted - host.freeDiskBytes;
-    return disk > 0 ? { resource: 'disk', missing: disk } : undefined;
+    return disk > 0 ? { resource: 'disk', missing: disk, never: false } : undefined;
   }
 
   /** Adds a VM, or changes what one is expected to take. */

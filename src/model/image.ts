@@ -13,6 +13,9 @@ export type ImageState =
   | 'DELETE_FAILED'
   | 'DELETED';
 
+/** States in which something is being done to an image. */
+export const busyStates: readonly ImageState[] = ['CREATING', 'UPDATING', 'DELETING'];
+
 export type ImageVersionState =
   | 'PENDING'
   | 'IN_PROGRESS'

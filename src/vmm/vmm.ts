@@ -127,6 +127,11 @@ export interface Vmm {
   /** Makes `target` (absolute, existing, empty) hold what is suspended in `source`. Durable when it resolves. */
   copySuspended(source: string, target: string): Promise<void>;
   /**
+   * Makes `target` (a directory that does not exist yet) an immutable snapshot of what is suspended in `source`, a
+   * VM of `base`, which it does not need from then on. Durable when it resolves.
+   */
+  snapshotSuspended(source: string, base: string, target: string): Promise<SnapshotManifest>;
+  /**
    * Ends the process of the VM in `directory`, if there is one, and makes the VM be what is suspended in
    * `checkpoint`, which stays as it is. A failure before the process has ended leaves the VM as it is; once it
    * has, {@link adopt} finishes what was cut short.

@@ -144,3 +144,16 @@ test('says what keeps a microVM awake besides bytes', async () => {
   assert.deepEqual((await raw(server, 'PUT', path, {})).json, nothing);
   assert.equal((await raw(server, 'PUT', '/dormouse/v1/microvms/other/activity', {})).status, 404);
 });
+
+test('makes a microVM a version of its image, or of another', async () => {
+  const run = await raw(server, 'POST', '/2025-09-09/microvms', { imageIdentifier: 'demo' });
+  const { microvmId, imageArn } = run.json as { microvmId: string; imageArn: string };
+  const path = `/dormouse/v1/microvms/${microvmId}/image-version`;
+  const own = await raw(server, 'POST', path);
+  assert.equal(own.status, 201);
+  const { imageVersion, state, status } = own.json as Record<string, unknown>;
+  assert.deepEqual([imageVersion, state, status], ['2.0', 'SUCCESSFUL', 'ACTIVE']);
+  const other = await raw(server, 'POST', path, { imageName: 'prepared' });
+  assert.equal((other.json as { imageArn: string }).imageArn, imageArn.replace(/:[^:]*$/, ':prepared'));
+  assert.equal((await raw(server, 'POST', path, { imageName: 'no/slash' })).status, 400);
+});

@@ -143,6 +143,21 @@ test('a key does what its policy allows, on the images it names', async () => {
   client.destroy();
 });
 
+test('a microVM becomes a version only of images that its key may add to', async () => {
+  const committer = await key('committer', {
+    Effect: 'Allow',
+    Action: 'dormouse:CommitMicrovm',
+    Resource: [web, imageArn(realm, 'web-*')],
+  });
+  const commit = (imageName?: string) =>
+    extension('POST', `/dormouse/v1/microvms/${microvmId}/image-version`, { imageName }, committer);
+  assert.equal((await commit()).status, 201);
+  assert.equal((await commit('web-2')).status, 201);
+  const refused = await commit('secret');
+  assert.equal(refused.status, 403);
+  assert.match(refused.text, /dormouse:CommitMicrovm on resource: .*:secret because/);
+});
+
 test('microVMs are judged by their image', async () => {
   const client = microvms(
     await key('viewer', { Effect: 'Allow', Action: 'lambda:GetMicrovm', Resource: imageArn(realm, 'w?b') }),

@@ -60,6 +60,7 @@ async function start(context: TestContext, profile: Profile = 'relaxed') {
     adopt: async () => undefined,
     copySuspended: unused,
     rollBack: unused,
+    snapshotSuspended: unused,
   };
   const microvms = createMicrovmService({
     store,

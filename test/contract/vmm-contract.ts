@@ -176,6 +176,48 @@ export function vmmContract(name: string, prepare: () => Promise<Subject>): void
       await again.kill();
     });
 
+    it('makes snapshots of VMs that live on without those they came from', async () => {
+      const vm = await launch('origin');
+      assert.equal((await hit(vm, 'w')).memory, 2);
+      const kept = await fresh('origin-kept');
+      await vm.fork([kept]);
+      await vm.kill();
+      const base = path.join(subject.directory, 'base-copy');
+      await cp(snapshot, base, { recursive: true });
+      const derived = path.join(subject.directory, 'derived');
+      const described = await vmm.snapshotSuspended(kept, base, derived);
+      assert.ok(described.memoryBytes > manifest.memoryBytes);
+      await assert.rejects(vmm.snapshotSuspended(await fresh('nothing'), base, `${derived}-2`));
+      await rm(base, { recursive: true });
+      await rm(kept, { recursive: true });
+      const launchDerived = async (label: string, from: string): Promise<VmmInstance> =>
+        track(await vmm.launch({ directory: await fresh(label), snapshot: from }));
+      const [one, two] = [
+        await launchDerived('derived-1', derived),
+        await launchDerived('derived-2', derived),
+      ];
+      for (const instance of [one, two]) {
+        const answer = await hit(instance);
+        assert.deepEqual([answer.memory, answer.disk, answer.identity], [3, 3, identity]);
+      }
+      assert.notEqual(await settledRandom(one), await settledRandom(two));
+      await two.kill();
+      const { memory } = await hit(one);
+      await one.suspend();
+      const again = track(await vmm.resume({ directory: one.directory, snapshot: derived }));
+      assert.equal((await hit(again)).memory, memory + 1);
+      await again.suspend();
+      const second = path.join(subject.directory, 'derived-again');
+      await vmm.snapshotSuspended(one.directory, derived, second);
+      const third = await launchDerived('derived-3', second);
+      assert.equal((await hit(third)).memory, memory + 2);
+      await third.kill();
+      assert.deepEqual(
+        (await readdir(subject.directory)).filter((entry) => entry.includes('partial')),
+        [],
+      );
+    });
+
     it('draws new random numbers each time one suspended state is resumed', async () => {
       const vm = await launch('repeat');
       await vm.suspend();

@@ -64,7 +64,19 @@ describe('capacity and checkpoints', { timeout: 600_000 }, () => {
     server = await DormouseServer.start(directory);
     vms.server = server;
     const { endpoint } = await server.client.send(new GetMicrovmCommand({ microvmIdentifier: vm.microvmId }));
-    continues(second, await vms.count({ ...vm, endpoint }));
+    const third = await vms.count({ ...vm, endpoint });
+    continues(second, third);
+
+    const prepared = await signedSuccess(
+      server.ready,
+      'POST',
+      `/dormouse/v1/microvms/${vm.microvmId}/image-version`,
+      { imageName: 'prepared' },
+    );
+    assert.deepEqual(
+      [prepared.imageVersion, prepared.state, prepared.status],
+      ['1.0', 'SUCCESSFUL', 'ACTIVE'],
+    );
 
     const { checkpoints } = await signedSuccess(server.ready, 'GET', collection);
     assert.deepEqual(
@@ -73,5 +85,14 @@ describe('capacity and checkpoints', { timeout: 600_000 }, () => {
     );
     await vms.terminate(vm);
     assert.deepEqual(await readdir(`${directory}/microvms`), []);
+
+    const copies = new CounterVms(server, String(prepared.imageArn));
+    const copy = await copies.run({ idlePolicy });
+    const copied = await copies.count(copy);
+    continues(third, copied);
+    assert.notEqual(copied.hostname, third.hostname);
+    await copies.suspend(copy);
+    continues(copied, await copies.count(copy));
+    await copies.terminate(copy);
   });
 });

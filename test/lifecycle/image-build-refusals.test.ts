@@ -23,6 +23,7 @@ const noVmm: Vmm = {
   isSuspended: async () => false,
   adopt: async () => undefined,
   copySuspended: () => assert.fail('a VM was copied'),
+  snapshotSuspended: () => assert.fail('a VM became a snapshot'),
   rollBack: () => assert.fail('a VM was rolled back'),
 };
 

@@ -33,7 +33,14 @@ export async function requirementsOf(
     requestTags,
     tagKeys: [...Object.keys(requestTags), ...textsOf(input.TagKeys)],
   };
-  return [own, ...(await passedConnectors(operation, input, call)), ...passedRoles(input)];
+  const others = input.imageName === undefined ? [] : [await committedTo(own, String(input.imageName), call)];
+  return [own, ...others, ...(await passedConnectors(operation, input, call)), ...passedRoles(input)];
+}
+
+/** A version made of a microVM is added to an image that may be another than the microVM's. */
+async function committedTo(own: Requirement, imageName: string, call: Call): Promise<Requirement> {
+  const resource = imageArn(call.api.options.realm, imageName);
+  return { ...own, resource, resourceTags: await resourceTags(resource, call) };
 }
 
 /** An extension's actions are Dormouse's own, so that no policy written for the service gives them away. */

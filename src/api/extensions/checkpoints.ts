@@ -3,6 +3,7 @@ import { defineOperation } from '../operation.ts';
 import { identifier } from '../shapes/common.ts';
 import { microvmOnly } from '../shapes/microvms.ts';
 import { inPath, optional, structure, text } from '../shapes/shape.ts';
+import { versionToWire } from '../wire/image.ts';
 import { microvmToWire } from '../wire/microvm.ts';
 import { toSeconds } from '../wire/time.ts';
 
@@ -10,6 +11,7 @@ const collection = '/dormouse/v1/microvms/{microvmIdentifier}/checkpoints';
 const microvmIdentifier = inPath(identifier);
 /** Its id or its name. */
 const checkpointIdentifier = inPath(text({ min: 1, max: 64 }));
+const imageName = text({ min: 1, max: 64, pattern: '[a-zA-Z0-9-_]+' });
 const checkpointName = text({ min: 1, max: 64, pattern: '[a-zA-Z0-9._-]+' });
 
 /** Stores what a microVM is now. */
@@ -61,6 +63,19 @@ export const rollBackMicrovm = defineOperation({
     const { checkpoints } = api.services.microvms;
     const vm = await checkpoints.rollBack(input.microvmIdentifier, input.checkpointIdentifier);
     return microvmToWire(vm, api.options);
+  },
+});
+
+/** Makes what a microVM is now a version of an image, of its own or of one with another name. */
+export const commitMicrovm = defineOperation({
+  name: 'CommitMicrovm',
+  method: 'POST',
+  path: '/dormouse/v1/microvms/{microvmIdentifier}/image-version',
+  status: 201,
+  input: structure({ microvmIdentifier, imageName: optional(imageName) }),
+  async handle(input, { api }) {
+    const version = await api.services.microvms.checkpoints.commit(input.microvmIdentifier, input.imageName);
+    return versionToWire(version);
   },
 });
 

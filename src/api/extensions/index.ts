@@ -1,5 +1,11 @@
 import type { Operation } from '../operation.ts';
-import { createCheckpoint, deleteCheckpoint, listCheckpoints, rollBackMicrovm } from './checkpoints.ts';
+import {
+  commitMicrovm,
+  createCheckpoint,
+  deleteCheckpoint,
+  listCheckpoints,
+  rollBackMicrovm,
+} from './checkpoints.ts';
 import { describeServer } from './describe-server.ts';
 import { deleteEgressPolicy } from './egress-policies-delete.ts';
 import { getEgressPolicy } from './egress-policies-get.ts';
@@ -38,6 +44,7 @@ export const extensionOperations: readonly Operation[] = [
   listCheckpoints,
   deleteCheckpoint,
   rollBackMicrovm,
+  commitMicrovm,
   listLogStreams,
   readLog,
   readMetrics,

@@ -12,11 +12,12 @@ interface Checkpoint {
   readonly createdAt: number;
 }
 
-/** `checkpoint`, `checkpoints` and `rollback`. */
+/** `checkpoint`, `checkpoints`, `rollback` and `commit`. */
 export function addCheckpoints(program: Command): void {
   addCreate(program);
   addList(program);
   addRollBack(program);
+  addCommit(program);
 }
 
 function collectionOf(microvmId: string): string {
@@ -89,4 +90,27 @@ function addRollBack(program: Command): void {
       });
     });
   examples(command, 'dormouse rollback 3f2a before-migration');
+}
+
+function addCommit(program: Command): void {
+  const command = remote(program.command('commit'))
+    .description('make what a microVM is now a version of an image, to launch others from')
+    .argument('<microvm>', 'its id, or the start of it')
+    .option('--image <name>', "image to add it to, made if there is none (default: the microVM's own)")
+    .action(async (microvm: string, options: RemoteOptions & { readonly image?: string }) => {
+      await withClient(options, async (client) => {
+        const id = await resolveMicrovmId(client, microvm);
+        const body = { imageName: options.image };
+        const response = await withProgress(`storing ${id}`, () =>
+          client.extension(`/dormouse/v1/microvms/${id}/image-version`, undefined, { method: 'POST', body }),
+        );
+        const version = (await response.json()) as {
+          readonly imageArn: string;
+          readonly imageVersion: string;
+        };
+        if (options.json) printJson(version);
+        else print(`${version.imageArn} ${version.imageVersion}`);
+      });
+    });
+  examples(command, 'dormouse commit 3f2a', 'dormouse commit 3f2a --image prepared');
 }

@@ -3,6 +3,7 @@ import { access, mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { defaultVmmUidBase } from '../../config.ts';
 import { type MachineShape, VmmError } from '../vmm.ts';
 import { ControlGroups } from './control-groups.ts';
 
@@ -13,9 +14,6 @@ const run = promisify(execFile);
  * its own, as the server's user; or by limits and a filter of system calls alone.
  */
 export type ConfinementLevel = 'own-user' | 'namespace' | 'filter';
-
-/** As the option has it where none is given: users that distributions give to nobody. */
-const defaultUserBase = 0x7000_0000;
 
 const levelMeanings: Readonly<Record<ConfinementLevel, string>> = {
   'own-user': 'microVMs have users of their own',
@@ -104,7 +102,7 @@ export class Confinement {
    * @throws {VmmError} not even the least can be had
    */
   static async find(options: ConfinementOptions): Promise<Confinement> {
-    const { jail, binary, userBase = defaultUserBase, groupName = 'dormouse-vms' } = options;
+    const { jail, binary, userBase = defaultVmmUidBase, groupName = 'dormouse-vms' } = options;
     await access(jail).catch((error: unknown) => {
       throw new VmmError(`${jail} is missing: run scripts/setup`, { cause: error });
     });

@@ -18,6 +18,7 @@ import { allDone } from './all-done.ts';
 import { qemuArguments, vmFiles } from './arguments.ts';
 import { Confinement } from './confinement.ts';
 import { cpuModelFor } from './cpu-model.ts';
+import { derivedState, deriveSnapshot, isDerived } from './derived-snapshot.ts';
 import {
   differenceDeviceState,
   differencePath,
@@ -102,8 +103,14 @@ class QemuVmm implements Vmm {
     return this.#instance(directory, await this.#start(args, cell, source), source);
   }
 
-  async launch({ directory, snapshot, paused = false }: LaunchRequest): Promise<VmmInstance> {
+  async launch(request: LaunchRequest): Promise<VmmInstance> {
     const { binary } = this.#options;
+    const { directory, snapshot, paused = false } = request;
+    if (await isDerived(snapshot)) {
+      await endLeftovers(this.#confinement, binary, directory);
+      await step('overlay', () => copySuspended(derivedState(snapshot), directory));
+      return await this.resume(request);
+    }
     const prepare = async (): Promise<void> => {
       await endLeftovers(this.#confinement, binary, directory);
       await step('overlay', () => copyOverlay(snapshotPath(snapshot, 'overlay'), directory));
@@ -145,6 +152,18 @@ class QemuVmm implements Vmm {
 
   async copySuspended(source: string, target: string): Promise<void> {
     await copySuspended(source, target);
+  }
+
+  async snapshotSuspended(source: string, base: string, target: string): Promise<SnapshotManifest> {
+    const manifest = await this.#openSnapshot(base);
+    const { stats } = await openDifference(source, manifest.id);
+    await deriveSnapshot(source, base, target);
+    return {
+      ...manifest,
+      memoryBytes: manifest.memoryBytes + stats.memoryBytes,
+      diskBytes: manifest.diskBytes + stats.diskBytes,
+      deviceStateBytes: stats.deviceStateBytes,
+    };
   }
 
   async rollBack(directory: string, checkpoint: string): Promise<void> {

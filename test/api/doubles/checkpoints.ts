@@ -1,10 +1,15 @@
 import { checkpointNameTaken, checkpointNotFound } from '../../../src/errors.ts';
+import type { ImageService } from '../../../src/images/image-service.ts';
 import type { CheckpointService } from '../../../src/microvms/checkpoint-service.ts';
 import type { Checkpoint } from '../../../src/microvms/checkpoints.ts';
 import type { Microvm } from '../../../src/model/microvm.ts';
 
 /** Checkpoints of which nothing is stored but that they are there. */
-export function createMemoryCheckpoints(vm: (id: string) => Microvm, now: () => number): CheckpointService {
+export function createMemoryCheckpoints(
+  vm: (id: string) => Microvm,
+  images: ImageService,
+  now: () => number,
+): CheckpointService {
   const all = new Map<string, Checkpoint[]>();
 
   function of(id: string): Checkpoint[] {
@@ -43,6 +48,9 @@ export function createMemoryCheckpoints(vm: (id: string) => Microvm, now: () => 
     async rollBack(id, identifier) {
       find(id, identifier);
       return vm(id);
+    },
+    async commit(id, name) {
+      return (await images.addDerived(vm(id), name, async () => ({}))).version;
     },
   };
 }

@@ -88,6 +88,17 @@ export function createMemoryImages(realm: Realm, now: () => number): ImageServic
     async update(arn, input) {
       return addVersion({ ...image(arn), state: 'UPDATING', latestActiveImageVersion: '1.0' }, input);
     },
+    async addDerived(from, name, make) {
+      const origin = version(from.imageArn, from.imageVersion);
+      await make('/nowhere');
+      const arn = name === undefined ? from.imageArn : imageArn(realm, name);
+      const owner = { ...image(from.imageArn), imageArn: arn, ...images.get(arn) };
+      const derived = { ...origin, imageArn: arn, imageVersion: `${owner.nextVersion}.0` };
+      const updated = { ...owner, nextVersion: owner.nextVersion + 1 };
+      images.set(arn, updated);
+      versions.set(arn, [derived, ...(versions.get(arn) ?? [])]);
+      return { image: updated, version: derived };
+    },
     get: async (arn) => image(arn),
     async list(page, nameFilter) {
       const all = pageOf([...images.values()], (item) => item.imageArn, page);

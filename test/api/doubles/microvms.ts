@@ -79,7 +79,7 @@ export function createMemoryMicrovms(realm: Realm, images: ImageService, now: ()
         return { ...child, state: 'PENDING' as const };
       });
     },
-    checkpoints: createMemoryCheckpoints(vm, now),
+    checkpoints: createMemoryCheckpoints(vm, images, now),
     findByEndpoint: async (endpointId) => [...vms.values()].find((item) => item.endpointId === endpointId),
     associate: async () => {
       throw new Error('there is no guest here');
