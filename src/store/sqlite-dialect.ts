@@ -17,6 +17,10 @@ export function createSqliteDialect(database: DatabaseSync): SqliteDialect {
     return statement;
   }
 
+  /** A full disk or an I/O error ends the transaction by itself; to fail at that would hide why. */
+  const isUndone = (sql: string): boolean => sql === 'rollback' && !database.isTransaction;
+  const nothing = { changes: 0, lastInsertRowid: 0 };
+
   return new SqliteDialect({
     database: {
       close: () => database.close(),
@@ -25,7 +29,7 @@ export function createSqliteDialect(database: DatabaseSync): SqliteDialect {
         return {
           reader: statement.columns().length > 0,
           all: (parameters) => statement.all(...parameters.map(toSql)),
-          run: (parameters) => statement.run(...parameters.map(toSql)),
+          run: (parameters) => (isUndone(sql) ? nothing : statement.run(...parameters.map(toSql))),
           iterate: (parameters) => statement.iterate(...parameters.map(toSql)) as IterableIterator<unknown>,
         };
       },

@@ -90,6 +90,8 @@ export interface Server {
 
 /** What is off unless a test is about it. */
 export interface WorldOptions {
+  /** Where all of the world lies; the system's directory for temporary files when absent. */
+  readonly scratchRoot?: string;
   readonly wakeCacheBytes?: number;
   readonly warmPool?: WarmPoolPolicy;
   /** By how much the world's clock goes on in a millisecond that a test waits. */
@@ -112,7 +114,9 @@ export class World {
 
   /** A host with one built image and a running server. */
   static async create(options: WorldOptions = {}): Promise<World> {
-    const scratch = await realpath(await mkdtemp(path.join(os.tmpdir(), 'dormouse-faults-')));
+    const scratch = await realpath(
+      await mkdtemp(path.join(options.scratchRoot ?? os.tmpdir(), 'dormouse-faults-')),
+    );
     const machine = await buildFakeMachine(path.join(scratch, 'machine'));
     const directory = path.join(scratch, 'data');
     await mkdir(path.join(directory, 'microvms'), { recursive: true });

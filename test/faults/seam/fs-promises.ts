@@ -51,7 +51,14 @@ const handleEffects: Readonly<Record<string, boolean>> = {
   writeFile: true,
 };
 
-const openWrapped = wrap('open', true, real.open);
+/** A process that ends leaves no file open. */
+const openWrapped = wrap('open', true, async (...parameters: Parameters<typeof real.open>) => {
+  const handle = await real.open(...parameters);
+  const close = (): void => void handle.close().catch(() => undefined);
+  if (ServerProcess.current?.dead === true) close();
+  ServerProcess.current?.onCrash(close);
+  return handle;
+});
 
 export const open: typeof real.open = async (...parameters) => {
   const handle = await openWrapped(...parameters);

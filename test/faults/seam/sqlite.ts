@@ -43,6 +43,10 @@ export class DatabaseSync {
     });
   }
 
+  get isTransaction(): boolean {
+    return this.#database.isTransaction;
+  }
+
   exec(sql: string): void {
     step(sql, () => this.#database.exec(sql));
   }
