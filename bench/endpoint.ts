@@ -28,10 +28,11 @@ export async function run({ n }: BenchmarkOptions): Promise<void> {
   });
 }
 
+/** As many as it takes until the compiler of a server in JavaScript is done with it. */
 async function warmUp({ target, speaksH2 }: Contender): Promise<void> {
-  await h1Requests(target, 8, 3000);
-  if (speaksH2) await h2Requests(target, 8, 2000);
-  await webSocketMessages(target, 8, 2000);
+  await h1Requests(target, 8, 20_000);
+  if (speaksH2) await h2Requests(target, 8, 20_000);
+  await webSocketMessages(target, 8, 5000);
 }
 
 async function measure({ name, target, party, speaksH2 }: Contender, add: Add): Promise<void> {
