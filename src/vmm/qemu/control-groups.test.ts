@@ -136,3 +136,20 @@ test('a server that tidies up takes no group from under a VMM that another one s
   await groups.remove(path.join(directory, 'vm-19'));
   await groups.removeIdle();
 });
+
+test('what a server left whose data directory is gone is removed by any other', async (t) => {
+  const name = `dormouse-gone-test-${process.pid}`;
+  const groups = await ControlGroups.find({ name });
+  if (groups.obstacle !== undefined) return t.skip(groups.obstacle);
+  const sleeper = spawn('/bin/sleep', ['1000']);
+  await groups.enclose('/data/vm', sleeper.pid ?? 0, limits);
+  const membership = await readFile(`/proc/${sleeper.pid}/cgroup`, 'utf8');
+  assert.ok(membership.includes(name));
+  sleeper.kill('SIGKILL');
+  await once(sleeper, 'exit');
+  await (await ControlGroups.find({ name: `${name}-other` })).removeIdle();
+  const mounts = (await readFile('/proc/self/mounts', 'utf8')).split('\n').map((line) => line.split(' '));
+  const roots = mounts.flatMap(([, root = '', type = '']) => (type.startsWith('cgroup') ? [root] : []));
+  assert.ok(roots.length > 0);
+  for (const root of roots) await assert.rejects(access(path.join(root, name)), { code: 'ENOENT' });
+});

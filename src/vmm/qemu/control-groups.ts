@@ -16,6 +16,10 @@ const periodMicroseconds = 100_000;
 /** Share of the disk's time against groups that have 100, where the kernel divides it. */
 const ioWeight = 50;
 
+/** Groups of all servers of this host begin so; that of builds has its own way. */
+const ownPrefix = 'dormouse-';
+const groupOfBuilds = 'dormouse-builds';
+
 /** Controllers that limit a VMM; without the first two a VMM counts as unlimited. */
 const controllers = ['memory', 'pids', 'cpu', 'blkio'] as const;
 type Controller = (typeof controllers)[number];
@@ -157,20 +161,30 @@ export class ControlGroups {
     await this.#removeParents();
   }
 
-  /** Removes all groups that hold no process: what servers that were killed have left. */
+  /**
+   * Removes all groups that hold no process: what servers that were killed have left, also those whose data
+   * directory is gone, so that no server of theirs will come.
+   */
   async removeIdle(): Promise<void> {
     for (const { root } of this.#hierarchies) {
-      const parent = path.join(root, this.#name);
-      const entries = await readdir(parent, { withFileTypes: true }).catch(() => []);
-      const groups = entries.filter((entry) => entry.isDirectory());
-      await Promise.all(groups.map(({ name }) => tryToRemove(path.join(parent, name))));
+      for (const name of await directoriesIn(root)) {
+        if (!name.startsWith(ownPrefix) || name === groupOfBuilds) continue;
+        const parent = path.join(root, name);
+        const groups = await directoriesIn(parent);
+        await Promise.all(groups.map((group) => tryToRemove(path.join(parent, group))));
+        await tryToRemove(parent);
+      }
     }
-    await this.#removeParents();
   }
 
   async #removeParents(): Promise<void> {
     await Promise.all(this.#hierarchies.map(({ root }) => tryToRemove(path.join(root, this.#name))));
   }
+}
+
+async function directoriesIn(directory: string): Promise<readonly string[]> {
+  const entries = await readdir(directory, { withFileTypes: true }).catch(() => []);
+  return entries.flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
 }
 
 /** One name for one VM directory, also after the server that made the group is gone. */
