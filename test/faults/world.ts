@@ -47,8 +47,8 @@ export interface Answer {
   readonly suspends: number;
 }
 
-/** Time as a test wants it. */
-export class ManualClock implements Clock {
+/** Time that goes on by itself while a test waits. Timers belong to the server that set them, and end with it. */
+class WorldClock implements Clock {
   #time = 1_700_000_000_000;
   readonly #timers = new Set<{ at: number; callback: () => void }>();
 
@@ -100,7 +100,7 @@ export interface WorldOptions {
 
 /** One host: a data directory, its machines, and one server after another. */
 export class World {
-  readonly clock = new ManualClock();
+  readonly clock = new WorldClock();
   readonly directory: string;
   readonly #machine: FakeMachine;
   readonly #options: WorldOptions;
