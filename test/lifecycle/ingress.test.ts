@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
+import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { RunMicrovmCommandOutput } from '@aws-sdk/client-lambda-microvms';
-import { dormouse, goingDormouse, type Outcome, run } from '../support/cli.ts';
+import { dormouse, goingDormouse, type Outcome, program, run } from '../support/cli.ts';
 import { builtImage, createImage, exampleContext, zip } from '../support/counter-image.ts';
 import { CounterVms } from '../support/counter-vms.ts';
 import { DormouseServer, removeDataDirectory, temporaryDirectory } from '../support/dormouse-server.ts';
 import { absence } from '../support/programs.ts';
+import { Terminal } from '../support/terminal.ts';
 
 const idlePolicy = { maxIdleDurationSeconds: 600, suspendedDurationSeconds: 600, autoResumeEnabled: true };
 
@@ -140,6 +142,46 @@ describe('ways into a microVM beside HTTP', { timeout: 900_000 }, () => {
     const outcome = await dormouse(server, ['shell', vm.microvmId ?? ''], 'echo $((6 * 7)); exit\n');
     assert.equal(outcome.code, 0, outcome.stderr);
     assert.match(outcome.stdout, /^42\r?$/m);
+  });
+
+  test('a shell on a terminal: prompt, sizes, signals, and its end', async () => {
+    const id = vm.microvmId ?? '';
+    const commandLine = `${program} shell --data-dir ${directory} ${id}`;
+    const terminal = await Terminal.start(commandLine, [100, 40], path.join(directory, 'tty'));
+    await terminal.shows(/λ \$ /);
+    terminal.type('echo "$TERM $(id -u) $(stty size)"\r');
+    await terminal.shows(/xterm 0 40 100\n/);
+    terminal.type('echo wait""ing; until stty size | grep -x "50 132"; do sleep 0.1; done\r');
+    await terminal.shows(/waiting\n/);
+    await terminal.resize(132, 50);
+    await terminal.shows(/50 132\n[\s\S]*λ \$ /);
+    terminal.type('sh -c "echo go\'\'ing; exec sleep 1000"\r');
+    await terminal.shows(/going\n/);
+    terminal.type('\x03');
+    await terminal.shows(/λ \$ /);
+    terminal.type('echo "status $?"\r');
+    await terminal.shows(/status 130\n[\s\S]*λ \$ /);
+    terminal.type('sh -c "echo go\'\'ing; exec sleep 2000"\r');
+    await terminal.shows(/going\n/);
+    terminal.type('\x1a');
+    await terminal.shows(/Stopped[\s\S]*λ \$ /);
+    terminal.type('disown -a; echo dis""owned\r');
+    await terminal.shows(/disowned\n[\s\S]*λ \$ /);
+    terminal.type('exit 3\r');
+    assert.equal(await terminal.ends(), 0);
+
+    // A terminal that does not know its size gets the usual one, and nothing is typed into it.
+    const sizeless = await Terminal.start(commandLine, undefined, path.join(directory, 'tty'));
+    await sizeless.shows(/λ \$ /);
+    sizeless.type('stty size\r');
+    await sizeless.shows(/^stty size\n[^\n]*24 80\n/);
+    sizeless.type(
+      `sh -c 'trap "echo hung up > /tmp/hup; exit" HUP; echo trap""ped; while :; do sleep 0.1; done'\r`,
+    );
+    await sizeless.shows(/trapped\n/);
+    sizeless.kill();
+    const script = 'until [ -s /tmp/hup ]; do sleep 0.1; done; cat /tmp/hup';
+    assert.equal((await dormouse(server, ['exec', id, '--', 'sh', '-c', script])).stdout, 'hung up\n');
   });
 
   test('a lease keeps an idle microVM awake as long as it lasts, over a restart of the server', async () => {
