@@ -16,6 +16,9 @@ const skippedReporter = fileURLToPath(new URL('support/skipped-reporter.ts', imp
 /** Directories whose tests start VMs: one file at a time, so that they do not starve each other. */
 const vmDirectories = ['contract', 'lifecycle', 'soak'] as const;
 
+/** A file that takes so long hangs. */
+const hangMs = 20 * 60 * 1000;
+
 interface Step {
   readonly name: string;
   readonly command: string;
@@ -55,6 +58,7 @@ function tests(name: string, files: readonly string[], concurrency: number): rea
       arguments: [
         '--disable-warning=ExperimentalWarning',
         '--test',
+        `--test-timeout=${hangMs}`,
         `--test-concurrency=${concurrency}`,
         '--test-reporter=spec',
         '--test-reporter-destination=stdout',

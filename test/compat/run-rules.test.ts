@@ -11,6 +11,7 @@ import {
   paginateListMicrovms,
   RunMicrovmCommand,
   type RunMicrovmCommandInput,
+  TerminateMicrovmCommand,
 } from '@aws-sdk/client-lambda-microvms';
 import { pino } from 'pino';
 import { newMicrovm } from '../../src/microvms/new-microvm.ts';
@@ -129,9 +130,10 @@ async function start(context: TestContext, profile: Profile = 'relaxed') {
       const beginning = { runHookPayload: null, forkedFrom: null };
       await new MicrovmRepository(store).insert([vm], beginning, undefined);
     },
-    /** Ends a microVM by a launch that fails. */
+    /** Ends a microVM, whether its launch is under way or waits for its turn. */
     async end(microvmIdentifier: string | undefined): Promise<void> {
       launchIn(microvmIdentifier ?? '').reject(new Error('there is no such machine'));
+      await client.send(new TerminateMicrovmCommand({ microvmIdentifier }));
       const state = async () => (await client.send(new GetMicrovmCommand({ microvmIdentifier }))).state;
       while ((await state()) !== 'TERMINATED') await new Promise(setImmediate);
     },
