@@ -22,7 +22,7 @@ interface Attempt {
   readonly error: string;
 }
 
-/** What a VMM that has been taken over tries; each has to succeed where nothing confines it. */
+/** What a VMM that has been taken over tries; each has to succeed where nothing confines it, but for {@link forbiddenToAll}. */
 const attempts = [
   'read the disk of another VM',
   'list the directory of another VM',
@@ -58,6 +58,9 @@ const attempts = [
   "fill the host's disk",
   'start many processes',
 ] as const;
+
+/** What some distributions and containers let nobody do, so that a failure proves nothing there. */
+const forbiddenToAll: ReadonlySet<string> = new Set(['make a user namespace', 'clone into a user namespace']);
 
 describe('what a VMM can do to the host', { timeout: 120_000, skip: !isRoot && 'needs root' }, () => {
   const victims: ChildProcess[] = [];
@@ -181,11 +184,9 @@ describe('what a VMM can do to the host', { timeout: 120_000, skip: !isRoot && '
     const inside = await intrude(['attempts', ...facts], confined);
     assert.deepEqual([...inside.results.keys()], [...attempts]);
     for (const attempt of attempts) {
-      assert.equal(
-        outside.results.get(attempt)?.done,
-        true,
-        `unconfined: ${JSON.stringify(outside.results.get(attempt))}`,
-      );
+      const { done, error } = outside.results.get(attempt) ?? {};
+      if (forbiddenToAll.has(attempt) && done === false) context.diagnostic(`${attempt}: nobody may here`);
+      else assert.equal(done, true, `unconfined: ${attempt}: ${error}`);
       assert.equal(inside.results.get(attempt)?.done, false, `confined: ${attempt}`);
     }
     context.diagnostic(`${attempts.length} attempts; control groups: ${confinement.groups.description}`);
