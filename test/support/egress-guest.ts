@@ -77,7 +77,8 @@ def ask(q):
 
 def abort(q):
     connection = connect(q)
-    connection.sendall(b"x")
+    # Only once the host has dialled is there somebody to be reset.
+    connection.recv(1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
     return "aborted"

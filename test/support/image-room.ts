@@ -20,6 +20,7 @@ import { processesUsing, removeDataDirectory, temporaryDirectory } from './dormo
 
 const realm = { region: 'us-east-1', accountId: '000000000000' };
 const pollMs = 100;
+const leavingMs = 10_000;
 
 /** Takes the artifact of key `K` from the file `K` of a directory. */
 function directoryOfArtifacts(directory: string): ArtifactSource {
@@ -119,7 +120,17 @@ export class ImageRoom {
   }
 
   /** What is there that should not be once no build is running: processes, mounts, files of builds. */
+  /** Mounts, builds and processes that stay; a process that was killed may take a moment to be gone. */
   async leftovers(): Promise<readonly string[]> {
+    const deadline = performance.now() + leavingMs;
+    for (;;) {
+      const found = await this.#found();
+      if (found.length === 0 || performance.now() > deadline) return found;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  async #found(): Promise<readonly string[]> {
     const mounts = (await readFile('/proc/self/mounts', 'utf8'))
       .split('\n')
       .filter((line) => line.includes(this.directory));

@@ -124,7 +124,8 @@ export class Confinement {
     for (const [level, argument] of levels) {
       if (level === 'own-user' && obstacle !== undefined) continue;
       const found = new Confinement(jail, level, argument, obstacle, groups, programs);
-      const failure = await found.#tryWith(binary);
+      // Twice, so that a host that fails for a moment does not leave VMMs less confined as long as this server runs.
+      const failure = (await found.#tryWith(binary)) && (await found.#tryWith(binary));
       if (failure === undefined) return found;
       obstacle = failure;
     }

@@ -19,18 +19,18 @@ export function refusesConnections(error: unknown): boolean {
  */
 export async function connectUnix(socket: string): Promise<net.Socket> {
   const directory = await open(path.dirname(socket), 'r');
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const connection = net.connect(`/proc/self/fd/${directory.fd}/${path.basename(socket)}`);
+  // Stays, so that a VMM that is killed before anyone else listens costs no more than this connection.
+  connection.on('error', reject);
+  connection.once('connect', resolve);
   try {
-    return await new Promise((resolve, reject) => {
-      const connection = net.connect(`/proc/self/fd/${directory.fd}/${path.basename(socket)}`);
-      connection.once('error', reject);
-      connection.once('connect', () => {
-        connection.off('error', reject);
-        resolve(connection);
-      });
-    });
+    await promise;
   } finally {
     await directory.close();
   }
+  if (connection.errored !== null) throw connection.errored;
+  return connection;
 }
 
 /**
