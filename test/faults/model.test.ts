@@ -10,7 +10,8 @@ import { applyEvent, type IdlePolicy, type Microvm, type MicrovmEvent } from '..
 import { holdsTogether, liveMicrovms, settles } from './invariants.ts';
 import { type Answer, World } from './world.ts';
 
-const seed = Number(process.env.FC_SEED ?? Date.now() % 2 ** 31);
+/** The same each time, so that a run judges the change and not its luck; the environment names others. */
+const seed = Number(process.env.FC_SEED ?? 235_734_513);
 const runs = Number(process.env.FC_RUNS ?? 12);
 const longestRun = 80;
 const mostMicrovms = 5;
