@@ -1,7 +1,6 @@
 import { microvmTerminated, rollBackFailed } from '../errors.ts';
 import { type GuestAgent, GuestConnectError, GuestProtocolError } from '../guest/guest-agent.ts';
 import { type Microvm, terminationReasons } from '../model/microvm.ts';
-import { recoveryStep } from '../model/recovery.ts';
 import type { VmmInstance } from '../vmm/vmm.ts';
 import { abortable } from './abortable.ts';
 import type { Engine } from './engine.ts';
@@ -10,6 +9,7 @@ import { HookFailedError } from './lifecycle-hooks.ts';
 import {
   attach,
   discardGuest,
+  goOnAwake,
   greetTerminating,
   isAsleep,
   type LiveGuest,
@@ -22,6 +22,7 @@ import {
 import { MicrovmUnreachableError } from './microvm-service.ts';
 import { wayTo } from './reachability.ts';
 import { MicrovmRecord } from './record.ts';
+import { whatIsLeft } from './remains.ts';
 import { SerialQueue } from './serial-queue.ts';
 
 /** A request meets at most this many changes of state before it is told so. */
@@ -188,20 +189,15 @@ export class MicrovmController {
         if (signal.aborted) return;
         this.#record.report(error, 'recovery failed');
         // What is on the disk of a sleeping VM is not given up for a failure that may pass.
-        if (this.vm.state !== 'SUSPENDED') await this.#finishTermination(terminationReasons.lost, this.#live);
+        if (this.vm.state === 'SUSPENDED') return;
+        await this.#finishTermination(this.vm.stateReason ?? terminationReasons.lost, this.#live);
       }
     });
   }
 
   async #recover(signal: AbortSignal): Promise<void> {
-    const { vmm, repository } = this.#engine;
-    const adopt = () => vmm.adopt(this.#engine.directoryOf(this.vm.microvmId));
-    const instance = await this.#record.despiteHost(adopt, signal);
-    const asleep = await isAsleep(this.#engine, this.vm);
-    const beginning = () => repository.beginning(this.vm.microvmId);
-    const { forkedFrom } = await this.#record.despiteHost(beginning, signal);
-    const found = { alive: instance !== undefined, asleep, forked: forkedFrom !== null };
-    const step = recoveryStep(this.vm.state, found);
+    if (this.vm.state === 'RUNNING') await this.#record.recallActivity(signal);
+    const { instance, step } = await whatIsLeft(this.#engine, this.vm, signal);
     if (instance !== undefined && step === 'go-on') return await this.#goOn(instance, signal);
     await instance?.kill();
     switch (step) {
@@ -217,13 +213,19 @@ export class MicrovmController {
     }
   }
 
-  /** Takes over a process left by an earlier server, and finishes what that server was at. */
+  /**
+   * Takes over a process left by an earlier server, and finishes what that server was at. Nobody waits for an end or
+   * a sleep that was asked for; the application hears of it again, since it may not have heard of it yet.
+   */
   async #goOn(instance: VmmInstance, signal: AbortSignal): Promise<void> {
-    const { state } = this.vm;
-    this.#adoptGuest(await this.#record.despiteHost(() => takeOver(this.#engine, this.vm, instance, signal)));
+    const live = await this.#record.despiteHost(() => takeOver(this.#engine, this.vm, instance, signal));
+    const { state, stateReason } = this.vm;
+    if (state === 'TERMINATING')
+      return this.#inBackground(() => this.#end(stateReason ?? terminationReasons.lost, live));
+    this.#adoptGuest(live);
     if (state === 'PENDING') await this.#record.settle({ type: 'launched' }, signal);
     else if (state === 'SUSPENDED') await this.#record.settle({ type: 'resumed' }, signal);
-    else if (state === 'SUSPENDING') await this.#record.settle({ type: 'suspend-abandoned' }, signal);
+    else if (state === 'SUSPENDING') this.#inBackground((later) => this.#suspend(later, () => undefined));
     else this.#record.noteDeadline();
   }
 
@@ -233,7 +235,7 @@ export class MicrovmController {
     const live = this.#live;
     this.#live = undefined;
     live?.agent.close();
-    await live?.logs?.end();
+    await Promise.all([live?.logs?.end(), this.#engine.activityJournal.settled()]);
   }
 
   #becomeReachable(): Promise<void> {
@@ -297,7 +299,8 @@ export class MicrovmController {
     begun: () => void,
     work: () => Promise<void>,
   ): Promise<boolean> {
-    await this.#record.commit({ type: 'suspend-started' });
+    // A suspend that an earlier server began goes on.
+    if (this.vm.state !== 'SUSPENDING') await this.#record.commit({ type: 'suspend-started' });
     begun();
     this.#live = undefined;
     try {
@@ -318,8 +321,7 @@ export class MicrovmController {
   async #abandonSuspend(live: LiveGuest, signal: AbortSignal): Promise<void> {
     try {
       live.agent.close();
-      await this.#record.despiteHost(() => live.instance.unpause(), signal);
-      this.#adoptGuest(await attach(this.#engine, this.vm, live.instance, signal));
+      this.#adoptGuest(await goOnAwake(this.#engine, this.vm, live.instance, signal));
       this.#record.touch();
       await this.#record.settle({ type: 'suspend-abandoned' }, signal);
     } catch (error) {
@@ -337,8 +339,11 @@ export class MicrovmController {
     const requested = reason === terminationReasons.requested;
     await this.#record[requested ? 'commit' : 'settle']({ type: 'terminate-started', reason });
     begun();
-    const mayHear = requested || reason === terminationReasons.lifetime;
-    if (mayHear && live !== undefined) await greetTerminating(this.#engine, this.vm, live);
+    await this.#end(reason, live);
+  }
+
+  async #end(reason: string, live: LiveGuest | undefined): Promise<void> {
+    if (live !== undefined) await greetTerminating(this.#engine, this.vm, live, reason);
     await this.#finishTermination(reason, live);
   }
 
@@ -355,28 +360,29 @@ export class MicrovmController {
     await this.#finishTermination(reason, this.#live);
   }
 
+  #inBackground(work: (signal: AbortSignal) => Promise<void>): void {
+    this.#queue.run(work).catch((error: unknown) => this.#record.report(error, 'a transition failed'));
+  }
+
   /** From here on the guest's own end of things is watched. */
   #adoptGuest(live: LiveGuest): void {
     this.#live = live;
-    this.#record.touch();
     this.#engine.admission.watch(this.vm, live.instance);
     const whileCurrent = (work: (signal: AbortSignal) => Promise<void>): void => {
       if (this.#live !== live) return;
-      this.#queue
-        .run(async (signal) => (this.#live === live ? await work(signal) : undefined))
-        .catch((error: unknown) => this.#record.report(error, 'a transition failed'));
+      this.#inBackground(async (signal) => (this.#live === live ? await work(signal) : undefined));
+    };
+    const endsBy = (reason: string): void => {
+      whileCurrent(() => this.#terminate(reason, () => undefined));
     };
     live.agent.appExit().then(
-      ({ code }) =>
-        whileCurrent(() => this.#terminate(terminationReasons.containerStopped(code), () => undefined)),
+      ({ code }) => endsBy(terminationReasons.containerStopped(code)),
       () => undefined,
     );
-    live.instance.exited.then((exit) =>
-      whileCurrent(async () => {
-        this.#engine.logger.error({ microvmId: this.vm.microvmId, exit }, 'the VMM process is gone');
-        await this.#terminate(terminationReasons.lost, () => undefined);
-      }),
-    );
+    live.instance.exited.then((exit) => {
+      if (this.#live === live) this.#record.report(exit, 'the VMM process is gone');
+      endsBy(terminationReasons.lost);
+    });
     live.agent.closed.then(() => whileCurrent((signal) => this.#reattach(live, signal)));
   }
 

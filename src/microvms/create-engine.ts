@@ -13,6 +13,7 @@ import type { LogStore } from '../telemetry/log-store.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import type { Vmm } from '../vmm/vmm.ts';
 import { Activity } from './activity.ts';
+import { ActivityJournal } from './activity-journal.ts';
 import { Admission } from './admission.ts';
 import type { Engine } from './engine.ts';
 import { freeDiskBytes, processors, withinControlGroup } from './host-capacity.ts';
@@ -112,9 +113,10 @@ export function createEngine(options: EngineOptions, { closing, changed, evict }
     clock,
     logger,
   });
+  const repository = new MicrovmRepository(options.store, options.events);
   const engine: Engine = {
     vmm,
-    repository: new MicrovmRepository(options.store, options.events),
+    repository,
     images,
     logs,
     pressure,
@@ -124,6 +126,7 @@ export function createEngine(options: EngineOptions, { closing, changed, evict }
     network,
     leases: new Leases(new LeaseRepository(options.store)),
     activity: new Activity(new ActivitySettingsRepository(options.store), clock),
+    activityJournal: new ActivityJournal(repository, logger),
     transitions: new Transitions(clock, logger),
     starts: new StartGate(Math.max(leastStarts, 2 * processors())),
     metrics: new TransitionMetrics(metrics),

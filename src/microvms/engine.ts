@@ -7,6 +7,7 @@ import type { MicrovmRepository } from '../store/microvms.ts';
 import type { LogStore } from '../telemetry/log-store.ts';
 import type { Vmm } from '../vmm/vmm.ts';
 import type { Activity } from './activity.ts';
+import type { ActivityJournal } from './activity-journal.ts';
 import type { Admission } from './admission.ts';
 import type { HostPressure } from './host-pressure.ts';
 import type { Leases } from './leases.ts';
@@ -29,6 +30,7 @@ export interface Engine {
   readonly network: GuestNetwork;
   readonly leases: Leases;
   readonly activity: Activity;
+  readonly activityJournal: ActivityJournal;
   readonly transitions: Transitions;
   readonly starts: StartGate;
   readonly metrics: TransitionMetrics;

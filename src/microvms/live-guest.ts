@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import type { GuestAgent } from '../guest/guest-agent.ts';
 import type { Hooks } from '../model/image.ts';
-import type { Microvm } from '../model/microvm.ts';
+import { type Microvm, terminationReasons } from '../model/microvm.ts';
 import { LogPump } from '../telemetry/log-pump.ts';
 import { defaultLogGroup, microvmLogStream } from '../telemetry/log-store.ts';
 import { step } from '../telemetry/trace.ts';
@@ -196,6 +196,23 @@ export async function takeOver(
   }
 }
 
+/**
+ * Continues a VM that could not be put to sleep, and lets the application know: it may have heard that it would be.
+ * @throws {HookFailedError} the `/resume` hook failed
+ */
+export async function goOnAwake(
+  engine: Engine,
+  vm: Microvm,
+  instance: VmmInstance,
+  signal: AbortSignal,
+): Promise<LiveGuest> {
+  const hooks = await despiteHost(engine, vm.microvmId, () => hooksOf(engine, vm), signal);
+  await despiteHost(engine, vm.microvmId, () => instance.unpause(), signal);
+  const live = await attach(engine, vm, instance, signal);
+  await greetResumed(live, hooks, signal);
+  return live;
+}
+
 /** Opens the session with a running VM's agent and sends the application's output to its log. */
 export async function attach(
   engine: Engine,
@@ -216,8 +233,17 @@ function asLive(engine: Engine, vm: Microvm, instance: VmmInstance, agent: Guest
   return { instance, agent, logs };
 }
 
+/** Ends that come from outside; an application that is broken or gone is not told of its end. */
+const announced: ReadonlySet<string> = new Set([terminationReasons.requested, terminationReasons.lifetime]);
+
 /** Tells the application that it ends; what it answers changes nothing. */
-export async function greetTerminating(engine: Engine, vm: Microvm, live: LiveGuest): Promise<void> {
+export async function greetTerminating(
+  engine: Engine,
+  vm: Microvm,
+  live: LiveGuest,
+  reason: string,
+): Promise<void> {
+  if (!announced.has(reason)) return;
   try {
     await runLifecycleHook(live.agent, { hook: 'terminate', hooks: await hooksOf(engine, vm) });
   } catch (error) {

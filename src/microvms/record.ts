@@ -1,17 +1,22 @@
 import { microvmTerminated } from '../errors.ts';
 import type { ActivitySettings } from '../model/activity.ts';
-import { type Due, nextDue } from '../model/idle.ts';
+import { activityStoredEveryMs, type Due, nextDue, recalledActivity } from '../model/idle.ts';
 import { applyEvent, type Microvm, type MicrovmEvent } from '../model/microvm.ts';
 import { step } from '../telemetry/trace.ts';
 import type { VmmInstance } from '../vmm/vmm.ts';
 import { despiteHost } from './despite-host.ts';
 import type { Engine } from './engine.ts';
 
+/** From when on a microVM can be idle. */
+const beginsAwake: ReadonlySet<MicrovmEvent['type']> = new Set(['launched', 'resumed']);
+
 /** What is known of one microVM: its stored state, and when it was last used. */
 export class MicrovmRecord {
   readonly #engine: Engine;
   #vm: Microvm;
   #lastActivityAt: number;
+  /** From when on activity has to be stored again. */
+  #activityStoredUntil = 0;
 
   constructor(engine: Engine, vm: Microvm) {
     this.#engine = engine;
@@ -34,8 +39,23 @@ export class MicrovmRecord {
 
   /** Bound, because it is handed to every connection. */
   readonly touch = (): void => {
-    this.#lastActivityAt = this.#engine.clock.now();
+    const now = this.#engine.clock.now();
+    this.#lastActivityAt = now;
+    if (now >= this.#activityStoredUntil && this.#vm.state === 'RUNNING') this.#storeActivity(now);
   };
+
+  #storeActivity(now: number): void {
+    this.#activityStoredUntil = now + activityStoredEveryMs;
+    if (this.#vm.idlePolicy !== null) this.#engine.activityJournal.note(this.#vm.microvmId, now);
+  }
+
+  /** Takes up when the VM was last active, as an earlier server has stored it. */
+  async recallActivity(signal: AbortSignal): Promise<void> {
+    const read = () => this.#engine.repository.lastActivity(this.#vm.microvmId);
+    const storedAt = await this.despiteHost(read, signal);
+    this.#lastActivityAt = recalledActivity(storedAt, this.#engine.clock.now());
+    this.#activityStoredUntil = storedAt + activityStoredEveryMs;
+  }
 
   /**
    * Stores what has happened, and only then lets anyone see it.
@@ -45,8 +65,9 @@ export class MicrovmRecord {
     const now = this.#engine.clock.now();
     const next = applyEvent(this.#vm, event, now);
     const from = this.#vm.state;
+    const lastActivityAt = beginsAwake.has(event.type) ? now : this.#lastActivityAt;
     const stored = await step(`${next.state} stored`, () =>
-      this.#engine.repository.transition(next, from, now),
+      this.#engine.repository.transition(next, from, { now, lastActivityAt }),
     );
     if (!stored) {
       throw new Error(`the stored state of ${next.microvmId} is not ${from}`);
@@ -56,6 +77,8 @@ export class MicrovmRecord {
       event.type,
     );
     this.#vm = next;
+    this.#lastActivityAt = Math.max(lastActivityAt, this.#lastActivityAt);
+    this.#activityStoredUntil = lastActivityAt + activityStoredEveryMs;
     this.noteDeadline();
   }
 

@@ -21,6 +21,17 @@ export function nextDue(vm: Microvm, lastActivityAt: number, leaseEndsAt?: numbe
   return policy !== undefined && policy.at < lifetime.at ? policy : lifetime;
 }
 
+/** While a microVM is active this is stored so often, and not with every request. */
+export const activityStoredEveryMs = 10_000;
+
+/**
+ * When a microVM was last active, as far as a new server can tell: in the doubt it is kept awake too long.
+ * @param storedAt what the last server has stored of it
+ */
+export function recalledActivity(storedAt: number, now: number): number {
+  return Math.min(now, storedAt + activityStoredEveryMs);
+}
+
 function policyDue(vm: Microvm, lastActivityAt: number, leaseEndsAt = 0): Due | undefined {
   const policy = vm.idlePolicy;
   if (policy === null) return undefined;

@@ -11,7 +11,7 @@ const launched: Readonly<Record<MicrovmState, Steps>> = {
   RUNNING: ['lose', 'go-on', 'finish-suspend', 'finish-suspend'],
   SUSPENDING: ['lose', 'go-on', 'finish-suspend', 'finish-suspend'],
   SUSPENDED: ['lose', 'go-on', 'leave', 'leave'],
-  TERMINATING: ['finish-termination', 'finish-termination', 'finish-termination', 'finish-termination'],
+  TERMINATING: ['finish-termination', 'go-on', 'finish-termination', 'finish-termination'],
   TERMINATED: ['leave', 'leave', 'leave', 'leave'],
 };
 /** A fork's memory is nowhere else: without its difference only its process holds it. */

@@ -34,7 +34,7 @@ export function recoveryStep(state: MicrovmState, { alive, asleep, forked }: Rem
       if (asleep) return 'leave';
       return alive ? 'go-on' : 'lose';
     case 'TERMINATING':
-      return 'finish-termination';
+      return alive && !asleep ? 'go-on' : 'finish-termination';
     case 'TERMINATED':
       return 'leave';
   }

@@ -66,10 +66,16 @@ test('every change of a microVM is an event, and what did not happen is none', a
   const log = new EventLog(store);
   const microvms = new MicrovmRepository(store, log);
   await microvms.insert([vm], { runHookPayload: null, forkedFrom: null }, undefined);
-  assert.equal(await microvms.transition({ ...vm, state: 'RUNNING' }, 'PENDING', 6), true);
-  assert.equal(await microvms.transition({ ...vm, state: 'RUNNING' }, 'PENDING', 7), false);
+  assert.equal(
+    await microvms.transition({ ...vm, state: 'RUNNING' }, 'PENDING', { now: 6, lastActivityAt: 6 }),
+    true,
+  );
+  assert.equal(
+    await microvms.transition({ ...vm, state: 'RUNNING' }, 'PENDING', { now: 7, lastActivityAt: 7 }),
+    false,
+  );
   const ended: Microvm = { ...vm, state: 'TERMINATED', stateReason: 'Success.' };
-  assert.equal(await microvms.transition(ended, 'RUNNING', 8), true);
+  assert.equal(await microvms.transition(ended, 'RUNNING', { now: 8, lastActivityAt: 8 }), true);
   assert.deepEqual(
     (await log.read(0, 10)).map(({ time, from, to, reason }) => [time, from, to, reason]),
     [

@@ -65,9 +65,13 @@ export class MicrovmRepository {
 
   /**
    * Replaces what may change, provided the row is still in state `from`; says whether it was.
-   * @param now when it happens, in milliseconds since the epoch
+   * @param times when it happens, and when the VM was last active, in milliseconds since the epoch
    */
-  async transition(vm: Microvm, from: MicrovmState, now: number): Promise<boolean> {
+  async transition(
+    vm: Microvm,
+    from: MicrovmState,
+    { now, lastActivityAt }: { readonly now: number; readonly lastActivityAt: number },
+  ): Promise<boolean> {
     return await this.#events.transaction(async (transaction, emit) => {
       const result = await transaction
         .updateTable('microvms')
@@ -76,6 +80,7 @@ export class MicrovmRepository {
           state_reason: vm.stateReason,
           suspended_at: vm.suspendedAt,
           terminated_at: vm.terminatedAt,
+          last_activity_at: lastActivityAt,
           ...(vm.state === 'PENDING' ? {} : { run_hook_payload: null }),
         })
         .where('microvm_id', '=', vm.microvmId)
@@ -85,6 +90,30 @@ export class MicrovmRepository {
       await emit(now, microvmChange(vm, from));
       return true;
     });
+  }
+
+  /** Stores when VMs that run were last active, by id. */
+  async storeActivity(activity: ReadonlyMap<string, number>): Promise<void> {
+    await this.#store.transaction().execute(async (transaction) => {
+      for (const [microvmId, at] of activity) {
+        await transaction
+          .updateTable('microvms')
+          .set({ last_activity_at: at })
+          .where('microvm_id', '=', microvmId)
+          .where('last_activity_at', '<', at)
+          .execute();
+      }
+    });
+  }
+
+  /** What {@link storeActivity} or the last transition stored; milliseconds since the epoch. */
+  async lastActivity(microvmId: string): Promise<number> {
+    const row = await this.#store
+      .selectFrom('microvms')
+      .select('last_activity_at')
+      .where('microvm_id', '=', microvmId)
+      .executeTakeFirst();
+    return row?.last_activity_at ?? 0;
   }
 
   async get(microvmId: string): Promise<Microvm | undefined> {

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
 import fc from 'fast-check';
-import { nextDue } from '../../src/model/idle.ts';
+import { activityStoredEveryMs, nextDue, recalledActivity } from '../../src/model/idle.ts';
 import { applyEvent, type IdlePolicy, type Microvm, type MicrovmEvent } from '../../src/model/microvm.ts';
 import { holdsTogether, liveMicrovms, settles } from './invariants.ts';
 import { type Answer, World } from './world.ts';
@@ -20,6 +20,8 @@ const mostMicrovms = 5;
 interface Expected {
   vm: Microvm;
   lastActivityAt: number;
+  /** What a server that starts finds of that. */
+  activityStoredAt: number;
   answer: Answer | undefined;
 }
 
@@ -38,6 +40,19 @@ class Model {
 function happen(expected: Expected, now: number, ...events: readonly MicrovmEvent[]): void {
   for (const event of events) expected.vm = applyEvent(expected.vm, event, now);
   if (expected.vm.state === 'RUNNING') expected.lastActivityAt = now;
+  expected.activityStoredAt = expected.lastActivityAt;
+}
+
+/** A microVM that has just been asked for runs. */
+function launched(vm: Microvm, now: number, answer?: Answer): Expected {
+  const expected = { vm, lastActivityAt: now, activityStoredAt: now, answer };
+  happen(expected, now, { type: 'launched' });
+  return expected;
+}
+
+function use(expected: Expected, now: number): void {
+  expected.lastActivityAt = now;
+  if (now >= expected.activityStoredAt + activityStoredEveryMs) expected.activityStoredAt = now;
 }
 
 const suspended: readonly MicrovmEvent[] = [{ type: 'suspend-started' }, { type: 'suspend-finished' }];
@@ -75,7 +90,8 @@ async function request(expected: Expected, world: World): Promise<void> {
   }
   assert.equal(answer.memory, answer.disk, 'memory and disk are of one moment');
   if (expected.vm.state === 'SUSPENDED') happen(expected, world.clock.now(), { type: 'resumed' });
-  Object.assign(expected, { answer, lastActivityAt: world.clock.now() });
+  expected.answer = answer;
+  use(expected, world.clock.now());
 }
 
 type Command = fc.AsyncCommand<Model, World>;
@@ -125,9 +141,7 @@ function launch(idlePolicy: IdlePolicy | undefined, maximumDurationInSeconds: nu
     `launch(${idlePolicy?.maxIdleDurationSeconds}, ${maximumDurationInSeconds})`,
     async (model, world) => {
       const vm = await world.run({ idlePolicy, maximumDurationInSeconds });
-      const expected = { vm, lastActivityAt: world.clock.now(), answer: undefined };
-      model.vms.push(expected);
-      happen(expected, world.clock.now(), { type: 'launched' });
+      model.vms.push(launched(vm, world.clock.now()));
     },
     (model) => model.live.length < mostMicrovms,
   );
@@ -137,17 +151,16 @@ async function fork(parent: Expected, world: World, model: Model): Promise<void>
   const [child] = await world.call(({ microvms }) => microvms.fork(parent.vm.microvmId, { count: 1 }));
   assert.ok(child);
   if (parent.vm.state === 'SUSPENDED') happen(parent, world.clock.now(), { type: 'resumed' });
-  const expected = { vm: child, lastActivityAt: world.clock.now(), answer: parent.answer };
-  model.vms.push(expected);
-  happen(expected, world.clock.now(), { type: 'launched' });
+  model.vms.push(launched(child, world.clock.now(), parent.answer));
 }
 
 async function restart(model: Model, world: World, how: 'stop' | 'crash'): Promise<void> {
   if (how === 'stop') await world.stop();
   else world.server.process.crash();
   await world.start();
-  // A server that starts gives each VM the whole of its idle time again.
-  for (const expected of model.live) if (isRunning(expected)) happen(expected, world.clock.now());
+  for (const expected of model.live) {
+    expected.lastActivityAt = recalledActivity(expected.activityStoredAt, world.clock.now());
+  }
 }
 
 /** A transition is cut short by a crash: the VM is then where it was or where it was going, and whole. */
