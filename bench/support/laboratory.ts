@@ -2,10 +2,10 @@ import { mkdir, mkdtemp, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { callExtension } from '../../scripts/support/extension.ts';
 import { removeEverything } from '../../scripts/support/leftovers.ts';
 import { type LaunchedMicrovm, MicrovmClient } from '../../scripts/support/microvm-client.ts';
 import { ServerProcess } from '../../scripts/support/server-process.ts';
-import { signRequest } from '../../src/api/sigv4/sign.ts';
 import type { TraceSummary } from '../../src/telemetry/trace.ts';
 import type { Target } from '../endpoint/load.ts';
 
@@ -76,7 +76,7 @@ export class Laboratory {
   }
 
   async inspect(microvm: LaunchedMicrovm): Promise<HostFigures> {
-    return (await this.#extension('GET', `microvms/${microvm.microvmId}`)) as HostFigures;
+    return (await callExtension(this.ready, 'GET', `microvms/${microvm.microvmId}`)) as HostFigures;
   }
 
   /** Milliseconds that the server's latest transition of a kind took. */
@@ -87,7 +87,7 @@ export class Laboratory {
   }
 
   async fork(microvm: LaunchedMicrovm, count: number): Promise<readonly LaunchedMicrovm[]> {
-    const answer = await this.#extension('POST', `microvms/${microvm.microvmId}/fork`, { count });
+    const answer = await callExtension(this.ready, 'POST', `microvms/${microvm.microvmId}/fork`, { count });
     return (answer as { readonly items: readonly LaunchedMicrovm[] }).items;
   }
 
@@ -106,19 +106,6 @@ export class Laboratory {
   /** A directory beside the server's for whoever runs VMs without it. */
   scratch(name: string): string {
     return path.join(path.dirname(this.#server.ready.dataDirectory), name);
-  }
-
-  async #extension(method: 'GET' | 'POST', at: string, content?: object): Promise<unknown> {
-    const { ready } = this.#server;
-    const url = new URL(`/dormouse/v1/${at}`, ready.apiEndpoint);
-    const body = content === undefined ? undefined : JSON.stringify(content);
-    const headers = signRequest(
-      { method, url, ...(body === undefined ? {} : { body }) },
-      { credentials: ready, region: ready.region, service: 'lambda' },
-    );
-    const answer = await fetch(url, { method, headers, ...(body === undefined ? {} : { body }) });
-    if (!answer.ok) throw new Error(`${at} was answered ${answer.status}: ${await answer.text()}`);
-    return await answer.json();
   }
 
   get ready(): ServerProcess['ready'] {

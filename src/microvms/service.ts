@@ -44,10 +44,10 @@ import {
 } from './microvm-service.ts';
 import { newMicrovm } from './new-microvm.ts';
 import { removeOrphans } from './orphans.ts';
+import { recoverMicrovms } from './recover.ts';
+import { Roster } from './roster.ts';
 import { makeDirectory } from './vm-directory.ts';
 
-/** VMs brought back at the same time after a restart. */
-const recoveryWidth = 4;
 /** Until something that was due and failed is tried again. */
 const deadlineRetryMs = 5_000;
 
@@ -69,19 +69,21 @@ class Microvms implements MicrovmService {
   readonly #engine: Engine;
   readonly #deadlines: Deadlines;
   readonly #leases: Leases;
-  /** Live VMs only, by id and by endpoint. */
-  readonly #controllers = new Map<string, MicrovmController>();
-  readonly #byEndpoint = new Map<string, MicrovmController>();
+  readonly #roster: Roster<MicrovmController>;
   readonly checkpoints: CheckpointService;
   readonly #closing = new AbortController();
 
   constructor(options: MicrovmServiceOptions) {
     this.#options = options;
     this.#deadlines = new Deadlines(options.clock, (id) => this.#onDue(id));
+    this.#roster = new Roster({
+      make: (vm) => new MicrovmController(this.#engine, vm),
+      recovering: (microvmId, recovery) => this.#inBackground(microvmId, recovery),
+    });
     this.#engine = createEngine(options, {
       closing: this.#closing.signal,
       changed: (vm, lastActivityAt) => this.#onChanged(vm, lastActivityAt),
-      evict: () => suspendLongestIdle(this.#controllers.values(), this.#leases, options.clock.now()),
+      evict: () => suspendLongestIdle(this.#roster.controllers, this.#leases, options.clock.now()),
     });
     this.#repository = this.#engine.repository;
     this.#leases = this.#engine.leases;
@@ -145,7 +147,7 @@ class Microvms implements MicrovmService {
   }
 
   async get(microvmId: string): Promise<Microvm> {
-    const known = this.#controllers.get(microvmId)?.vm ?? (await this.#repository.get(microvmId));
+    const known = this.#roster.vmOf(microvmId) ?? (await this.#repository.get(microvmId));
     if (known === undefined) throw microvmNotFound(microvmId);
     return known;
   }
@@ -174,7 +176,7 @@ class Microvms implements MicrovmService {
   }
 
   async findByEndpoint(endpointId: string): Promise<Microvm | undefined> {
-    return this.#byEndpoint.get(endpointId)?.vm ?? (await this.#repository.getByEndpoint(endpointId));
+    return this.#roster.vmAt(endpointId) ?? (await this.#repository.getByEndpoint(endpointId));
   }
 
   async connect(microvmId: string, port: number, signal: AbortSignal): Promise<Duplex> {
@@ -215,7 +217,7 @@ class Microvms implements MicrovmService {
 
   async inspect(microvmId: string): Promise<MicrovmDetails> {
     const vm = await this.get(microvmId);
-    const controller = this.#controllers.get(microvmId);
+    const controller = this.#roster.peek(microvmId);
     const instance = controller?.live?.instance;
     const usage = await instance?.usage();
     return {
@@ -246,25 +248,25 @@ class Microvms implements MicrovmService {
     await this.#leases.recover(ids);
     await this.#engine.activity.recover(ids);
     await removeOrphans(this.#options, ids);
-    const waiting = [...vms];
-    const worker = async (): Promise<void> => {
-      for (let vm = waiting.pop(); vm !== undefined; vm = waiting.pop()) {
-        const controller = this.#control(vm);
-        await controller.recover();
+    await recoverMicrovms(vms, {
+      vmm: this.#options.vmm,
+      roster: this.#roster,
+      directoryOf: this.#engine.directoryOf,
+      resting: (vm) => this.#onChanged(vm, this.#options.clock.now()),
+      recovered: ({ vm }) => {
         if (vm.state === 'PENDING') this.#launch(vm);
-      }
-    };
-    await Promise.all(Array.from({ length: recoveryWidth }, worker));
+      },
+    });
     const versions = new Map(vms.map((vm) => [`${vm.imageArn} ${vm.imageVersion}`, vm]));
     for (const vm of versions.values()) this.#engine.warmPool.expect(vm);
-    this.#engine.activity.start(async (microvmId) => this.#controllers.get(microvmId)?.noteActivity());
+    this.#engine.activity.start(async (microvmId) => this.#roster.peek(microvmId)?.noteActivity());
   }
 
   async close(): Promise<void> {
     this.#closing.abort(new Error('the server is shutting down'));
     this.#deadlines.close();
     this.#engine.activity.close();
-    await Promise.all(Array.from(this.#controllers.values(), (controller) => controller.release()));
+    await Promise.all(Array.from(this.#roster.controllers, (controller) => controller.release()));
     this.#engine.admission.close();
     this.#engine.pressure.close();
     await this.#engine.warmPool.close();
@@ -321,44 +323,31 @@ class Microvms implements MicrovmService {
     microvmId: string,
     connector: 'HTTP_INGRESS' | 'SHELL_INGRESS',
   ): Promise<MicrovmController> {
-    const known = this.#controllers.get(microvmId);
-    const vm = known?.vm ?? (await this.#repository.get(microvmId));
+    const vm = this.#roster.vmOf(microvmId) ?? (await this.#repository.get(microvmId));
     if (vm === undefined) throw new MicrovmUnreachableError('NOT_FOUND', 'there is no such microVM');
     if (!includesConnector(vm.ingressNetworkConnectors, connector, 'ALL_INGRESS')) {
       throw new MicrovmUnreachableError('BAD_GATEWAY', `the microVM has no ${connector} connector`);
     }
-    return known ?? this.#control(vm);
+    return this.#roster.control(vm);
   }
 
   async #controller(microvmId: string): Promise<MicrovmController> {
-    const existing = this.#controllers.get(microvmId);
+    const existing = this.#roster.find(microvmId);
     if (existing !== undefined) return existing;
     const vm = await this.#repository.get(microvmId);
     if (vm === undefined) throw microvmNotFound(microvmId);
-    return this.#control(vm);
-  }
-
-  #control(vm: Microvm): MicrovmController {
-    const existing = this.#controllers.get(vm.microvmId);
-    if (existing !== undefined) return existing;
-    const controller = new MicrovmController(this.#engine, vm);
-    if (isLive(vm.state)) {
-      this.#controllers.set(vm.microvmId, controller);
-      this.#byEndpoint.set(vm.endpointId, controller);
-    }
-    return controller;
+    return this.#roster.control(vm);
   }
 
   #launch(vm: Microvm, trace?: Trace): void {
-    const launch = (): Promise<void> => this.#control(vm).launch();
+    const launch = (): Promise<void> => this.#roster.control(vm).launch();
     this.#inBackground(vm.microvmId, this.#engine.transitions.record(vm.microvmId, 'launch', launch, trace));
   }
 
   #onChanged(vm: Microvm, lastActivityAt: number): void {
     this.#engine.admission.follow(vm);
     if (!isLive(vm.state)) {
-      this.#controllers.delete(vm.microvmId);
-      this.#byEndpoint.delete(vm.endpointId);
+      this.#roster.remove(vm);
       this.#deadlines.clear(vm.microvmId);
       this.#inBackground(vm.microvmId, this.#leases.end(vm.microvmId));
       this.#inBackground(vm.microvmId, this.#engine.activity.forget(vm.microvmId));
@@ -371,7 +360,7 @@ class Microvms implements MicrovmService {
   }
 
   #onDue(microvmId: string): void {
-    const controller = this.#controllers.get(microvmId);
+    const controller = this.#roster.find(microvmId);
     if (controller === undefined) return;
     const done = controller.onDeadline().catch((error: unknown) => {
       // What is due stays due.

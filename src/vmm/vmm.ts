@@ -124,6 +124,11 @@ export interface Vmm {
   resume(request: LaunchRequest): Promise<VmmInstance>;
   /** Whether `directory` holds a complete difference that {@link Vmm.resume} can continue from. */
   isSuspended(directory: string): Promise<boolean>;
+  /**
+   * Whether `directory` looks as a suspend leaves it: a difference, no process, and nothing cut short that
+   * {@link adopt} would settle. A glance, cheap for ten thousand VMs: damage is found by whoever uses the VM.
+   */
+  isAtRest(directory: string): Promise<boolean>;
   /** Makes `target` (absolute, existing, empty) hold what is suspended in `source`. Durable when it resolves. */
   copySuspended(source: string, target: string): Promise<void>;
   /**

@@ -58,6 +58,7 @@ async function start(context: TestContext, profile: Profile = 'relaxed') {
     resume: unused,
     launch: (request) => launchIn(path.basename(request.directory)).promise,
     isSuspended: async () => false,
+    isAtRest: async () => false,
     adopt: async () => undefined,
     copySuspended: unused,
     rollBack: unused,

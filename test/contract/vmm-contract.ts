@@ -134,8 +134,10 @@ export function vmmContract(name: string, prepare: () => Promise<Subject>): void
         await vm.exited;
         assert.deepEqual(await processesIn(directory), []);
         assert.equal(await vmm.isSuspended(directory), true);
+        assert.equal(await vmm.isAtRest(directory), true);
         vm = await resume(directory);
         assert.equal(await vmm.isSuspended(directory), false);
+        assert.equal(await vmm.isAtRest(directory), false);
         const answer = await hit(vm, 'w');
         assert.deepEqual([answer.memory, answer.disk, answer.identity], [3 + cycle, 3 + cycle, identity]);
       }
@@ -291,9 +293,11 @@ export function vmmContract(name: string, prepare: () => Promise<Subject>): void
       await hit(vm);
       await vm.suspend();
       const unfinished = track(await vmm.resume({ directory, snapshot, paused: true }));
+      assert.equal(await vmm.isAtRest(directory), false);
       assert.equal(await vmm.adopt(directory), undefined);
       await unfinished.exited;
       assert.equal(await vmm.isSuspended(directory), true);
+      assert.equal(await vmm.isAtRest(directory), true);
       const awake = await resume(directory);
       assert.equal((await hit(awake)).memory, 3);
       await awake.kill();

@@ -21,6 +21,7 @@ const noVmm: Vmm = {
   launch: () => assert.fail('a VM was launched'),
   resume: () => assert.fail('a VM was resumed'),
   isSuspended: async () => false,
+  isAtRest: async () => false,
   adopt: async () => undefined,
   copySuspended: () => assert.fail('a VM was copied'),
   snapshotSuspended: () => assert.fail('a VM became a snapshot'),

@@ -1,8 +1,10 @@
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { callExtension } from '../../scripts/support/extension.ts';
 import { type LaunchedMicrovm, MicrovmClient } from '../../scripts/support/microvm-client.ts';
 import { type ServerOptions, ServerProcess } from '../../scripts/support/server-process.ts';
+import type { Tally } from './tally.ts';
 
 const counter = fileURLToPath(new URL('../../examples/counter', import.meta.url));
 const image = 'counter';
@@ -13,23 +15,40 @@ const idlePolicy = {
   autoResumeEnabled: true,
 };
 const retryMs = 50;
-const pollMs = 25;
+/** Each look costs as much as several milliseconds of a guest. */
+const pollMs = 100;
 
-/** A server that is killed and started again, and calls that get through to whichever runs. */
+/** A server that is killed and started again, each time otherwise set up, and calls that get through to whichever runs. */
 export class Host {
   readonly #options: ServerOptions;
+  readonly #phases: readonly (readonly string[])[];
+  readonly #tally: Tally;
+  #started = 1;
   #server: ServerProcess;
   #client: MicrovmClient;
 
-  private constructor(options: ServerOptions, server: ServerProcess, client: MicrovmClient) {
+  private constructor(
+    options: ServerOptions,
+    phases: readonly (readonly string[])[],
+    tally: Tally,
+    server: ServerProcess,
+    client: MicrovmClient,
+  ) {
     this.#options = options;
+    this.#phases = phases;
+    this.#tally = tally;
     this.#server = server;
     this.#client = client;
   }
 
-  static async start(options: ServerOptions): Promise<Host> {
-    const server = await ServerProcess.start(options);
-    return new Host(options, server, await MicrovmClient.open(server.ready, pollMs));
+  /** @param phases flags of the first server, of the next, and so on in turns */
+  static async start(
+    options: ServerOptions,
+    phases: readonly (readonly string[])[],
+    tally: Tally,
+  ): Promise<Host> {
+    const server = await ServerProcess.start({ ...options, flags: phases[0] ?? [] });
+    return new Host(options, phases, tally, server, await MicrovmClient.open(server.ready, pollMs));
   }
 
   get accelerator(): string {
@@ -42,13 +61,18 @@ export class Host {
 
   /** Kills the server and starts another on what it left. */
   async crash(): Promise<void> {
+    await this.#countWakes();
     await this.#server.kill();
     this.#client.close();
-    this.#server = await ServerProcess.start(this.#options);
+    const flags = this.#phases[this.#started % this.#phases.length] ?? [];
+    this.#server = await ServerProcess.start({ ...this.#options, flags });
     this.#client = await MicrovmClient.open(this.#server.ready, pollMs);
+    this.#started += 1;
+    this.#tally.serversKilled += 1;
   }
 
   async stop(): Promise<void> {
+    await this.#countWakes();
     this.#client.close();
     await this.#server.stop();
   }
@@ -57,8 +81,10 @@ export class Host {
     return this.insist((client) => client.run(image, idlePolicy));
   }
 
-  async fork(parent: LaunchedMicrovm): Promise<LaunchedMicrovm> {
-    const [child] = (await this.#server.command(['fork', parent.microvmId])) as LaunchedMicrovm[];
+  async fork({ microvmId }: LaunchedMicrovm): Promise<LaunchedMicrovm> {
+    const { ready } = this.#server;
+    const forked = await callExtension(ready, 'POST', `microvms/${microvmId}/fork`, { count: 1 });
+    const [child] = (forked as { readonly items: readonly LaunchedMicrovm[] }).items;
     if (child === undefined) throw new Error('a fork made nothing');
     return child;
   }
@@ -96,6 +122,16 @@ export class Host {
 
   directoryOf(microvmId: string): string {
     return path.join(this.#options.dataDirectory, 'microvms', microvmId);
+  }
+
+  /** Takes over what the server that is about to end has counted. */
+  async #countWakes(): Promise<void> {
+    const text = await (await fetch(new URL('/metrics', this.#server.ready.apiEndpoint))).text();
+    const count = (name: string): number =>
+      Number(new RegExp(`^dormouse_${name}_total (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
+    this.#tally.wakesFromCache += count('wake_cache_hits');
+    this.#tally.wakesFromDisk += count('wake_cache_misses');
+    this.#tally.launchesFromPool += count('warm_pool_hits');
   }
 }
 

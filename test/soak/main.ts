@@ -1,9 +1,11 @@
 /*
- * npm run soak -- [--minutes N] [--vms N] [--wake-cache SIZE] [--fake]
+ * npm run soak -- [--minutes N] [--cycles N] [--vms N] [--fake]
  *
  * Puts microVMs to sleep and wakes them by requests, forks them, kills their VMMs and the server, and verifies after
- * each cycle that counters, files and identities are right. Ends with exit code 1 when anything was lost. With --fake
- * the server is the real one and the machines are those of test/fake-machine, which wake in milliseconds.
+ * each cycle that counters, files and identities are right. Each server is set up otherwise than the one before it:
+ * with nothing kept, with a wake cache too small for all, with one large enough and a warm pool. Ends after so many
+ * minutes or cycles, with exit code 1 when anything was lost. With --fake the server is the real one and the machines
+ * are those of test/fake-machine, which wake in milliseconds.
  */
 import { mkdir, mkdtemp } from 'node:fs/promises';
 import path from 'node:path';
@@ -13,44 +15,43 @@ import { parseArgs } from 'node:util';
 import { removeEverything } from '../../scripts/support/leftovers.ts';
 import type { ServerOptions } from '../../scripts/support/server-process.ts';
 import { buildFakeMachine } from '../fake-machine/fake-machine.ts';
+import { verifyNothingLeft } from './files.ts';
 import { Host } from './host.ts';
-import { SoakedMicrovm, type Tally } from './microvm.ts';
+import { SoakedMicrovm } from './microvm.ts';
+import { Tally } from './tally.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const reportMs = 30_000;
 const shortestLifeMs = 10_000;
 const longestLifeMs = 40_000;
 
+/** Flags of the servers, in turns. An idle VM holds some 60 MiB: the middle one keeps two. */
+const phases = [[], ['--wake-cache', '150M'], ['--wake-cache', '1G', '--warm-pool', 'fixed:1']] as const;
+
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '10' },
+    cycles: { type: 'string', default: 'Infinity' },
     vms: { type: 'string', default: '5' },
-    'wake-cache': { type: 'string' },
     fake: { type: 'boolean', default: false },
   },
 });
 
 async function serverOptions(scratch: string): Promise<ServerOptions> {
-  const cache = values['wake-cache'];
-  const flags = cache === undefined ? [] : ['--wake-cache', cache];
-  const base = { dataDirectory: path.join(scratch, 'data'), flags };
+  const base = { dataDirectory: path.join(scratch, 'data') };
   if (!values.fake) return base;
   const { programs } = await buildFakeMachine(path.join(scratch, 'machine'));
   const PATH = `${programs}${path.delimiter}${process.env.PATH}`;
   return { ...base, environment: { PATH, DORMOUSE_ACCELERATOR: 'tcg' } };
 }
 
-function describe(tally: Tally): string {
-  const { losses, drawn, ...counts } = tally;
-  return JSON.stringify({ ...counts, distinctRandoms: drawn.size, losses: losses.length });
-}
-
-async function soak(host: Host, tally: Tally, minutes: number): Promise<void> {
-  const end = performance.now() + minutes * 60_000;
+async function soak(host: Host, tally: Tally): Promise<void> {
+  const end = performance.now() + Number(values.minutes) * 60_000;
   const interruption = new AbortController();
   process.once('SIGINT', () => interruption.abort());
   process.once('SIGTERM', () => interruption.abort());
-  const goesOn = (): boolean => performance.now() < end && !interruption.signal.aborted;
+  const goesOn = (): boolean =>
+    performance.now() < end && tally.cycles < Number(values.cycles) && !interruption.signal.aborted;
   const pause = (ms: number): Promise<void> =>
     delay(ms, undefined, { signal: interruption.signal }).catch(() => undefined);
   const microvms = Array.from({ length: Number(values.vms) }, () => new SoakedMicrovm(host, tally));
@@ -61,12 +62,10 @@ async function soak(host: Host, tally: Tally, minutes: number): Promise<void> {
   const killing = async (): Promise<void> => {
     while (goesOn()) {
       await pause(shortestLifeMs + Math.random() * (longestLifeMs - shortestLifeMs));
-      if (!goesOn()) return;
-      await host.crash();
-      tally.serversKilled += 1;
+      if (goesOn()) await host.crash();
     }
   };
-  const reporting = setInterval(() => console.log(describe(tally)), reportMs);
+  const reporting = setInterval(() => console.log(tally.describe()), reportMs);
   try {
     await Promise.all([...toggling, killing()]);
   } finally {
@@ -74,34 +73,22 @@ async function soak(host: Host, tally: Tally, minutes: number): Promise<void> {
   }
 }
 
-const scratch = await mkdtemp(path.join(await scratchRoot(), 'soak-'));
-const tally: Tally = {
-  cycles: 0,
-  requests: 0,
-  forks: 0,
-  serversKilled: 0,
-  machinesKilledAwake: 0,
-  machinesKilledAsleep: 0,
-  losses: [],
-  drawn: new Set(),
-};
+await mkdir(path.join(root, 'build'), { recursive: true });
+const scratch = await mkdtemp(path.join(root, 'build', 'soak-'));
+const tally = new Tally();
 try {
-  const host = await Host.start(await serverOptions(scratch));
+  const options = await serverOptions(scratch);
+  const host = await Host.start(options, phases, tally);
   console.log(`building the counter image (${values.fake ? 'fake machines' : host.accelerator})`);
   await host.build();
-  await soak(host, tally, Number(values.minutes));
+  await soak(host, tally);
   await host.stop();
+  await verifyNothingLeft(options.dataDirectory);
 } catch (error) {
   tally.losses.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
 } finally {
   await removeEverything(scratch);
 }
-console.log(describe(tally));
+console.log(tally.describe());
 for (const loss of tally.losses) console.error(loss);
 process.exitCode = tally.losses.length === 0 ? 0 : 1;
-
-async function scratchRoot(): Promise<string> {
-  const directory = path.join(root, 'build');
-  await mkdir(directory, { recursive: true });
-  return directory;
-}

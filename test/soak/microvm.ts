@@ -2,11 +2,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { processesIn } from '../../scripts/support/leftovers.ts';
 import type { LaunchedMicrovm } from '../../scripts/support/microvm-client.ts';
+import { SleepingFiles } from './files.ts';
 import type { Host } from './host.ts';
+import { LossError, type Tally } from './tally.ts';
 
 const answerSchema = z.object({
   memory: z.number(),
   disk: z.number(),
+  /** Of a file that stays open. A fake machine has none. */
+  openFileOffset: z.number().optional(),
   instance: z.string(),
   hostname: z.string(),
   random: z.string(),
@@ -14,29 +18,26 @@ const answerSchema = z.object({
 type Answer = z.output<typeof answerSchema>;
 
 const forkEvery = 25;
-const killAsleepShare = 0.1;
+/** Requests at once that wake a microVM, in one cycle of {@link crowdEvery}. */
+const crowd = 3;
+const crowdEvery = 5;
+/** Of the wakes: while the suspend before is still under way. */
+const wakeAtOnceShare = 0.2;
+const killAsleepShare = 0.05;
 const killAwakeShare = 0.01;
 const retryMs = 50;
 const longestRetryMs = 120_000;
 
-/** What is counted over all microVMs. */
-export interface Tally {
-  cycles: number;
-  requests: number;
-  forks: number;
-  serversKilled: number;
-  machinesKilledAwake: number;
-  machinesKilledAsleep: number;
-  readonly losses: string[];
-  /** Random output of every guest, ever. */
-  readonly drawn: Set<string>;
+interface Subject {
+  readonly launched: LaunchedMicrovm;
+  readonly files: SleepingFiles;
 }
 
 /** One microVM that is put to sleep and woken by requests, and replaced when it was killed awake. */
 export class SoakedMicrovm {
   readonly #host: Host;
   readonly #tally: Tally;
-  #microvm: LaunchedMicrovm | undefined;
+  #microvm: Subject | undefined;
   #last: Answer | undefined;
   /** Requests that failed: the application may have counted them. */
   #uncertain = 0;
@@ -49,45 +50,66 @@ export class SoakedMicrovm {
 
   async cycle(): Promise<void> {
     this.#microvm ??= await this.#begin();
-    const { microvmId } = this.#microvm;
+    const { launched, files } = this.#microvm;
+    const { microvmId } = launched;
     await this.#host.insist((client) => client.suspend(microvmId));
-    const state = await this.#host.reaches(microvmId, 'SUSPENDED', 'RUNNING', 'TERMINATED');
-    if (state === 'TERMINATED') return this.#lost('by a suspend');
-    if (state === 'SUSPENDED' && Math.random() < killAsleepShare) {
-      const killed = await this.#killMachine();
-      if (killed > 0) this.#tally.machinesKilledAsleep += 1;
+    if (Math.random() >= wakeAtOnceShare) {
+      const state = await this.#host.reaches(microvmId, 'SUSPENDED', 'RUNNING', 'TERMINATED');
+      if (state === 'TERMINATED') return this.#lost('by a suspend');
+      if (state === 'SUSPENDED') await this.#inspectAsleep(files);
     }
-    await this.#request(this.#microvm);
-    this.#tally.cycles += 1;
     this.#cycle += 1;
-    if (this.#cycle % forkEvery === 0) await this.#fork(this.#microvm);
+    await this.#requests(launched, this.#cycle % crowdEvery === 0 ? crowd : 1);
+    this.#tally.cycles += 1;
+    if (this.#microvm === undefined) return;
+    if (this.#cycle % forkEvery === 0) await this.#fork(launched);
     if (Math.random() < killAwakeShare) await this.#killAwake(microvmId);
   }
 
   async end(): Promise<void> {
-    const microvm = this.#microvm;
-    if (microvm !== undefined) await this.#host.insist((client) => client.terminate(microvm.microvmId));
+    const microvmId = this.#microvm?.launched.microvmId;
+    if (microvmId === undefined) return;
+    await this.#host.insist((client) => client.terminate(microvmId));
+    await this.#host.reaches(microvmId, 'TERMINATED');
   }
 
-  async #begin(): Promise<LaunchedMicrovm> {
-    const microvm = await this.#host.launch();
+  async #begin(): Promise<Subject> {
+    const launched = await this.#host.launch();
     this.#last = undefined;
     this.#uncertain = 0;
-    await this.#request(microvm);
-    return microvm;
+    await this.#requests(launched, 1);
+    return { launched, files: new SleepingFiles(this.#host.directoryOf(launched.microvmId)) };
   }
 
-  async #request(microvm: LaunchedMicrovm): Promise<void> {
+  /** What sleeps is on the disk, as large as ever, and needs no process. */
+  async #inspectAsleep(files: SleepingFiles): Promise<void> {
+    this.#tally.largestDifferenceBytes = Math.max(this.#tally.largestDifferenceBytes, await files.verify());
+    if (Math.random() >= killAsleepShare) return;
+    const killed = await this.#killMachine();
+    if (killed > 0) this.#tally.machinesKilledAsleep += 1;
+  }
+
+  /** So many requests at once, each until it was answered. */
+  async #requests(microvm: LaunchedMicrovm, count: number): Promise<void> {
+    const attempts = Array.from({ length: count }, () => this.#insistOnAnswer(microvm));
+    const answers = (await Promise.all(attempts)).filter((answer) => answer !== undefined);
+    for (const answer of answers.toSorted((a, b) => a.memory - b.memory)) this.#verify(microvm, answer);
+    this.#uncertain = 0;
+  }
+
+  async #insistOnAnswer(microvm: LaunchedMicrovm): Promise<Answer | undefined> {
     const deadline = performance.now() + longestRetryMs;
     for (;;) {
       try {
-        this.#verify(microvm, answerSchema.parse(await this.#host.request(microvm)));
-        return;
+        return answerSchema.parse(await this.#host.request(microvm));
       } catch (error) {
-        if (error instanceof LossError || performance.now() > deadline) throw error;
+        if (performance.now() > deadline) throw error;
         this.#uncertain += 1;
         const state = await this.#host.insist((client) => client.state(microvm.microvmId));
-        if (state === 'TERMINATED') return this.#lost(`at a request: ${String(error)}`);
+        if (state === 'TERMINATED') {
+          this.#lost(`at a request: ${String(error)}`);
+          return undefined;
+        }
       }
       await delay(retryMs);
     }
@@ -100,16 +122,19 @@ export class SoakedMicrovm {
     if (advance < 1 || advance > 1 + this.#uncertain) {
       throw new LossError(`counts ${answer.memory} after ${last?.memory}, ${this.#uncertain} uncertain`);
     }
+    this.#uncertain -= advance - 1;
     if (answer.memory !== answer.disk) {
       throw new LossError(`memory counts ${answer.memory}, the disk ${answer.disk}`);
     }
-    if (last !== undefined && last.instance !== answer.instance)
-      throw new LossError('another process answers');
+    if (last !== undefined) {
+      if (last.instance !== answer.instance) throw new LossError('another process answers');
+      if ((answer.openFileOffset ?? 1) <= (last.openFileOffset ?? 0))
+        throw new LossError('the open file went back');
+    }
     if (answer.hostname !== microvm.microvmId) throw new LossError(`is named ${answer.hostname}`);
     if (this.#tally.drawn.has(answer.random)) throw new LossError('drew what another guest had drawn');
     this.#tally.drawn.add(answer.random);
     this.#last = answer;
-    this.#uncertain = 0;
   }
 
   /** A child goes on from its parent, as somebody else. */
@@ -119,14 +144,15 @@ export class SoakedMicrovm {
     if (child === undefined) return;
     const soaked = new SoakedMicrovm(this.#host, this.#tally);
     soaked.#last = this.#last;
-    soaked.#microvm = child;
-    await soaked.#request(child);
+    soaked.#uncertain = this.#uncertain;
+    soaked.#microvm = { launched: child, files: new SleepingFiles(this.#host.directoryOf(child.microvmId)) };
+    await soaked.#requests(child, 1);
     await soaked.end();
     this.#tally.forks += 1;
   }
 
   async #killMachine(): Promise<number> {
-    const pids = await processesIn(this.#host.directoryOf(this.#microvm?.microvmId ?? ''));
+    const pids = await processesIn(this.#host.directoryOf(this.#microvm?.launched.microvmId ?? ''));
     for (const pid of pids) {
       try {
         process.kill(pid, 'SIGKILL');
@@ -146,12 +172,8 @@ export class SoakedMicrovm {
   }
 
   #lost(how: string): void {
-    this.#tally.losses.push(`${this.#microvm?.microvmId} was lost ${how}`);
+    if (this.#microvm === undefined) return;
+    this.#tally.losses.push(`${this.#microvm.launched.microvmId} was lost ${how}`);
     this.#microvm = undefined;
   }
-}
-
-/** What a microVM had acknowledged is not there any more. */
-export class LossError extends Error {
-  override readonly name = 'LossError';
 }

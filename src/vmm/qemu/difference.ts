@@ -21,6 +21,8 @@ import { allocatedBytes, syncFile } from './snapshot-files.ts';
 export const currentDifference = 'difference';
 const next = 'difference.next';
 const consumed = 'difference.consumed';
+/** What a resume or an interrupted suspend leaves beside it. */
+export const differenceRemains = [consumed, next] as const;
 
 const names = { memory: 'memory', deviceState: 'device-state', manifest: 'manifest.json' } as const;
 
@@ -201,6 +203,6 @@ export async function restoreDifference(directory: string): Promise<void> {
 /** Frees what a resume or an interrupted suspend left. */
 export async function removeDifferenceRemains(directory: string): Promise<void> {
   await Promise.all(
-    [consumed, next].map((name) => rm(path.join(directory, name), { recursive: true, force: true })),
+    differenceRemains.map((name) => rm(path.join(directory, name), { recursive: true, force: true })),
   );
 }

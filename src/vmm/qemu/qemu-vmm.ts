@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chmod, stat } from 'node:fs/promises';
+import { chmod, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import type { Assets } from '../../assets.ts';
@@ -20,8 +20,10 @@ import { Confinement } from './confinement.ts';
 import { cpuModelFor } from './cpu-model.ts';
 import { derivedState, deriveSnapshot, isDerived } from './derived-snapshot.ts';
 import {
+  currentDifference,
   differenceDeviceState,
   differencePath,
+  differenceRemains,
   openDifference,
   readDifference,
   removeDifferenceRemains,
@@ -34,6 +36,7 @@ import {
   applyReplacement,
   copySuspended,
   isReplacementStaged,
+  replacementNames,
   stageReplacement,
   unstageReplacement,
 } from './replacement.ts';
@@ -41,6 +44,13 @@ import { openSnapshot, snapshotPath } from './snapshot-files.ts';
 import { type ControlledVmm, endLeftovers, reconnectVmm, type StartRequest, startVmm } from './start.ts';
 
 const run = promisify(execFile);
+
+/** What a process, or something cut short, leaves in a VM's directory. */
+const unsettledNames: ReadonlySet<string> = new Set([
+  vmFiles.process,
+  ...differenceRemains,
+  ...replacementNames,
+]);
 
 export interface QemuVmmOptions {
   readonly assets: Assets;
@@ -148,6 +158,11 @@ class QemuVmm implements Vmm {
 
   async isSuspended(directory: string): Promise<boolean> {
     return (await readDifference(directory).catch(whenCorrupt(undefined))) !== undefined;
+  }
+
+  async isAtRest(directory: string): Promise<boolean> {
+    const names = await readdir(directory);
+    return names.includes(currentDifference) && !names.some((name) => unsettledNames.has(name));
   }
 
   async copySuspended(source: string, target: string): Promise<void> {

@@ -12,6 +12,7 @@ import { copyOverlay } from './qemu-instance.ts';
  */
 const next = 'replacement.next';
 const staged = 'replacement';
+export const replacementNames = [next, staged] as const;
 
 /** Makes `target`, existing and empty, hold what is suspended in `source`, durably. */
 export async function copySuspended(source: string, target: string): Promise<void> {
