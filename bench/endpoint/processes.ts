@@ -21,7 +21,7 @@ export interface Party {
 export async function startNode(role: string, settings?: ServerSettings): Promise<Party> {
   const script = fileURLToPath(new URL('./server.ts', import.meta.url));
   // As bin/dormouse starts the server.
-  const flags = role === 'endpoint' ? ['--no-allocation-site-pretenuring'] : [];
+  const flags = role === 'endpoint' ? ['--no-allocation-site-pretenuring', '--max-semi-space-size=4'] : [];
   const child = spawn(process.execPath, [...flags, script, role, JSON.stringify(settings ?? {})], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });

@@ -106,7 +106,7 @@ async function startEndpoint(settings: ServerSettings): Promise<ServerReady> {
   const vm = microvm();
   const endpoint = createEndpoint({
     backend: {
-      findByEndpoint: async (id) => (id === vm.endpointId ? vm : undefined),
+      findByEndpoint: (id) => (id === vm.endpointId ? vm : Promise.resolve(undefined)),
       async connect() {
         const socket = net.connect({ port: settings.upstreamPort, host: '127.0.0.1', noDelay: true });
         await once(socket, 'connect');

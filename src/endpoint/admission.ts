@@ -5,7 +5,7 @@ import type { Exchange } from './exchange.ts';
 import { Lru } from './lru.ts';
 import { RefusedError, refusals } from './refusals.ts';
 import { allowsPort, type TokenClaims } from './token-payload.ts';
-import type { Tokens } from './tokens.ts';
+import type { TokenMemory, Tokens, Verification } from './tokens.ts';
 
 /** Where a request goes when neither header nor sub-protocol says so (spec section 5.2). */
 const defaultPort = 8080;
@@ -20,13 +20,16 @@ export interface Admission {
 export interface Doorkeeper {
   /** The endpoint id a request's authority names, if it is one of our host names. */
   endpointIdOf(authority: string | undefined): string | undefined;
-  /** @throws {RefusedError} with the recorded answer */
+  /**
+   * @returns at once where token and microVM are known
+   * @throws {RefusedError} with the recorded answer
+   */
   admit(
     client: Pick<Exchange, 'serverName' | 'memory'> & {
       readonly fields: { readonly authority: string | undefined };
     },
     token: string | undefined,
-  ): Promise<Admission>;
+  ): Admission | Promise<Admission>;
 }
 
 export function createDoorkeeper(options: {
@@ -49,27 +52,46 @@ export function createDoorkeeper(options: {
     return label;
   }
 
+  async function verified(
+    token: string,
+    memory: TokenMemory,
+    endpointId: string | undefined,
+  ): Promise<Admission> {
+    const verification = await tokens.verify(token, memory);
+    if (verification.status === 'malformed') throw new RefusedError(refusals.missingAuthentication);
+    return await admitted(verification, endpointId);
+  }
+
+  function admitted(
+    verification: Verification,
+    endpointId: string | undefined,
+  ): Admission | Promise<Admission> {
+    const vm = endpointId === undefined ? undefined : backend.findByEndpoint(endpointId);
+    return vm instanceof Promise
+      ? vm.then((found) => matched(verification, found))
+      : matched(verification, vm);
+  }
+
   return {
     endpointIdOf,
-    async admit({ fields, serverName, memory }, token) {
+    admit({ fields, serverName, memory }, token) {
       const endpointId = endpointIdOf(fields.authority);
       const connectedTo = endpointIdOf(serverName);
       if (connectedTo !== undefined && connectedTo !== endpointId)
         throw new RefusedError(refusals.misdirected);
       if (token === undefined) throw new RefusedError(refusals.missingAuthentication);
-      const verification = tokens.recall(token, memory) ?? (await tokens.verify(token, memory));
-      if (verification.status === 'malformed') throw new RefusedError(refusals.missingAuthentication);
-      const vm = endpointId === undefined ? undefined : await backend.findByEndpoint(endpointId);
-      if (
-        vm === undefined ||
-        verification.status !== 'valid' ||
-        verification.claims.microvmId !== vm.microvmId
-      ) {
-        throw new RefusedError(refusals.authenticationFailed);
-      }
-      return { vm, claims: verification.claims, tokenId: verification.tokenId };
+      const known = tokens.recall(token, memory);
+      return known === undefined ? verified(token, memory, endpointId) : admitted(known, endpointId);
     },
   };
+}
+
+/** @throws {RefusedError} */
+function matched(verification: Verification, vm: Microvm | undefined): Admission {
+  if (vm === undefined || verification.status !== 'valid' || verification.claims.microvmId !== vm.microvmId) {
+    throw new RefusedError(refusals.authenticationFailed);
+  }
+  return { vm, claims: verification.claims, tokenId: verification.tokenId };
 }
 
 /**

@@ -86,7 +86,7 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
     now: () => performance.now(),
     serve(exchange: Exchange): void {
       tally.request('http/1.1');
-      void serveExchange(exchange, context);
+      serveExchange(exchange, context);
     },
     upgrade(client: UpgradeClient): void {
       tally.request('upgrade');
@@ -199,7 +199,7 @@ function serveH2(socket: TLSSocket, context: UpgradeContext, tally: Tally): http
     last = head.fields;
     tally.request(head.protocol === undefined ? 'http/2' : 'upgrade');
     if (head.protocol !== undefined) void serveUpgrade(upgradeOverH2(stream, head, memory), context);
-    else void serveExchange(exchangeOverH2(stream, head, memory), context);
+    else serveExchange(exchangeOverH2(stream, head, memory), context);
   });
   return session;
 }

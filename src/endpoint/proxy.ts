@@ -19,17 +19,20 @@ export interface ProxyContext {
   readonly onError: (error: unknown, detail: { readonly requestId: string }) => void;
 }
 
-/** Serves one request: refuses it, or passes it to the application and the response back. Never rejects. */
-export async function serveExchange(exchange: Exchange, context: ProxyContext): Promise<void> {
+/**
+ * Serves one request: refuses it, or passes it to the application and the response back. Never throws. Where
+ * everything is known the request is on its way when this returns: a promise a step costs more than the steps.
+ */
+export function serveExchange(exchange: Exchange, context: ProxyContext): void {
   const requestId = randomUUID();
   try {
     checkHead(exchange, context.limits);
-    const admission = await context.doorkeeper.admit(exchange, exchange.fields.token);
-    // A shell token opens no port: the service answers 502 (spec section 6).
-    if (admission.claims.grant === 'shell') throw new RefusedError(badGateway('BAD_GATEWAY'));
-    const port = choosePort(admission, exchange.fields.ports, undefined);
-    enter(context, admission, (leave) => exchange.whenOver(leave));
-    await forward(exchange, admission, port, requestId, context);
+    const admission = context.doorkeeper.admit(exchange, exchange.fields.token);
+    const forwarded =
+      admission instanceof Promise
+        ? admission.then((admitted) => forward(exchange, admitted, requestId, context))
+        : forward(exchange, admission, requestId, context);
+    forwarded?.catch((error: unknown) => answerFailure(exchange, error, requestId, context));
   } catch (error) {
     answerFailure(exchange, error, requestId, context);
   }
@@ -47,14 +50,16 @@ export function enter(
 ): void {
   const { traffic, limits } = context;
   const { vm, tokenId } = admission;
-  if (!traffic.enter(vm.microvmId, limits.perMicrovm(vm))) throw new RefusedError(refusals.rateLimited);
-  if (!traffic.enter(tokenId, limits.perToken)) {
-    traffic.leave(vm.microvmId);
+  const ofMicrovm = traffic.enter(vm.microvmId, limits.perMicrovm(vm));
+  if (ofMicrovm === undefined) throw new RefusedError(refusals.rateLimited);
+  const ofToken = traffic.enter(tokenId, limits.perToken);
+  if (ofToken === undefined) {
+    ofMicrovm.leave();
     throw new RefusedError(refusals.rateLimited);
   }
   whenOver(() => {
-    traffic.leave(vm.microvmId);
-    traffic.leave(tokenId);
+    ofMicrovm.leave();
+    ofToken.leave();
   });
 }
 
@@ -77,24 +82,37 @@ export function checkHead(
   }
 }
 
-async function forward(
+/**
+ * @returns a promise where there is something to wait for
+ * @throws {RefusedError}
+ */
+function forward(
   exchange: Exchange,
   admission: Admission,
-  port: number,
   requestId: string,
   context: ProxyContext,
-): Promise<void> {
+): Promise<void> | undefined {
   const { fields, framing, method, path } = exchange;
+  // A shell token opens no port: the service answers 502 (spec section 6).
+  if (admission.claims.grant === 'shell') throw new RefusedError(badGateway('BAD_GATEWAY'));
+  const port = choosePort(admission, fields.ports, undefined);
+  enter(context, admission, (leave) => exchange.whenOver(leave));
   const authority = fields.authority ?? '';
   const request: UpstreamRequest = { method, path, authority, requestId, fields, framing };
   const target = { vm: admission.vm, port };
   const response = new Response(exchange, requestId, context.limits);
-  if (exchange.left.happened) return;
+  if (exchange.left.happened) return undefined;
   const call = fields.wantsH2
-    ? await context.upstreams.callH2(target, request, response, exchange.left)
-    : await context.upstreams.callH1(target, request, response, exchange.left);
+    ? context.upstreams.callH2(target, request, response, exchange.left)
+    : context.upstreams.callH1(target, request, response, exchange.left);
+  if (call instanceof Promise) return call.then((made) => begin(exchange, made, response));
+  begin(exchange, call, response);
+  return undefined;
+}
+
+function begin(exchange: Exchange, call: UpstreamCall, response: Response): void {
   response.attach(call);
-  if (request.framing !== 'none') exchange.readBody(requestSink(call, response));
+  if (exchange.framing !== 'none') exchange.readBody(requestSink(call, response));
 }
 
 /** Where the client's body goes. */

@@ -23,12 +23,13 @@ test('a party is forgotten only when it has nothing under way', () => {
   const time = { now: 0 };
   const traffic = new Traffic(() => time.now);
   const limits = { concurrent: 1, requestsPerSecond: Number.POSITIVE_INFINITY };
-  assert.ok(traffic.enter('vm', limits));
+  const entry = traffic.enter('vm', limits);
+  assert.ok(entry);
   time.now = 10_000;
   traffic.sweep();
   assert.ok(!traffic.enter('vm', limits));
   assert.ok(traffic.enter('other', limits));
-  traffic.leave('vm');
+  entry.leave();
   traffic.sweep();
   assert.ok(traffic.enter('vm', limits));
   assert.equal(traffic.active('vm'), 1);

@@ -1,10 +1,20 @@
 import type { TrafficLimits } from './options.ts';
 
-interface Account {
-  active: number;
+/** What one party has under way. */
+class Account {
+  active = 0;
   /** Requests that may start now; refilled as time passes, one second's worth at most. */
   allowance: number;
   refilledAt: number;
+
+  constructor(allowance: number, now: number) {
+    this.allowance = allowance;
+    this.refilledAt = now;
+  }
+
+  leave(): void {
+    this.active -= 1;
+  }
 }
 
 /** Counts requests under way and per second, for any number of microVMs and tokens. */
@@ -16,29 +26,24 @@ export class Traffic {
     this.#now = now;
   }
 
-  /** Lets one request of the party in, or returns false. Every entry is ended by {@link leave}. */
-  enter(party: string, limits: TrafficLimits): boolean {
-    const now = this.#now();
+  /** Lets one request of the party in, unless it has too many. Every entry is ended by `leave`. */
+  enter(party: string, limits: TrafficLimits): Pick<Account, 'leave'> | undefined {
     let account = this.#accounts.get(party);
     if (account === undefined) {
-      account = { active: 0, allowance: limits.requestsPerSecond, refilledAt: now };
+      account = new Account(limits.requestsPerSecond, this.#now());
       this.#accounts.set(party, account);
     }
     if (limits.requestsPerSecond !== Number.POSITIVE_INFINITY) {
+      const now = this.#now();
       const earned = ((now - account.refilledAt) / 1000) * limits.requestsPerSecond;
       account.allowance = Math.min(limits.requestsPerSecond, account.allowance + earned);
       account.refilledAt = now;
-      if (account.allowance < 1) return false;
+      if (account.allowance < 1) return undefined;
     }
-    if (account.active >= limits.concurrent) return false;
+    if (account.active >= limits.concurrent) return undefined;
     account.active += 1;
     account.allowance -= 1;
-    return true;
-  }
-
-  leave(party: string): void {
-    const account = this.#accounts.get(party);
-    if (account !== undefined) account.active -= 1;
+    return account;
   }
 
   /** Forgets parties without requests whose allowance is full again. Call it every few seconds. */

@@ -76,6 +76,7 @@ export function callOverH2(
       fields: new Fields(fields),
       length: valuesOf(fields, 'content-length')[0],
       bodyless,
+      bodyFollows: false,
     });
   });
   stream.on('data', (chunk: Uint8Array) => {

@@ -22,6 +22,8 @@ export interface UpstreamResponse {
   readonly length: string | undefined;
   /** The response ended with its head: no body, no trailers. */
   readonly bodyless: boolean;
+  /** The first piece of the body comes at once: the head can wait for it. */
+  readonly bodyFollows: boolean;
 }
 
 /** What becomes of a request. Nothing follows `finish` and `fail`. */

@@ -97,8 +97,8 @@ export interface MicrovmService {
   /** What VMs were at certain moments; an extension. */
   readonly checkpoints: CheckpointService;
 
-  /** The VM whose endpoint host name starts with `endpointId`, terminated ones included. */
-  findByEndpoint(endpointId: string): Promise<Microvm | undefined>;
+  /** The VM whose endpoint host name starts with `endpointId`, terminated ones included; at once if it is known. */
+  findByEndpoint(endpointId: string): Microvm | Promise<Microvm | undefined>;
   /**
    * Opens a connection to a TCP port inside the guest for the data plane. A VM that is launching, suspending
    * or asleep (with auto-resume) is waited for, and woken once however many callers wait.

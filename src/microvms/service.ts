@@ -175,8 +175,8 @@ class Microvms implements MicrovmService {
     await (await this.#controller(microvmId)).terminate(terminationReasons.requested);
   }
 
-  async findByEndpoint(endpointId: string): Promise<Microvm | undefined> {
-    return this.#roster.vmAt(endpointId) ?? (await this.#repository.getByEndpoint(endpointId));
+  findByEndpoint(endpointId: string): Microvm | Promise<Microvm | undefined> {
+    return this.#roster.vmAt(endpointId) ?? this.#repository.getByEndpoint(endpointId);
   }
 
   async connect(microvmId: string, port: number, signal: AbortSignal): Promise<Duplex> {

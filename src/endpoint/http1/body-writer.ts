@@ -22,10 +22,15 @@ export class BodyWriter {
   write(chunk: Uint8Array): boolean {
     this.#left -= chunk.length;
     if (this.#left < 0) throw new MalformedMessage('a body longer than announced');
+    if (this.#left === 0) {
+      this.#outbox.add(chunk);
+      this.#outbox.flush();
+      return true;
+    }
     // An empty chunk would be the last one.
     if (!this.#chunked || chunk.length === 0) return this.#outbox.push(chunk);
-    this.#outbox.push(`${chunk.length.toString(16)}\r\n`);
-    this.#outbox.push(chunk);
+    this.#outbox.add(`${chunk.length.toString(16)}\r\n`);
+    this.#outbox.add(chunk);
     return this.#outbox.push('\r\n');
   }
 
@@ -34,7 +39,7 @@ export class BodyWriter {
     if (this.#left > 0 && this.#left !== Number.POSITIVE_INFINITY) {
       throw new MalformedMessage('a body shorter than announced');
     }
-    if (this.#chunked) this.#outbox.push(`0\r\n${fieldText(trailers)}\r\n`);
+    if (this.#chunked) this.#outbox.add(`0\r\n${fieldText(trailers)}\r\n`);
     this.#outbox.flush();
   }
 }

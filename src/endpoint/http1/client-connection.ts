@@ -59,8 +59,12 @@ export class ClientConnection {
     const writer = framing === 'none' ? undefined : new BodyWriter(this.#outbox, outgoing(framing));
     const call = new Call(this, method, events, options, writer);
     this.#call = call;
-    this.#outbox.push(head);
-    if (writer === undefined) this.#outbox.flush();
+    if (writer === undefined) {
+      this.#outbox.add(head);
+      this.#outbox.flush();
+    } else {
+      this.#outbox.push(head);
+    }
     return call;
   }
 
@@ -112,7 +116,9 @@ export class ClientConnection {
     call.responded = true;
     call.lasts = head.persistent;
     const bodyless = call.body === undefined;
-    call.events.respond({ status, reason, fields, length, bodyless });
+    // A body of a known length has a first piece in whatever is behind the head.
+    const bodyFollows = rest.length > 0 && typeof head.framing === 'number';
+    call.events.respond({ status, reason, fields, length, bodyless, bodyFollows });
     if (bodyless) this.#complete(call, rest.length > 0);
     return rest;
   }

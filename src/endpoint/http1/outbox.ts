@@ -21,15 +21,24 @@ export class Outbox {
    * @returns false when the connection has enough; it emits `drain` once it takes more
    */
   push(piece: string | Uint8Array): boolean {
+    this.add(piece);
+    this.flushSoon();
+    return this.#stream.writableLength < mostWaiting;
+  }
+
+  /** The same for a piece behind which something else is said at once, or a flush. */
+  add(piece: string | Uint8Array): void {
     this.#pieces.push(piece);
     this.#size += piece.length;
+  }
+
+  flushSoon(): void {
     if (this.#size >= mostGathered) {
       this.flush();
     } else if (!this.#scheduled) {
       this.#scheduled = true;
       process.nextTick(flushLater, this);
     }
-    return this.#stream.writableLength < mostWaiting;
   }
 
   flush(): void {

@@ -30,6 +30,8 @@ export interface ServerConnectionOptions {
 
 /** Bytes kept that came before they are wanted; more wait in the socket. */
 const mostHeld = 16 * 1024;
+/** How often a connection is looked at within the time that it may be silent. */
+const looks = 8;
 /** Time a client has to read the answer that ends its connection. */
 const lingerMs = 2000;
 
@@ -47,8 +49,11 @@ export class ServerConnection {
   readonly #options: ServerConnectionOptions;
   readonly #head: HeadReader;
   #phase: Phase = 'first head';
-  /** When the phase began. */
+  /** When the phase began; in the middle of an exchange, when it was last looked at. */
   #since: number;
+  /** Bytes that had passed when it was last looked at, and how often it has been the same number. */
+  #bytes = 0;
+  #silentLooks = 0;
   /** Of the last request. */
   #section: RequestSection | undefined;
   #exchange: ServerExchange | undefined;
@@ -66,7 +71,6 @@ export class ServerConnection {
     this.outbox = new Outbox(socket);
     const seconds = Math.floor(options.limits.keepAliveTimeoutMs / 1000);
     this.keepAlive = `Connection: keep-alive\r\nKeep-Alive: timeout=${seconds}\r\n\r\n`;
-    socket.setTimeout(options.limits.idleTimeoutMs, () => socket.destroy());
     socket.on('data', this.#onData);
     socket.on('drain', this.#onDrain);
     socket.once('end', this.#onGone);
@@ -94,7 +98,19 @@ export class ServerConnection {
         if (!this.#socket.writableFinished) this.#since = now();
         else if (elapsed > lingerMs) this.#socket.destroy();
         return;
+      default:
+        if (elapsed > limits.idleTimeoutMs / looks) this.#checkSilence();
     }
+  }
+
+  /** Looks now and then whether any byte has passed: a timer would be wound up again for each of them. */
+  #checkSilence(): void {
+    const socket = this.#socket;
+    const bytes = socket.bytesRead + socket.bytesWritten;
+    this.#since = this.#options.now();
+    this.#silentLooks = bytes === this.#bytes ? this.#silentLooks + 1 : 0;
+    this.#bytes = bytes;
+    if (this.#silentLooks >= looks) socket.destroy();
   }
 
   readBody(): void {
@@ -170,7 +186,17 @@ export class ServerConnection {
 
   #readHead(bytes: Buffer): boolean {
     this.#held = undefined;
-    if (this.#phase === 'idle') this.#enter('head');
+    if (!this.#readWhole(bytes)) {
+      if (this.#phase === 'idle') this.#enter('head');
+      return false;
+    }
+    if (this.#head.rest.length > 0) this.#held = this.#head.rest;
+    this.#begin(parseRequestHead(this.#head.text, this.#section));
+    return true;
+  }
+
+  /** @returns whether the head is complete */
+  #readWhole(bytes: Buffer): boolean {
     // Empty lines before a request are not worth an error (RFC 9112, section 2.2).
     const wanted = this.#head.begun ? bytes : withoutEmptyLines(bytes);
     if (wanted.length === 1 && !this.#head.begun) {
@@ -178,10 +204,7 @@ export class ServerConnection {
       this.#held = wanted;
       return false;
     }
-    if (wanted.length === 0 || !this.#head.read(wanted)) return false;
-    if (this.#head.rest.length > 0) this.#held = this.#head.rest;
-    this.#begin(parseRequestHead(this.#head.text, this.#section));
-    return true;
+    return wanted.length > 0 && this.#head.read(wanted);
   }
 
   #begin(head: RequestHead): void {

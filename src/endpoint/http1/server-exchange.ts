@@ -96,7 +96,7 @@ export class ServerExchange implements Exchange {
 
   respond(response: UpstreamResponse, requestId: string, bodyless: boolean, onDrain: () => void): void {
     if (this.#over) return;
-    const { status, reason, fields, length } = response;
+    const { status, reason, fields, length, bodyFollows } = response;
     let text = `${statusLine(status, reason)}${fields.text}${requestIdHeader}: ${requestId}\r\n`;
     let framing: Framing = 0;
     if (length !== undefined) {
@@ -110,13 +110,14 @@ export class ServerExchange implements Exchange {
       // Without a length, a client takes what follows for the body of a response that may have one.
       text += 'Content-Length: 0\r\n';
     }
-    this.#sendHead(text, fields.dated);
+    this.#addHead(text, fields.dated);
     if (bodyless) {
       this.#complete();
       return;
     }
     this.onDrain = onDrain;
     this.#writer = new BodyWriter(this.#channel.outbox, framing);
+    if (!bodyFollows) this.#channel.outbox.flushSoon();
   }
 
   write(chunk: Uint8Array): boolean {
@@ -132,8 +133,8 @@ export class ServerExchange implements Exchange {
   refuse(status: number, headers: HeaderList, body: string): void {
     // A body is not read to its end only to keep the connection.
     if (!this.#channel.requestIsComplete) this.#channel.lasts = false;
-    this.#sendHead(`${statusLine(status, '')}${fieldText(headers)}`, false);
-    if (this.method !== 'HEAD' && body !== '') this.#channel.outbox.push(body);
+    this.#addHead(`${statusLine(status, '')}${fieldText(headers)}`, false);
+    if (this.method !== 'HEAD' && body !== '') this.#channel.outbox.add(body);
     this.#complete();
   }
 
@@ -148,11 +149,11 @@ export class ServerExchange implements Exchange {
     this.left.happen();
   }
 
-  #sendHead(text: string, dated: boolean): void {
+  #addHead(text: string, dated: boolean): void {
     const channel = this.#channel;
     const date = dated ? '' : `Date: ${dateNow()}\r\n`;
     this.#responded = true;
-    channel.outbox.push(`${text}${date}${channel.lasts ? channel.keepAlive : 'Connection: close\r\n\r\n'}`);
+    channel.outbox.add(`${text}${date}${channel.lasts ? channel.keepAlive : 'Connection: close\r\n\r\n'}`);
   }
 
   #complete(): void {
