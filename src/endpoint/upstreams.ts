@@ -66,7 +66,11 @@ export function createUpstreams(dialer: ShapedDialer, limits: EndpointLimits): U
   ): UpstreamCall | Promise<UpstreamCall> {
     const key = keyOf(target);
     const canRepeat = request.framing === 'none' && repeatable.has(request.method);
-    const kept = pool.take(key, canRepeat ? limits.upstreamIdleMs : unrepeatableIdleMs);
+    // A microVM that falls asleep would still take the request and be cut off at it: it is for after the wake.
+    const kept =
+      target.vm.state === 'RUNNING'
+        ? pool.take(key, canRepeat ? limits.upstreamIdleMs : unrepeatableIdleMs)
+        : undefined;
     const dialled = async (): Promise<UpstreamCall> =>
       callOverH1(await dial(key, target, left), request, events);
     if (kept === undefined) return dialled();

@@ -162,6 +162,36 @@ test('a kept connection that was closed meanwhile costs a repeatable request not
   assert.equal(fixture.connections.length, 2);
 });
 
+test('a request to a microVM that is falling asleep waits until it is awake again', async (t) => {
+  const awake = Promise.withResolvers<void>();
+  const waits = Promise.withResolvers<void>();
+  const fixture = await startEndpoint(t, {
+    async connect(_port, _signal, dial) {
+      if (fixture.vm.state === 'RUNNING') return await dial();
+      waits.resolve();
+      await awake.promise;
+      return await dial();
+    },
+  });
+  let handled = 0;
+  await fixture.expose(
+    8080,
+    http.createServer((_request, response) => {
+      handled += 1;
+      response.end('ok');
+    }),
+  );
+  await ask(fixture);
+  assert.equal(fixture.connections.length, 1);
+  Object.assign(fixture.vm, { state: 'SUSPENDING' });
+  const answer = ask(fixture);
+  await waits.promise;
+  assert.equal(handled, 1, 'the kept connection is not used');
+  awake.resolve();
+  assert.equal((await answer).status, 200);
+  assert.equal(handled, 2);
+});
+
 test('a kept connection that closes under a repeatable request is replaced by a new one', async (t) => {
   const fixture = await startEndpoint(t);
   const heads: string[] = [];
