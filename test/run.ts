@@ -49,17 +49,7 @@ function needsVms(file: string): boolean {
   return vmDirectories.some((directory) => file.startsWith(`test/${directory}/`));
 }
 
-/** Servers that are crashed in the test's own process, and never finish what they were at. */
-function crashesServers(file: string): boolean {
-  return file.startsWith('test/faults/');
-}
-
-function tests(
-  name: string,
-  files: readonly string[],
-  concurrency: number,
-  ...flags: readonly string[]
-): readonly Step[] {
+function tests(name: string, files: readonly string[], concurrency: number): readonly Step[] {
   if (files.length === 0) return [];
   return [
     {
@@ -69,7 +59,6 @@ function tests(
         '--disable-warning=ExperimentalWarning',
         '--test',
         `--test-timeout=${hangMs}`,
-        ...flags,
         `--test-concurrency=${concurrency}`,
         '--test-reporter=spec',
         '--test-reporter-destination=stdout',
@@ -99,10 +88,9 @@ async function main(patterns: readonly string[]): Promise<number> {
     ...(patterns.length === 0 ? checks : []),
     ...tests(
       'unit and server tests',
-      files.filter((file) => !needsVms(file) && !crashesServers(file)),
+      files.filter((file) => !needsVms(file)),
       availableParallelism(),
     ),
-    ...tests('tests of faults', files.filter(crashesServers), availableParallelism(), '--test-force-exit'),
     ...tests('tests on real VMs', files.filter(needsVms), 1),
   ];
   const failed: string[] = [];

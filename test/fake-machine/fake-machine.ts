@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process';
-import { link, mkdir, open, writeFile } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { link, mkdir, mkdtemp, open, realpath, writeFile } from 'node:fs/promises';
+import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -49,4 +51,16 @@ export async function buildFakeMachine(directory: string): Promise<FakeMachine> 
   await disk.truncate(1 << 20);
   await disk.close();
   return { options: { assets, accelerator: 'tcg', binary, architecture }, programs, rootDisk };
+}
+
+let shared: Promise<FakeMachine> | undefined;
+
+/** The machine of this process: built once, removed at its end. */
+export function sharedFakeMachine(): Promise<FakeMachine> {
+  shared ??= (async () => {
+    const directory = await realpath(await mkdtemp(path.join(os.tmpdir(), 'dormouse-machine-')));
+    process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
+    return await buildFakeMachine(directory);
+  })();
+  return shared;
 }

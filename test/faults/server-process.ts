@@ -26,7 +26,6 @@ export class CrashedError extends Error {
 }
 
 const running = new AsyncLocalStorage<ServerProcess>();
-const never = new Promise<never>(() => undefined);
 
 /**
  * A server within the test's process. What it does to the world goes through its steps; once it has crashed none
@@ -95,9 +94,9 @@ export class ServerProcess {
       if (begun) work().catch(() => undefined);
       this.crash();
     }
-    if (this.#dead) return await never;
+    if (this.#dead) return await withheld();
     const [result] = await Promise.allSettled([work()]);
-    if (this.#dead) return await never;
+    if (this.#dead) return await withheld();
     if (result.status === 'rejected') throw result.reason;
     return result.value;
   }
@@ -125,6 +124,11 @@ export class ServerProcess {
     this.struck = step;
     return this.#fault;
   }
+}
+
+/** An answer that never comes. One for all would hold on to every server that has crashed. */
+function withheld(): Promise<never> {
+  return new Promise(() => undefined);
 }
 
 function failure(code: FailureCode, name: string): Error {

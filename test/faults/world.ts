@@ -1,6 +1,6 @@
 import './seam/register.ts';
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readdir, realpath, rm } from 'node:fs/promises';
+import { access, constants, mkdir, mkdtemp, readdir, realpath, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { Duplex } from 'node:stream';
@@ -8,14 +8,14 @@ import { pino } from 'pino';
 import type { ImageBuilder } from '../../src/images/image-builder.ts';
 import type { ImageService } from '../../src/images/image-service.ts';
 import type { MicrovmService, RunInput } from '../../src/microvms/microvm-service.ts';
-import type { Clock } from '../../src/model/clock.ts';
 import type { Microvm } from '../../src/model/microvm.ts';
 import type { WarmPoolPolicy } from '../../src/model/warm-pool.ts';
 import type { Store } from '../../src/store/database.ts';
 import type { Vmm } from '../../src/vmm/vmm.ts';
 import { processesIn } from '../contract/on-the-host.ts';
-import { buildFakeMachine, type FakeMachine } from '../fake-machine/fake-machine.ts';
+import { type FakeMachine, sharedFakeMachine } from '../fake-machine/fake-machine.ts';
 import { CrashedError, ServerProcess } from './server-process.ts';
+import { WorldClock } from './world-clock.ts';
 
 const { managedBaseImageArn } = await import('../../src/model/arn.ts');
 const { ImagePaths } = await import('../../src/images/image-paths.ts');
@@ -47,37 +47,13 @@ export interface Answer {
   readonly suspends: number;
 }
 
-/** Time that goes on by itself while a test waits. Timers belong to the server that set them, and end with it. */
-class WorldClock implements Clock {
-  #time = 1_700_000_000_000;
-  readonly #timers = new Set<{ at: number; callback: () => void }>();
-
-  now(): number {
-    return this.#time;
-  }
-
-  schedule(delayMs: number, callback: () => void): () => void {
-    const server = ServerProcess.current;
-    const timer = {
-      at: this.#time + delayMs,
-      callback: () => (server === undefined ? callback() : server.run(callback)),
-    };
-    this.#timers.add(timer);
-    server?.onCrash(() => this.#timers.delete(timer));
-    return () => this.#timers.delete(timer);
-  }
-
-  advance(ms: number): void {
-    const end = this.#time + ms;
-    for (;;) {
-      const due = [...this.#timers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0];
-      if (due === undefined) break;
-      this.#time = Math.max(this.#time, due.at);
-      this.#timers.delete(due);
-      due.callback();
-    }
-    this.#time = end;
-  }
+/** A file system in memory: that a sync takes its time is of no interest here. */
+async function quickScratchRoot(): Promise<string> {
+  const inMemory = '/dev/shm';
+  return await access(inMemory, constants.W_OK).then(
+    () => inMemory,
+    () => os.tmpdir(),
+  );
 }
 
 /** A server of the engine: the real store, images, lifecycle and QEMU driver, on the fake machine. */
@@ -90,7 +66,7 @@ export interface Server {
 
 /** What is off unless a test is about it. */
 export interface WorldOptions {
-  /** Where all of the world lies; the system's directory for temporary files when absent. */
+  /** Where the data directory lies; in memory where there is such a place, when absent. */
   readonly scratchRoot?: string;
   readonly wakeCacheBytes?: number;
   readonly warmPool?: WarmPoolPolicy;
@@ -115,12 +91,11 @@ export class World {
   /** A host with one built image and a running server. */
   static async create(options: WorldOptions = {}): Promise<World> {
     const scratch = await realpath(
-      await mkdtemp(path.join(options.scratchRoot ?? os.tmpdir(), 'dormouse-faults-')),
+      await mkdtemp(path.join(options.scratchRoot ?? (await quickScratchRoot()), 'dormouse-faults-')),
     );
-    const machine = await buildFakeMachine(path.join(scratch, 'machine'));
     const directory = path.join(scratch, 'data');
     await mkdir(path.join(directory, 'microvms'), { recursive: true });
-    const world = new World(directory, machine, options);
+    const world = new World(directory, await sharedFakeMachine(), options);
     const server = await world.start();
     await server.process.run(() => server.images.create({ ...imageInput, name: 'web' }));
     await world.imageSettles('CREATING');
@@ -138,9 +113,9 @@ export class World {
     return this.#server;
   }
 
-  /** Starts a server on what the last one left, with `process` as its own; recovery included. */
+  /** Starts a server on what the last one left, with `process` as its own; rejects when it crashes meanwhile. */
   async start(process = new ServerProcess(this.directory)): Promise<Server> {
-    this.#server = await this.#ticking(() => process.run(() => this.#compose(process)));
+    this.#server = await this.#within(process, () => this.#compose(process));
     return this.#server;
   }
 
@@ -185,13 +160,17 @@ export class World {
   /** Calls the server from outside; rejects when it crashes before it answers. */
   async call<Result>(work: (server: Server) => Promise<Result>): Promise<Result> {
     const { server } = this;
+    return await this.#within(server.process, () => work(server));
+  }
+
+  async #within<Result>(process: ServerProcess, work: () => Promise<Result>): Promise<Result> {
     const crashed = (): never => {
       throw new CrashedError('the server crashed');
     };
-    if (server.process.dead) crashed();
-    const gone = server.process.crashed.then(crashed);
+    if (process.dead) crashed();
+    const gone = process.crashed.then(crashed);
     gone.catch(() => undefined);
-    return await this.#ticking(() => Promise.race([server.process.run(() => work(server)), gone]));
+    return await this.#ticking(() => Promise.race([process.run(work), gone]));
   }
 
   /** Time goes on while a test waits: what failed is tried again after a while. */

@@ -44,6 +44,22 @@ test('a VMM started right before its server died is found by its directory', asy
   assert.equal(await isAlive(other.vmm.identity), true);
 });
 
+test('and by what it was started with, while it is changing its root', async (t) => {
+  const elsewhere = await mkdtemp(path.join(os.tmpdir(), 'dormouse-start-'));
+  t.after(() => rm(elsewhere, { recursive: true }));
+  const { directory } = await running(t);
+  const program = await realpath(process.execPath);
+  const late = await spawnVmm(
+    program,
+    ['-e', 'setInterval(() => {}, 1000)', '--', '--directory', directory],
+    elsewhere,
+  );
+  t.after(() => late.kill());
+  await writeProcessRecord(directory, { formatVersion: 1, source });
+  await endLeftovers({ program, groups: confinement.groups }, binary, directory);
+  await late.exited;
+});
+
 test('a process that took over a recorded id is left alone', async (t) => {
   const { directory, vmm } = await running(t);
   const identity = { ...vmm.identity, startTime: '1' };

@@ -1,4 +1,4 @@
-import { readdir, readlink, realpath, rm } from 'node:fs/promises';
+import { readdir, readFile, readlink, realpath, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { VmmError } from '../vmm.ts';
 import { allDone } from './all-done.ts';
@@ -90,13 +90,14 @@ export async function endLeftovers(
 ): Promise<void> {
   const record = await readProcessRecord(directory);
   if (record === undefined) return;
-  if (record.identity === undefined) await killProcessesAt([program, binary], directory);
+  if (record.identity === undefined) await killProcessesOf([program, binary], directory);
   else await killProcess(record.identity);
   await groups.remove(directory);
   await rm(path.join(directory, vmFiles.process), { force: true });
 }
 
-async function killProcessesAt(programs: readonly string[], directory: string): Promise<void> {
+/** Ends what runs one of the programs in the directory, or is on its way there: changing its root it is nowhere. */
+async function killProcessesOf(programs: readonly string[], directory: string): Promise<void> {
   const [executables, home, entries] = await Promise.all([
     Promise.all(programs.map((program) => realpath(program))),
     realpath(directory),
@@ -104,10 +105,12 @@ async function killProcessesAt(programs: readonly string[], directory: string): 
   ]);
   for (const entry of entries) {
     if (!/^\d+$/.test(entry)) continue;
-    const [cwd, exe] = await Promise.all(
-      ['cwd', 'exe'].map((name) => readlink(`/proc/${entry}/${name}`).catch(() => undefined)),
-    );
-    if (cwd !== home || exe === undefined || !executables.includes(exe)) continue;
+    const [cwd, exe, argv] = await Promise.all([
+      ...['cwd', 'exe'].map((name) => readlink(`/proc/${entry}/${name}`).catch(() => undefined)),
+      readFile(`/proc/${entry}/cmdline`, 'utf8').catch(() => ''),
+    ]);
+    if (exe === undefined || !executables.includes(exe)) continue;
+    if (cwd !== home && argv?.split('\0').includes(directory) !== true) continue;
     const stray = await identify(Number(entry));
     if (stray !== undefined) await killProcess(stray);
   }

@@ -3,20 +3,33 @@
  * once. It is not a sample: the fault moves on by one step until a transition completes without meeting it.
  */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
-import { goesOn, holdsTogether, liveMicrovms, livesAndEnds, settles } from './invariants.ts';
-import { asleep, awake, type Scenario, type Subject, scenarios } from './scenarios.ts';
-import { type FailureCode, type Fault, ServerProcess, type Step } from './server-process.ts';
-import { World } from './world.ts';
+import { describe, it } from 'node:test';
+import { goesOn, holdsTogether, liveMicrovms, livesAndEnds, settles } from '../invariants.ts';
+import type { Subject } from '../scenarios.ts';
+import type { FailureCode, Fault, Step } from '../server-process.ts';
+import { World } from '../world.ts';
 
 const codes: readonly FailureCode[] = ['EIO', 'ENOSPC', 'EROFS'];
 const mostSteps = 600;
 /** What a server that went on left behind is looked at by another one for each so many steps. */
 const restartEvery = 4;
 
+/** A transition as a client drives it. */
+export interface Scenario {
+  readonly name: string;
+  /** Brings a VM to where the transition begins; undefined where that needs none. */
+  prepare(world: World): Promise<Subject | undefined>;
+  /** Ends when the transition is complete, as far as a client can tell. */
+  act(world: World, subject: Subject | undefined): Promise<void>;
+  /** A VM may end by the transition itself. */
+  readonly ends?: true;
+  /** The transition is about images, of which a fault may leave one more or less. */
+  readonly images?: true;
+}
+
 type Kind = Exclude<Fault['type'], 'none'>;
 
-function faultAt(world: World, kind: Kind, at: number): Fault {
+export function faultAt(world: World, kind: Kind, at: number): Fault {
   switch (kind) {
     case 'fail':
       return { type: 'fail', at, code: codes[at % codes.length] ?? 'EIO' };
@@ -76,16 +89,13 @@ async function endAll(world: World): Promise<void> {
   }
 }
 
-describe('every step of every transition', { timeout: 3_600_000 }, () => {
-  let world: World;
-  before(async () => {
-    world = await World.create();
-  });
-  after(() => world.destroy());
-
-  for (const scenario of scenarios) {
+/** Declares the tests of one transition. */
+export function everyStep(scenario: Scenario): void {
+  describe(`every step: ${scenario.name}`, { timeout: 3_600_000 }, () => {
     for (const kind of ['fail', 'crash', 'kill-machines'] as const) {
-      it(`${scenario.name}: ${kind}`, async (context) => {
+      it(kind, async (context) => {
+        const world = await World.create();
+        context.after(() => world.destroy());
         let at = 0;
         while ((await strike(world, scenario, kind, at)) !== undefined) {
           at += 1;
@@ -95,40 +105,5 @@ describe('every step of every transition', { timeout: 3_600_000 }, () => {
         context.diagnostic(`${at} steps`);
       });
     }
-  }
-
-  for (const kind of ['fail', 'crash'] as const) {
-    it(`a start of the server: ${kind}`, async () => {
-      const running = await awake(world);
-      const sleeping = await asleep(world);
-      for (let at = 0, struck: Step | undefined; at === 0 || struck !== undefined; at += 1) {
-        struck = await strikeStart(world, faultAt(world, kind, at));
-        for (const subject of [running, sleeping]) await goesOn(world, subject);
-        await world.call(({ microvms }) => microvms.suspend(sleeping.vm.microvmId));
-        await world.reaches(sleeping.vm.microvmId, 'SUSPENDED');
-      }
-      for (const subject of [running, sleeping]) await livesAndEnds(world, subject);
-      await holdsTogether(world);
-    });
-  }
-});
-
-/** Ends the server and starts another against a fault, and a third where that one did not come up. */
-async function strikeStart(world: World, fault: Fault): Promise<Step | undefined> {
-  world.server.process.crash();
-  const process = new ServerProcess(world.directory);
-  process.plan(fault);
-  // One that crashed at a call to the store ends with an error, any other crash never ends.
-  const up = world.start(process).then(
-    () => true,
-    () => false,
-  );
-  const started = await Promise.race([up, process.crashed.then(() => false)]);
-  const { struck } = process;
-  process.plan({ type: 'none' });
-  assert.ok(started || struck !== undefined, 'the server does not start');
-  if (started) return struck;
-  process.crash();
-  await world.start();
-  return struck;
+  });
 }
