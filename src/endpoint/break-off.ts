@@ -1,7 +1,7 @@
-import http2, { type Http2Stream } from 'node:http2';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type Server, TLSSocket } from 'node:tls';
+import { StreamDuplex } from './http2/stream-duplex.ts';
 
 /** The TCP connections below TLS, which Node does not tell. */
 const carriers = new WeakMap<TLSSocket, Socket>();
@@ -30,12 +30,8 @@ export function noteCarriers(listener: Server): void {
  * would take what it has for everything (RFC 8441, section 5, for HTTP/2).
  */
 export function breakOff(stream: Duplex): void {
-  if (isHttp2(stream)) stream.close(http2.constants.NGHTTP2_CANCEL);
+  if (stream instanceof StreamDuplex) stream.breakOff();
   else if (stream instanceof TLSSocket) carriers.get(stream)?.resetAndDestroy();
   else if (stream instanceof Socket && !stream.destroyed) stream.resetAndDestroy();
   stream.destroy();
-}
-
-function isHttp2(stream: Duplex): stream is Http2Stream {
-  return 'rstCode' in stream;
 }

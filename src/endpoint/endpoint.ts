@@ -1,4 +1,3 @@
-import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import tls, { type TLSSocket } from 'node:tls';
 import type { MicrovmService } from '../microvms/microvm-service.ts';
@@ -7,20 +6,16 @@ import { createDoorkeeper } from './admission.ts';
 import { noteCarriers } from './break-off.ts';
 import type { Certificates } from './certificates.ts';
 import { createDialer } from './dialer.ts';
-import type { Exchange } from './exchange.ts';
-import { exchangeOverH2, readH2Head } from './exchange-h2.ts';
-import type { RequestFields } from './fields.ts';
-import { ServerConnection } from './http1/server-connection.ts';
-import { IdleSessions } from './idle-sessions.ts';
+import { ServerConnection as H1Connection } from './http1/server-connection.ts';
+import { ServerConnection as H2Connection } from './http2/server-connection.ts';
 import { type EndpointLimits, endpointLimits } from './options.ts';
 import { serveExchange } from './proxy.ts';
 import { shapeDialer } from './shaping/shaping.ts';
 import type { Exec } from './shell.ts';
 import { type EndpointTotals, Tally } from './tally.ts';
-import { TokenMemory, type Tokens } from './tokens.ts';
+import type { Tokens } from './tokens.ts';
 import { Traffic } from './traffic.ts';
 import { serveUpgrade, type UpgradeContext } from './upgrade.ts';
-import { type UpgradeClient, upgradeOverH2 } from './upgrade-client.ts';
 import { createUpstreams } from './upstreams.ts';
 
 export interface EndpointOptions {
@@ -55,6 +50,9 @@ export interface Endpoint {
   close(): Promise<void>;
 }
 
+type ConnectionOptions = ConstructorParameters<typeof H1Connection>[1] &
+  ConstructorParameters<typeof H2Connection>[1];
+
 const sweepMs = 5000;
 const renewMs = 12 * 3600 * 1000;
 
@@ -79,21 +77,22 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
   };
   const sockets = new Set<TLSSocket>();
   const tally = new Tally(sockets);
-  const h1 = new Set<ServerConnection>();
-  const h2 = new IdleSessions(() => performance.now());
-  const h1Options = {
+  const connections = new Set<H1Connection | H2Connection>();
+  const connectionOptions = (kind: 'http/1.1' | 'http/2'): ConnectionOptions => ({
     limits,
     now: () => performance.now(),
-    serve(exchange: Exchange): void {
-      tally.request('http/1.1');
+    serve(exchange) {
+      tally.request(kind);
       serveExchange(exchange, context);
     },
-    upgrade(client: UpgradeClient): void {
+    upgrade(client) {
       tally.request('upgrade');
       void serveUpgrade(client, context);
     },
-    onError: (error: unknown) => onError(error, { requestId: 'connection' }),
-  };
+    onError: (error) => onError(error, { requestId: 'connection' }),
+  });
+  const h1Options = connectionOptions('http/1.1');
+  const h2Options = connectionOptions('http/2');
   const listener = tls.createServer({
     ...secureContextOf(options.certificates),
     ALPNProtocols: ['h2', 'http/1.1'],
@@ -112,8 +111,12 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
       tally.closed(socket);
     });
     socket.on('error', () => undefined);
-    if (socket.alpnProtocol === 'h2') h2.watch(serveH2(socket, context, tally));
-    else serveH1(socket);
+    const connection =
+      socket.alpnProtocol === 'h2'
+        ? new H2Connection(socket, h2Options)
+        : new H1Connection(socket, h1Options);
+    connections.add(connection);
+    socket.once('close', () => connections.delete(connection));
   });
   const timers = [
     setInterval(sweep, sweepMs),
@@ -123,20 +126,13 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
   ];
   for (const timer of timers) timer.unref();
 
-  function serveH1(socket: TLSSocket): void {
-    const connection = new ServerConnection(socket, h1Options);
-    h1.add(connection);
-    socket.once('close', () => h1.delete(connection));
-  }
-
   function sweep(): void {
     traffic.sweep();
     shaped.sweep();
   }
 
   function checkTimes(): void {
-    for (const connection of h1) connection.checkTime();
-    h2.sweep(limits.keepAliveTimeoutMs);
+    for (const connection of connections) connection.checkTime();
   }
 
   async function renew(): Promise<void> {
@@ -163,6 +159,7 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
       for (const timer of timers) clearInterval(timer);
       context.upstreams.close();
       const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
+      for (const connection of connections) connection.destroy();
       for (const socket of sockets) socket.destroy();
       await closed;
     },
@@ -172,34 +169,4 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
 function secureContextOf(certificates: Certificates): { readonly cert: string; readonly key: string } {
   const { certificate, privateKey } = certificates.current();
   return { cert: certificate, key: privateKey };
-}
-
-/** Serves the streams of one HTTP/2 connection. */
-function serveH2(socket: TLSSocket, context: UpgradeContext, tally: Tally): http2.ServerHttp2Session {
-  const { limits } = context;
-  const session = http2.performServerHandshake(socket, {
-    maxHeaderListPairs: limits.headerCount,
-    maxSessionMemory: 64,
-    // HTTP/1.1 applications send what they like twice; it is not ours to judge.
-    strictSingleValueFields: false,
-    settings: {
-      enableConnectProtocol: true,
-      initialWindowSize: limits.streamWindowBytes,
-      maxConcurrentStreams: limits.concurrentStreams,
-      maxHeaderListSize: limits.headerBytes,
-    },
-  });
-  session.on('error', () => undefined);
-  session.setTimeout(limits.idleTimeoutMs, () => session.destroy());
-  session.setLocalWindowSize(limits.connectionWindowBytes);
-  const memory = new TokenMemory();
-  let last: RequestFields | undefined;
-  session.on('stream', (stream, _headers, _flags, rawHeaders) => {
-    const head = readH2Head(rawHeaders, last);
-    last = head.fields;
-    tally.request(head.protocol === undefined ? 'http/2' : 'upgrade');
-    if (head.protocol !== undefined) void serveUpgrade(upgradeOverH2(stream, head, memory), context);
-    else serveExchange(exchangeOverH2(stream, head, memory), context);
-  });
-  return session;
 }

@@ -1,5 +1,6 @@
 import { forwardable, type HeaderList, membersOf, valuesOf } from './headers.ts';
 import { fieldText } from './http1/grammar.ts';
+import { fieldsBlock } from './http2/hpack/encoder.ts';
 
 /**
  * The headers of a message with what the proxy makes of them, each found once. A connection mostly carries the
@@ -9,6 +10,7 @@ export class Fields {
   readonly list: HeaderList;
   #forwardable: HeaderList | undefined;
   #text: string | undefined;
+  #block: string | undefined;
   #dated: boolean | undefined;
 
   constructor(list: HeaderList) {
@@ -28,6 +30,15 @@ export class Fields {
   get text(): string {
     this.#text ??= fieldText(this.forwardable);
     return this.#text;
+  }
+
+  /**
+   * {@link forwardable} as HTTP/2 writes it.
+   * @throws {MalformedMessage}
+   */
+  get block(): string {
+    this.#block ??= fieldsBlock(this.forwardable);
+    return this.#block;
   }
 
   /** Whether there is a `Date`. */

@@ -1,11 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import type { ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { Exchange } from './exchange.ts';
-import { exchangeOverH2, type H2Head } from './exchange-h2.ts';
-import { type HeaderList, lowerCaseNames, pairsOf, valuesOf } from './headers.ts';
-import type { TokenMemory } from './tokens.ts';
+import type { HeaderList } from './headers.ts';
 
 /** A client that wants to speak another protocol: HTTP/1.1 upgrade, or extended CONNECT over HTTP/2 (RFC 8441). */
 export interface UpgradeClient {
@@ -26,26 +23,6 @@ export interface UpgradeClient {
     readonly head: Buffer;
   };
 }
-
-export function upgradeOverH2(stream: ServerHttp2Stream, head: H2Head, memory: TokenMemory): UpgradeClient {
-  return {
-    protocol: head.protocol?.toLowerCase(),
-    // The method of the request that an HTTP/1.1 client would have sent.
-    exchange: { ...exchangeOverH2(stream, head, memory), method: 'GET', framing: 'none' },
-    isWebSocket: valuesOf(head.fields.list, 'sec-websocket-version').join() === '13',
-    whenClosed(callback) {
-      if (stream.closed) callback();
-      else stream.once('close', callback);
-    },
-    accept(answer) {
-      const kept = pairsOf(answer).filter(([name]) => !ofHttp1Only.has(name.toLowerCase()));
-      stream.respond([':status', '200', ...lowerCaseNames(kept.flat())]);
-      return stream;
-    },
-  };
-}
-
-const ofHttp1Only: ReadonlySet<string> = new Set(['connection', 'upgrade', 'sec-websocket-accept']);
 
 /** The `Sec-WebSocket-Accept` that answers a key (RFC 6455, section 4.2.2). */
 export function webSocketAccept(key: string): string {

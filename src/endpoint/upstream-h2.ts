@@ -1,8 +1,7 @@
 import http2, { type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import { sendTrailers } from './exchange-h2.ts';
 import { Fields } from './fields.ts';
-import { type HeaderList, lowerCaseNames, requestIdHeader, valuesOf } from './headers.ts';
+import { type HeaderList, lowerCaseNames, pairsOf, requestIdHeader, valuesOf } from './headers.ts';
 import type { EndpointLimits } from './options.ts';
 import { RefusedError, refusals } from './refusals.ts';
 import type { UpstreamCall, UpstreamEvents, UpstreamRequest } from './upstream.ts';
@@ -155,4 +154,23 @@ function fieldsOf(raw: unknown): HeaderList {
     if (!name.startsWith(':')) fields.push(name, String(raw[index + 1]));
   }
   return fields;
+}
+
+/** Sends trailers, or breaks the stream off when HTTP/2 has no words for them. */
+function sendTrailers(stream: ClientHttp2Stream, trailers: HeaderList): void {
+  try {
+    stream.sendTrailers(trailerObject(trailers));
+  } catch {
+    stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
+  }
+}
+
+/** Repeated names become lists: Node takes no flat list here. */
+function trailerObject(trailers: HeaderList): Record<string, string[]> {
+  const object: Record<string, string[]> = Object.create(null);
+  for (const [name, value] of pairsOf(trailers)) {
+    object[name] ??= [];
+    object[name].push(value);
+  }
+  return object;
 }

@@ -5,15 +5,27 @@ const mostWaiting = 256 * 1024;
 /** Pieces up to this size leave in one write, and so in one TLS record or packet. */
 const mostGathered = 16 * 1024;
 
-/** Gathers what is said to a connection in one turn, so that head and body do not go out one by one. */
+/**
+ * When what is gathered leaves: with the event that it is an answer to, or at the end of the event loop's turn, for
+ * connections that carry the answers to several.
+ */
+export type Departing = 'event' | 'turn';
+
+/** Gathers what is said to a connection at one time, so that head and body do not go out one by one. */
 export class Outbox {
   readonly #stream: Writable;
+  readonly #departing: Departing;
   #pieces: (string | Uint8Array)[] = [];
   #size = 0;
   #scheduled = false;
 
-  constructor(stream: Writable) {
+  constructor(stream: Writable, departing: Departing = 'event') {
     this.#stream = stream;
+    this.#departing = departing;
+  }
+
+  get hasRoom(): boolean {
+    return this.#stream.writableLength < mostWaiting;
   }
 
   /**
@@ -23,7 +35,7 @@ export class Outbox {
   push(piece: string | Uint8Array): boolean {
     this.add(piece);
     this.flushSoon();
-    return this.#stream.writableLength < mostWaiting;
+    return this.hasRoom;
   }
 
   /** The same for a piece behind which something else is said at once, or a flush. */
@@ -37,7 +49,8 @@ export class Outbox {
       this.flush();
     } else if (!this.#scheduled) {
       this.#scheduled = true;
-      process.nextTick(flushLater, this);
+      if (this.#departing === 'event') process.nextTick(flushLater, this);
+      else setImmediate(flushLater, this);
     }
   }
 
