@@ -1,17 +1,14 @@
 import type { LaunchedMicrovm } from '../scripts/support/microvm-client.ts';
 import { Laboratory } from './support/laboratory.ts';
-import type { BenchmarkOptions } from './support/options.ts';
-import { report } from './support/results.ts';
+import { type BenchmarkOptions, rounds } from './support/options.ts';
+import { report, SampleSet } from './support/results.ts';
 
 const sizes = [1, 10, 50] as const;
 const forks = [1, 10] as const;
 
-/** Many at once: launches until all are RUNNING, and forks of one VM. Each is done `n` times, at most thrice. */
-export async function run({ n }: BenchmarkOptions): Promise<void> {
-  const samples: Record<string, number[]> = {};
-  const add = (what: string, value: number): void => {
-    samples[what] = [...(samples[what] ?? []), value];
-  };
+/** Many at once: launches until all are RUNNING, and forks of one VM. */
+export async function run(options: BenchmarkOptions): Promise<void> {
+  const { samples, add } = new SampleSet();
   await Laboratory.with(async (laboratory) => {
     const { client } = laboratory;
     await laboratory.build();
@@ -26,7 +23,7 @@ export async function run({ n }: BenchmarkOptions): Promise<void> {
       for (const vm of vms) await client.terminate(vm.microvmId);
       for (const vm of vms) await client.until(vm.microvmId, 'TERMINATED');
     };
-    for (let round = 0; round < Math.min(n, 3); round += 1) {
+    for (const _ of rounds(options)) {
       for (const size of sizes) {
         const image = laboratory.imageArn('counter');
         const begin = () => Promise.all(Array.from({ length: size }, () => client.run(image)));

@@ -2,9 +2,8 @@ import type { IdlePolicy } from '@aws-sdk/client-lambda-microvms';
 import type { TraceSummary } from '../src/telemetry/trace.ts';
 import { BareVm } from './support/bare-engine.ts';
 import { Laboratory, timed } from './support/laboratory.ts';
-import type { BenchmarkOptions } from './support/options.ts';
-import { report } from './support/results.ts';
-import { summarize } from './support/statistics.ts';
+import { type BenchmarkOptions, rounds } from './support/options.ts';
+import { report, SampleSet } from './support/results.ts';
 
 const idlePolicy: IdlePolicy = {
   maxIdleDurationSeconds: 3600,
@@ -22,37 +21,30 @@ const variants = [
  * Launch, suspend and wake through a server, and by the VMM alone in the same run and in turns, on the same
  * snapshot: how much the server adds, and how much what it keeps saves.
  */
-export async function run({ n }: BenchmarkOptions): Promise<void> {
+export async function run(options: BenchmarkOptions): Promise<void> {
   for (const variant of variants) {
-    await Laboratory.with((laboratory) => measure(laboratory, variant, n), variant.flags);
+    await Laboratory.with((laboratory) => measure(laboratory, variant, options), variant.flags);
   }
 }
 
 async function measure(
   laboratory: Laboratory,
   { name, keptReady }: (typeof variants)[number],
-  n: number,
+  options: BenchmarkOptions,
 ): Promise<void> {
-  const samples: Record<string, number[]> = {};
-  const add = (what: string, value: number): void => {
-    samples[what] = [...(samples[what] ?? []), value];
-  };
+  const set = new SampleSet();
   await laboratory.build();
   // Makes the version known as one that is launched from, and both ways warm.
   await laboratory.terminate((await laboratory.launch()).microvm);
   const bare = await BareVm.prepare(laboratory.snapshotOf(), laboratory.scratch('bare'));
-  for (let index = 0; index < n; index += 1) {
-    await viaServer(laboratory, keptReady, add);
-    await byVmm(bare, add);
+  for (const _ of rounds(options, 1 / variants.length)) {
+    await viaServer(laboratory, keptReady, set.add);
+    await byVmm(bare, set.add);
   }
-  await report(`lifecycle-${name}`, laboratory, samples);
-  const ratio = (what: string): string => {
-    const [server, alone] = [`server: ${what} (ms)`, `VMM alone: ${what} (ms)`];
-    return (summarize(samples[server] ?? []).median / summarize(samples[alone] ?? []).median).toFixed(2);
-  };
-  for (const what of ['launch', 'launch to first 200', 'suspend', 'wake', 'wake to first 200']) {
-    console.log(`  ratio of medians, ${what.padEnd(20)} ${ratio(what)}`);
-  }
+  const ratios = ['launch', 'launch to first 200', 'suspend', 'wake', 'wake to first 200'].map(
+    (what) => [what, set.ratio(`server: ${what} (ms)`, `VMM alone: ${what} (ms)`)] as const,
+  );
+  await report(`lifecycle-${name}`, laboratory, set.samples, Object.fromEntries(ratios));
 }
 
 type Add = (what: string, value: number) => void;
@@ -95,10 +87,11 @@ async function byVmm(bare: BareVm, add: Add): Promise<void> {
   const launched = await bare.launch();
   add('VMM alone: launch (ms)', launched);
   add('VMM alone: launch to first 200 (ms)', launched + (await bare.get()));
-  add('VMM alone: pause of a fork (ms)', await bare.fork());
   add('VMM alone: suspend (ms)', await bare.suspend());
   const woken = await bare.resume();
   add('VMM alone: wake (ms)', woken);
   add('VMM alone: wake to first 200 (ms)', woken + (await bare.get()));
+  // Last, because it makes durable what a suspend right after it would have had to.
+  add('VMM alone: pause of a fork (ms)', await bare.fork());
   await bare.end();
 }

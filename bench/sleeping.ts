@@ -9,30 +9,26 @@ import type { Microvm } from '../src/model/microvm.ts';
 import { openDatabase } from '../src/store/database.ts';
 import { MicrovmRepository } from '../src/store/microvms.ts';
 import { timed } from './support/laboratory.ts';
-import type { BenchmarkOptions } from './support/options.ts';
-import { report } from './support/results.ts';
+import { type BenchmarkOptions, rounds } from './support/options.ts';
+import { report, SampleSet } from './support/results.ts';
 
 const counts = [0, 1000, 10_000] as const;
-const rounds = 3;
-const settleMs = 5_000;
-const observeMs = 10_000;
+const settleMs = 3_000;
+const observeMs = 6_000;
 const ticksPerSecond = 100;
 
 /**
  * What sleeping microVMs cost a server: its start, its memory and its CPU while nothing happens. They are rows and
  * directories as suspends leave them, so that none has to be run.
  */
-export async function run({ n }: BenchmarkOptions): Promise<void> {
+export async function run(options: BenchmarkOptions): Promise<void> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'dormouse-bench-'));
-  const samples: Record<string, number[]> = {};
-  const add = (what: string, value: number): void => {
-    samples[what] = [...(samples[what] ?? []), value];
-  };
+  const { samples, add } = new SampleSet();
   try {
     for (const count of counts) {
       const dataDirectory = path.join(directory, String(count));
       await populate(dataDirectory, count);
-      for (let round = 0; round < Math.min(n, rounds); round += 1) await observe(dataDirectory, count, add);
+      for (const _ of rounds(options, 1 / counts.length)) await observe(dataDirectory, count, add);
     }
     await report('sleeping', { accelerator: 'no VM' }, samples);
   } finally {

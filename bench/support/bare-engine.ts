@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
-import { text } from 'node:stream/consumers';
+import type { Duplex } from 'node:stream';
 import { locateAssets } from '../../src/assets.ts';
+import { requestIdHeader } from '../../src/endpoint/headers.ts';
 import type { GuestAgent } from '../../src/guest/guest-agent.ts';
 import { openSession, renewIdentity } from '../../src/microvms/guest-session.ts';
 import { chooseVmm } from '../../src/vmm/choose-vmm.ts';
@@ -49,14 +51,15 @@ export class BareVm {
     return await timed(() => this.#begin('resume'));
   }
 
-  /** A request to the application, over a connection of its own. */
+  /** The request that an endpoint makes of one to it, over a connection of its own. */
   async get(): Promise<number> {
     const { agent } = this.#running();
     return await timed(async () => {
       const connection = await agent.connect(port);
-      connection.write('GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n');
-      const answer = await text(connection);
-      if (!answer.startsWith('HTTP/1.1 200') && !answer.startsWith('HTTP/1.0 200')) throw new Error(answer);
+      connection.write(`GET / HTTP/1.1\r\nhost: bench\r\n${requestIdHeader}: ${randomUUID()}\r\n\r\n`);
+      const status = await statusOfAnswer(connection);
+      if (status !== '200') throw new Error(`the application answered ${status}`);
+      connection.destroy();
     });
   }
 
@@ -89,4 +92,16 @@ export class BareVm {
     await renewIdentity(agent, how === 'launch' ? 'bench' : undefined);
     this.#guest = { instance, agent };
   }
+}
+
+/** The status of a response, once all of it has come. */
+async function statusOfAnswer(connection: Duplex): Promise<string | undefined> {
+  let answer = '';
+  for await (const chunk of connection.iterator({ destroyOnReturn: false })) {
+    answer += String(chunk);
+    const length = /^content-length: (\d+)/im.exec(answer)?.[1];
+    const head = answer.indexOf('\r\n\r\n');
+    if (head >= 0 && length !== undefined && answer.length >= head + 4 + Number(length)) break;
+  }
+  return /^HTTP\/1\.\d (\d+)/.exec(answer)?.[1];
 }

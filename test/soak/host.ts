@@ -15,6 +15,8 @@ const idlePolicy = {
   autoResumeEnabled: true,
 };
 const retryMs = 50;
+/** A server that has been killed is back sooner, however busy the machine is. */
+const longestAbsenceMs = 120_000;
 /** Each look costs as much as several milliseconds of a guest. */
 const pollMs = 100;
 
@@ -99,6 +101,7 @@ export class Host {
 
   /** Repeats a call until a server answers it. */
   async insist<Result>(call: (client: MicrovmClient) => Promise<Result>): Promise<Result> {
+    const deadline = performance.now() + longestAbsenceMs;
     for (;;) {
       const client = this.#client;
       try {
@@ -106,6 +109,7 @@ export class Host {
       } catch (error) {
         // The server was killed meanwhile; any other refusal is one.
         if (client === this.#client && !isConnectionLoss(error)) throw error;
+        if (performance.now() > deadline) throw error;
         await delay(retryMs);
       }
     }

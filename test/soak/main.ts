@@ -22,8 +22,8 @@ import { Tally } from './tally.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const reportMs = 30_000;
-const shortestLifeMs = 10_000;
-const longestLifeMs = 40_000;
+const shortestLifeMs = 20_000;
+const longestLifeMs = 60_000;
 
 const largeCache = ['--wake-cache', '1G', '--warm-pool', 'fixed:1'];
 /** An idle VM holds some 60 MiB: this keeps two. */
@@ -69,11 +69,16 @@ async function soak(host: Host, tally: Tally): Promise<void> {
     }
   };
   const reporting = setInterval(() => console.log(tally.describe()), reportMs);
-  try {
-    await Promise.all([...toggling, killing()]);
-  } finally {
-    clearInterval(reporting);
-  }
+  // One that fails ends the others, and all are waited for: nobody may go on while everything is removed.
+  await Promise.all(
+    [...toggling, killing()].map((work) =>
+      work.catch((error: unknown) => {
+        tally.fail(error);
+        interruption.abort();
+      }),
+    ),
+  );
+  clearInterval(reporting);
 }
 
 await mkdir(path.join(root, 'build'), { recursive: true });
@@ -88,7 +93,7 @@ try {
   await host.stop();
   await verifyNothingLeft(options.dataDirectory);
 } catch (error) {
-  tally.losses.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  tally.fail(error);
 } finally {
   await removeEverything(scratch);
 }

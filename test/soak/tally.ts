@@ -15,6 +15,10 @@ export class Tally {
   readonly drawn = new Set<string>();
   readonly #startedAt = performance.now();
 
+  fail(error: unknown): void {
+    this.losses.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  }
+
   describe(): string {
     const minutes = (performance.now() - this.#startedAt) / 60_000;
     return JSON.stringify({
