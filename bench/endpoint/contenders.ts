@@ -13,11 +13,13 @@ export interface Contender {
   readonly target: Target;
   readonly party: Party;
   readonly speaksH2: boolean;
+  /** Passes requests on, and so WebSockets and everything small; otherwise it only carries large bodies. */
+  readonly passesOn: boolean;
 }
 
 /**
  * Runs `work` with the endpoint, a bare pass-through on Node and nginx, if it is installed, before one
- * application; `direct` is the application without any proxy.
+ * application; `direct` is the application without any proxy, and `TLS alone` a server that answers from memory.
  */
 export async function withContenders(
   work: (contenders: readonly Contender[]) => Promise<void>,
@@ -46,11 +48,13 @@ async function start(directory: string, parties: Party[]): Promise<Contender[]> 
   if (nginx === undefined) console.log('nginx is not installed: no comparison with it');
   else contenders.push(contender('nginx', started(nginx), ca, true));
   contenders.push(contender('bare node', started(await startNode('passthrough', settings)), ca, false));
+  const alone = contender('TLS alone', started(await startNode('tls', settings)), ca, false);
+  contenders.push({ ...alone, passesOn: false });
   contenders.push(contender('endpoint', started(await startNode('endpoint', settings)), ca, true));
   return contenders;
 }
 
 function contender(name: string, party: Party, ca: string | undefined, speaksH2: boolean): Contender {
   const { port, host = `any.${domain}`, token } = party.ready;
-  return { name, party, speaksH2, target: { port, host, ca, token } };
+  return { name, party, speaksH2, passesOn: true, target: { port, host, ca, token } };
 }

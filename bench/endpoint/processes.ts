@@ -18,10 +18,16 @@ export interface Party {
   stop(): Promise<void>;
 }
 
+/** As bin/dormouse starts the server. */
+const serverFlags = [
+  '--no-allocation-site-pretenuring',
+  '--max-semi-space-size=4',
+  '--initial-old-space-size=128',
+];
+
 export async function startNode(role: string, settings?: ServerSettings): Promise<Party> {
   const script = fileURLToPath(new URL('./server.ts', import.meta.url));
-  // As bin/dormouse starts the server.
-  const flags = role === 'endpoint' ? ['--no-allocation-site-pretenuring', '--max-semi-space-size=4'] : [];
+  const flags = role === 'endpoint' || role === 'tls' ? serverFlags : [];
   const child = spawn(process.execPath, [...flags, script, role, JSON.stringify(settings ?? {})], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });

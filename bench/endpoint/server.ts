@@ -1,7 +1,7 @@
 /**
  * One party of the endpoint benchmark, in a process of its own so that its CPU time can be told apart:
- * `server.ts upstream`, `server.ts passthrough SETTINGS` or `server.ts endpoint SETTINGS`. Prints one JSON line
- * once it listens.
+ * `server.ts upstream`, or `server.ts ROLE SETTINGS` for `passthrough`, `tls` and `endpoint`. Prints one JSON
+ * line once it listens.
  */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -14,6 +14,7 @@ import { createEndpoint } from '../../src/endpoint/endpoint.ts';
 import { openTokens } from '../../src/endpoint/tokens.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import type { Microvm } from '../../src/model/microvm.ts';
+import { startTlsAlone } from './tls-alone.ts';
 
 export interface ServerSettings {
   readonly upstreamPort: number;
@@ -99,6 +100,12 @@ async function startPassthrough(settings: ServerSettings): Promise<ServerReady> 
   return await listen(server);
 }
 
+async function startTls(settings: ServerSettings): Promise<ServerReady> {
+  const certificates = await openLocalCertificates({ ...settings, clock: systemClock });
+  const { certificate, privateKey } = certificates.current();
+  return { port: await startTlsAlone(certificate, privateKey) };
+}
+
 async function startEndpoint(settings: ServerSettings): Promise<ServerReady> {
   const clock = systemClock;
   const certificates = await openLocalCertificates({ ...settings, clock });
@@ -153,12 +160,17 @@ async function listen(server: http.Server | https.Server): Promise<ServerReady> 
   return { port: (server.address() as AddressInfo).port };
 }
 
-async function main(role: string | undefined, settings: string | undefined): Promise<void> {
-  const ready =
-    role === 'upstream'
-      ? await startUpstream()
-      : await (role === 'endpoint' ? startEndpoint : startPassthrough)(JSON.parse(settings ?? '{}'));
-  console.log(JSON.stringify(ready));
+const roles: Readonly<Record<string, (settings: ServerSettings) => Promise<ServerReady>>> = {
+  upstream: startUpstream,
+  passthrough: startPassthrough,
+  tls: startTls,
+  endpoint: startEndpoint,
+};
+
+async function main(role = '', settings = '{}'): Promise<void> {
+  const start = roles[role];
+  if (start === undefined) throw new Error(`no role ${role}`);
+  console.log(JSON.stringify(await start(JSON.parse(settings))));
 }
 
 if (import.meta.main) await main(process.argv[2], process.argv[3]);
