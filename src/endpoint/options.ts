@@ -36,8 +36,8 @@ export interface EndpointLimits {
   readonly upstreamIdlePerPort: number;
   readonly upstreamIdle: number;
   /**
-   * A request whose kept connection breaks this soon, before any answer, is sent again. One that has waited
-   * longer is not: a microVM that is put to sleep under it must not be woken by it (spec section 4.5).
+   * A request whose kept connection is closed by the application this soon, before any answer, is sent again. On
+   * one that has waited longer the application has probably worked.
    */
   readonly repeatWithinMs: number;
   /** Informational (1xx) responses passed on per request. */

@@ -9,7 +9,7 @@ const methodsWithBody: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 
 /**
  * Sends a request over an HTTP/1.1 connection.
- * @param onUnheard takes the place of a failure before the application has said anything
+ * @param onUnheard takes the place of a failure: the application closed the connection before it said anything
  * @throws {RefusedError} the head holds characters HTTP/1.1 has no place for; the connection is then gone
  */
 export function callOverH1(

@@ -36,12 +36,17 @@ export interface Upstreams {
 }
 
 /**
- * A request that cannot be sent twice takes a kept connection only this soon after its last use, when the
+ * A request that must not be sent twice takes a kept connection only this soon after its last use, when the
  * application cannot be about to close it for being idle.
  */
 const unrepeatableIdleMs = 250;
 
-const repeatable: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
+/**
+ * Sent again where the application closed a kept connection just when they came: they are to change nothing
+ * (RFC 9110, section 9.2.1). Nothing is sent again that was on its way into a microVM as that was put to sleep:
+ * the application has it still, and goes on with it when it is woken.
+ */
+const repeatable: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
 
 export function createUpstreams(dialer: ShapedDialer, limits: EndpointLimits): Upstreams {
   const pool = new ConnectionPool<ClientConnection>({

@@ -5,6 +5,7 @@ import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import { test } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
+import type { EndpointLimits } from '../../src/endpoint/options.ts';
 import { MicrovmUnreachableError, type UnreachableCode } from '../../src/microvms/microvm-service.ts';
 import { ask, askH2, h2Headers, h2Session, lookupLoopback, startEndpoint } from './fixture.ts';
 
@@ -212,22 +213,56 @@ test('a kept connection that closes under a repeatable request is replaced by a 
   assert.deepEqual(heads, ['GET /1', 'GET /2', 'GET /2']);
 });
 
-test('a request that has waited for its answer is not sent again when the microVM is put to sleep', async (t) => {
-  const fixture = await startEndpoint(t, { limits: { repeatWithinMs: 0 } });
-  const polled = Promise.withResolvers<void>();
+/** The first request of a connection is answered; the second one is taken, and no more. */
+for (const [when, limits, breakOff] of [
+  ['its microVM is put to sleep', {}, (inside) => inside.destroy(new Error('the session was ended'))],
+  ['its microVM is gone', {}, (inside) => inside.destroy()],
+  ['the application gives it up after a while', { repeatWithinMs: 0 }, (_inside, app) => app.end()],
+] as const satisfies readonly [
+  string,
+  Partial<EndpointLimits>,
+  (inside: Duplex, app: http.IncomingMessage['socket']) => void,
+][]) {
+  test(`a request that the application has taken is not sent again when ${when}`, async (t) => {
+    const fixture = await startEndpoint(t, { limits });
+    const taken = Promise.withResolvers<http.IncomingMessage['socket']>();
+    let handled = 0;
+    await fixture.expose(
+      8080,
+      http.createServer((request, response) => {
+        handled += 1;
+        if (request.url === '/') response.end('ok');
+        else taken.resolve(request.socket);
+      }),
+    );
+    await ask(fixture);
+    const answer = ask(fixture, { path: '/poll' });
+    const app = await taken.promise;
+    const [inside] = fixture.connections;
+    assert.ok(inside);
+    breakOff(inside, app);
+    assert.equal((await answer).status, 502);
+    assert.equal(handled, 2);
+    assert.equal(fixture.connections.length, 1, 'nothing was opened that would have woken it');
+  });
+}
+
+test('a request that is to change something is not sent again, whoever closed the connection', async (t) => {
+  const fixture = await startEndpoint(t);
+  const heads: string[] = [];
   await fixture.expose(
     8080,
     http.createServer((request, response) => {
-      if (request.url === '/') response.end('ok');
-      else polled.resolve();
+      heads.push(request.method ?? '');
+      if (request.method === 'GET') response.end('ok');
+      else request.socket.end();
     }),
   );
-  await ask(fixture);
-  const answer = ask(fixture, { path: '/poll' });
-  await polled.promise;
-  fixture.connections[0]?.destroy(new Error('the session was ended'));
-  assert.equal((await answer).status, 502);
-  assert.equal(fixture.connections.length, 1, 'nothing was opened that would have woken it');
+  for (const method of ['DELETE', 'PUT', 'POST']) {
+    assert.equal((await ask(fixture)).status, 200);
+    assert.equal((await ask(fixture, { method })).status, 502);
+  }
+  assert.deepEqual(heads, ['GET', 'DELETE', 'GET', 'PUT', 'GET', 'POST']);
 });
 
 test('a request that may have been handled is not sent again', async (t) => {

@@ -24,7 +24,7 @@ export type OnSwitch = (headers: HeaderList, stream: Duplex) => void;
 export interface CallOptions {
   /** Without it a change of protocol is an error. */
   readonly onSwitch?: OnSwitch | undefined;
-  /** Takes the place of a failure before the application has said anything. */
+  /** Takes the place of a failure: the application has closed the connection before it said anything. */
   readonly onUnheard?: ((error: Error) => void) | undefined;
 }
 
@@ -172,20 +172,23 @@ export class ClientConnection {
       this.#stream.destroy();
       call.events.finish([]);
     } else {
-      this.#fail(new Error('the connection was closed'));
+      this.#fail(new Error('the connection was closed'), true);
     }
   };
 
-  readonly #onClose = (error?: unknown): void =>
-    this.#fail(error instanceof Error ? error : new Error('the connection was closed'));
+  readonly #onClose = (error?: unknown): void => {
+    if (error instanceof Error) this.#fail(error, 'code' in error && resets.has(error.code));
+    else this.#fail(new Error('the connection was closed'));
+  };
 
-  #fail(error: Error): void {
+  /** @param byApplication and not because the microVM went away, with a request that it may have taken up */
+  #fail(error: Error, byApplication = false): void {
     const call = this.#call;
     if (call === undefined) {
       this.#gone();
     } else {
       this.destroy();
-      if (call.heard || call.options.onUnheard === undefined) call.events.fail(error);
+      if (call.heard || !byApplication || call.options.onUnheard === undefined) call.events.fail(error);
       else call.options.onUnheard(error);
     }
   }
@@ -256,4 +259,5 @@ function outgoing(framing: Exclude<BodyFraming, 'none'>): number | 'chunked' {
   return framing === 'streamed' ? 'chunked' : Number(framing.length);
 }
 
+const resets: ReadonlySet<unknown> = new Set(['ECONNRESET', 'EPIPE']);
 const nothing = Buffer.alloc(0);
