@@ -3,7 +3,6 @@ import type { Duplex } from 'node:stream';
 import { directorySize } from '../blobs/directory-size.ts';
 import {
   insufficientCapacity,
-  internalFailure,
   malformedArn,
   memoryQuotaExceeded,
   microvmNotFound,
@@ -33,6 +32,7 @@ import { createEngine, type EngineOptions } from './create-engine.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Engine } from './engine.ts';
 import { suspendLongestIdle } from './eviction.ts';
+import { resumeRefused } from './failure-reason.ts';
 import type { Leases } from './leases.ts';
 import {
   type ForkInput,
@@ -165,9 +165,7 @@ class Microvms implements MicrovmService {
       await (await this.#controller(microvmId)).resume();
     } catch (error) {
       if (!(error instanceof MicrovmUnreachableError)) throw error;
-      throw error.code === 'INSUFFICIENT_CAPACITY'
-        ? insufficientCapacity(error.message)
-        : internalFailure(error);
+      throw resumeRefused(microvmId, error);
     }
   }
 
