@@ -56,8 +56,7 @@ export function createUpstreams(dialer: ShapedDialer, limits: EndpointLimits): U
   });
   const sessions = createH2Sessions(limits);
 
-  async function dial(key: string, target: Target, left: Departure): Promise<ClientConnection> {
-    const stream = await dialer.connect(target.vm, target.port, left.signal);
+  function keep(key: string, stream: Duplex): ClientConnection {
     const connection = new ClientConnection(stream, limits);
     connection.onIdle = () => pool.put(key, connection);
     return connection;
@@ -76,8 +75,12 @@ export function createUpstreams(dialer: ShapedDialer, limits: EndpointLimits): U
       target.vm.state === 'RUNNING'
         ? pool.take(key, canRepeat ? limits.upstreamIdleMs : unrepeatableIdleMs)
         : undefined;
-    const dialled = async (): Promise<UpstreamCall> =>
-      callOverH1(await dial(key, target, left), request, events);
+    // The request is sent in the turn in which the connection comes, as an upgrade is: those that were held keep
+    // their order.
+    const dialled = (): Promise<UpstreamCall> =>
+      dialer
+        .connect(target.vm, target.port, left.signal)
+        .then((stream) => callOverH1(keep(key, stream), request, events));
     if (kept === undefined) return dialled();
     if (!canRepeat) return callOverH1(kept, request, events);
     const begun = performance.now();

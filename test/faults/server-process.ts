@@ -17,7 +17,9 @@ export type Fault =
   /** The server is gone at this step, as by SIGKILL: nothing after it happens. */
   | { readonly type: 'crash'; readonly at: number }
   /** Every VMM is killed before this step; the server goes on. */
-  | { readonly type: 'kill-machines'; readonly at: number; readonly kill: () => Promise<void> };
+  | { readonly type: 'kill-machines'; readonly at: number; readonly kill: () => Promise<void> }
+  /** The step takes until then. */
+  | { readonly type: 'hold'; readonly at: number; readonly until: Promise<void> };
 
 export type FailureCode = 'EIO' | 'ENOSPC' | 'EROFS';
 
@@ -90,6 +92,7 @@ export class ServerProcess {
     const fault = this.#strikes(step);
     if (fault?.type === 'fail') throw failure(fault.code, step.name);
     if (fault?.type === 'kill-machines') await fault.kill();
+    if (fault?.type === 'hold') await fault.until;
     if (fault?.type === 'crash') {
       if (begun) work().catch(() => undefined);
       this.crash();
