@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { throttledOperations } from './api/dispatch.ts';
 import { chooseRates, type Rates } from './api/rates.ts';
 import { type ApiServer, createApi } from './api/server.ts';
 import { localSts } from './api/sts/local-sts.ts';
 import { locateAssets } from './assets.ts';
-import { writeFileDurably } from './blobs/durable.ts';
+import { ensureDirectory, writeFileDurably } from './blobs/durable.ts';
 import { type Config, ConfigError } from './config.ts';
 import { openLocalCertificates } from './endpoint/certificates.ts';
 import { createEndpoint } from './endpoint/endpoint.ts';
@@ -110,9 +110,9 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
   const rates = ratesFrom(config);
   const at = (...parts: string[]): string => path.join(config.dataDirectory, ...parts);
   const logger = createLogger(config.logLevel);
-  await mkdir(config.dataDirectory, { recursive: true, mode: 0o700 });
+  await ensureDirectory(config.dataDirectory);
   undo.push(await lockDataDirectory(config.dataDirectory));
-  await mkdir(at('microvms'), { recursive: true, mode: 0o700 });
+  await ensureDirectory(at('microvms'));
 
   const assets = locateAssets(config.assetsDirectory);
   const { vmm, accelerator, reason, confinement } = await chooseVmm(config.accelerator, assets, {
@@ -327,7 +327,6 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     },
   );
   const { port } = await api.listen(config.port, config.host);
-  images.watchSnapshots();
   served.api = api;
   undo.push(() => api.close());
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 
 /** Makes the entries of a directory durable: what was created, renamed or removed in it. */
@@ -9,6 +9,22 @@ export async function syncDirectory(directory: string): Promise<void> {
     await handle.sync();
   } finally {
     await handle.close();
+  }
+}
+
+/** Makes a directory, and those above it that are missing, the server's alone; they stay. */
+export async function ensureDirectory(directory: string): Promise<void> {
+  const highest = await mkdir(directory, { recursive: true, mode: 0o700 });
+  if (highest === undefined) {
+    // Whoever made it may have been killed before it was durable. One that we may not read is not ours.
+    await syncDirectory(path.dirname(directory)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EACCES') throw error;
+    });
+    return;
+  }
+  for (let made = path.resolve(directory); ; made = path.dirname(made)) {
+    await syncDirectory(path.dirname(made));
+    if (made === path.resolve(highest)) return;
   }
 }
 

@@ -1,9 +1,9 @@
 import 'reflect-metadata';
 import { createPrivateKey, X509Certificate as NodeCertificate, webcrypto } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as x509 from '@peculiar/x509';
-import { writeFileDurably } from '../blobs/durable.ts';
+import { ensureDirectory, writeFileDurably } from '../blobs/durable.ts';
 import type { Clock } from '../model/clock.ts';
 
 /** What the TLS listener presents. PEM. */
@@ -43,7 +43,7 @@ const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as con
  * for the endpoints, renewed before it expires.
  */
 export async function openLocalCertificates(options: LocalCertificatesOptions): Promise<Certificates> {
-  await mkdir(options.directory, { recursive: true, mode: 0o700 });
+  await ensureDirectory(options.directory);
   const at = (name: string): string => path.join(options.directory, name);
   const authority = await openAuthority(at('ca.pem'), at('ca.key'), options.clock.now());
   let leaf = await readPair(at('endpoint.pem'), at('endpoint.key'));

@@ -1,8 +1,8 @@
 import { randomBytes, randomUUID, type webcrypto } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { writeFileDurably } from '../blobs/durable.ts';
+import { ensureDirectory, writeFileDurably } from '../blobs/durable.ts';
 import type { Clock } from '../model/clock.ts';
 
 /** A key was retired this long ago: no token it made can still be valid. */
@@ -40,7 +40,7 @@ export interface TokenKeys {
 
 /** Opens the key file of `directory`, or makes the first key. */
 export async function openTokenKeys(directory: string, clock: Pick<Clock, 'now'>): Promise<TokenKeys> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await ensureDirectory(directory);
   const file = path.join(directory, 'token-keys.json');
   let stored = await load(file);
   if (stored === undefined) {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { writeFileDurably } from '../blobs/durable.ts';
+import { ensureDirectory, writeFileDurably } from '../blobs/durable.ts';
 
 const keyLength = 32;
 
@@ -11,7 +11,7 @@ const keyLength = 32;
  * @throws when the file is not such a secret: a new one would lock out every key
  */
 export async function openSealingKey(directory: string): Promise<Buffer> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await ensureDirectory(directory);
   const file = path.join(directory, 'sealing-key');
   const stored = await readIfThere(file);
   if (stored === undefined) {

@@ -1,7 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
-import path from 'node:path';
-import { syncDirectory } from '../blobs/durable.ts';
+import { rm } from 'node:fs/promises';
 import {
   imageBusyForUpdate,
   imageQuotaExceeded,
@@ -20,6 +18,7 @@ import { limits } from '../model/limits.ts';
 import type { ImageRepository } from '../store/images.ts';
 import type { ImageAndVersion } from './image-service.ts';
 import type { ImagesOptions } from './images.ts';
+import { makeVersionDirectory } from './version-directory.ts';
 
 type Dependencies = Pick<ImagesOptions, 'paths' | 'profile' | 'realm' | 'clock' | 'vmm'> & {
   readonly repository: ImageRepository;
@@ -46,17 +45,13 @@ export async function addDerivedVersion(
     state: 'SUCCESSFUL',
     status: 'ACTIVE',
     stateReason: null,
-    condition: null,
     createdAt: clock.now(),
     updatedAt: clock.now(),
   };
   const { directory, snapshot } = paths.version(version);
   try {
-    await rm(directory, { recursive: true, force: true });
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await makeVersionDirectory({ directory, snapshot });
     const snapshotBuild = await make(snapshot);
-    await syncDirectory(path.dirname(directory));
-    await syncDirectory(paths.versions);
     const build = {
       imageArn: image.imageArn,
       imageVersion,

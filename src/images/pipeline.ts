@@ -1,7 +1,6 @@
 import { mkdir, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { ArtifactError, type ArtifactSource } from '../blobs/artifact-source.ts';
-import { syncDirectory } from '../blobs/durable.ts';
 import type { GuestAgent } from '../guest/guest-agent.ts';
 import type { SnapshotSizes } from '../model/image.ts';
 import { diskMibFor, type Limits, vcpusFor } from '../model/limits.ts';
@@ -21,6 +20,7 @@ import type { ImagePaths } from './image-paths.ts';
 import { readAccountFiles, writeRootDisk } from './root-disk.ts';
 import { buildSnapshot, validateSnapshot } from './snapshot-build.ts';
 import { resolveAccount } from './users.ts';
+import { makeVersionDirectory } from './version-directory.ts';
 
 export interface PipelineDependencies {
   readonly vmm: Vmm;
@@ -58,13 +58,9 @@ export async function runPipeline(
   const sizes: { -readonly [Name in keyof SnapshotSizes]: SnapshotSizes[Name] } = {};
   try {
     await rm(paths.directory, { recursive: true, force: true });
-    await rm(version.directory, { recursive: true, force: true });
     await mkdir(paths.context, { recursive: true, mode: 0o700 });
-    await mkdir(version.directory, { recursive: true, mode: 0o700 });
+    await makeVersionDirectory(version);
     await build(dependencies, record, sizes, signal);
-    await syncDirectory(version.directory);
-    await syncDirectory(path.dirname(version.directory));
-    await syncDirectory(dependencies.paths.versions);
     return { type: 'successful', sizes };
   } catch (error) {
     await rm(version.directory, { recursive: true, force: true });

@@ -1,5 +1,6 @@
 import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { ensureDirectory } from '../blobs/durable.ts';
 import type { ImageVersion } from '../model/image.ts';
 import type { Vmm } from '../vmm/vmm.ts';
 import { type ImagePaths, nameOf } from './image-paths.ts';
@@ -16,11 +17,15 @@ export async function removeAbandonedBuilds(paths: ImagePaths, vmm: Pick<Vmm, 'a
   }
 }
 
-/** Removes the files of versions that `keep` does not name, and of images none of whose versions it names. */
+/**
+ * Makes the directory of all versions, and removes from it those that `keep` does not name, and images none of whose
+ * versions it names.
+ */
 export async function removeForeignVersions(
   paths: ImagePaths,
   keep: readonly Pick<ImageVersion, 'imageArn' | 'imageVersion'>[],
 ): Promise<void> {
+  await ensureDirectory(paths.versions);
   const kept = new Set(keep.map((version) => paths.version(version).directory));
   const keptImages = new Set(keep.map((version) => nameOf(version.imageArn)));
   for (const name of await entries(paths.versions)) {

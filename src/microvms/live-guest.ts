@@ -1,4 +1,5 @@
 import { rm } from 'node:fs/promises';
+import { ensureDirectory } from '../blobs/durable.ts';
 import type { GuestAgent } from '../guest/guest-agent.ts';
 import type { Hooks } from '../model/image.ts';
 import { type Microvm, terminationReasons } from '../model/microvm.ts';
@@ -11,7 +12,6 @@ import type { Engine } from './engine.ts';
 import { openSession, renewIdentity } from './guest-session.ts';
 import { runLifecycleHook } from './lifecycle-hooks.ts';
 import { discardSpare } from './pool/spare.ts';
-import { makeDirectory } from './vm-directory.ts';
 
 /** A running VM and the session with its guest. */
 export interface LiveGuest {
@@ -73,10 +73,10 @@ async function launchFromSnapshot(engine: Engine, vm: Microvm, signal: AbortSign
   const directory = engine.directoryOf(vm.microvmId);
   await step('directory', async () => {
     await rm(directory, { recursive: true, force: true });
-    await makeDirectory(directory);
+    await ensureDirectory(directory);
   });
   signal.throwIfAborted();
-  return await engine.images.withSnapshot(vm, (snapshot) => engine.vmm.launch({ directory, snapshot }));
+  return await engine.vmm.launch({ directory, snapshot: engine.images.snapshotDirectory(vm) });
 }
 
 /** What a new VM is owed before anyone may reach it; repeated when a crash interrupted it. */
@@ -164,8 +164,10 @@ async function wakeKept(engine: Engine, vm: Microvm): Promise<VmmInstance | unde
 }
 
 async function resumeFromDisk(engine: Engine, vm: Microvm): Promise<VmmInstance> {
-  const directory = engine.directoryOf(vm.microvmId);
-  return await engine.images.withSnapshot(vm, (snapshot) => engine.vmm.resume({ directory, snapshot }));
+  return await engine.vmm.resume({
+    directory: engine.directoryOf(vm.microvmId),
+    snapshot: engine.images.snapshotDirectory(vm),
+  });
 }
 
 /** What a guest is owed after a resume; repeated when a crash interrupted it, so hooks must be idempotent. */

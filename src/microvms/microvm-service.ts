@@ -42,10 +42,7 @@ export type UnreachableCode =
   | 'BAD_GATEWAY'
   | 'NOT_FOUND'
   /** Ours: the host has no room for one more that is awake. */
-  | 'INSUFFICIENT_CAPACITY'
-  /** Ours: what the VM is to continue from is damaged, or needs another server; it stays asleep. */
-  | 'SNAPSHOT_DAMAGED'
-  | 'SNAPSHOT_OUTDATED';
+  | 'INSUFFICIENT_CAPACITY';
 
 export class MicrovmUnreachableError extends Error {
   override readonly name = 'MicrovmUnreachableError';

@@ -1,8 +1,10 @@
 import { rm } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
 import { directorySize } from '../blobs/directory-size.ts';
+import { ensureDirectory } from '../blobs/durable.ts';
 import {
   insufficientCapacity,
+  internalFailure,
   malformedArn,
   memoryQuotaExceeded,
   microvmNotFound,
@@ -32,7 +34,6 @@ import { createEngine, type EngineOptions } from './create-engine.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Engine } from './engine.ts';
 import { suspendLongestIdle } from './eviction.ts';
-import { resumeRefused } from './failure-reason.ts';
 import type { Leases } from './leases.ts';
 import {
   type ForkInput,
@@ -46,7 +47,6 @@ import { newMicrovm } from './new-microvm.ts';
 import { removeOrphans } from './orphans.ts';
 import { recoverMicrovms } from './recover.ts';
 import { Roster } from './roster.ts';
-import { makeDirectory } from './vm-directory.ts';
 
 /** Until something that was due and failed is tried again. */
 const deadlineRetryMs = 5_000;
@@ -132,7 +132,7 @@ class Microvms implements MicrovmService {
     const directories = children.map((child) => this.#engine.directoryOf(child.microvmId));
     try {
       await this.#admit(children);
-      for (const directory of directories) await makeDirectory(directory);
+      for (const directory of directories) await ensureDirectory(directory);
       await this.#engine.metrics.measure('fork', () => controller.capture(directories));
       for (const { microvmId: child } of children) await this.#engine.activity.inherit(child, microvmId);
       const beginning = { runHookPayload: input.runHookPayload ?? null, forkedFrom: microvmId };
@@ -165,7 +165,9 @@ class Microvms implements MicrovmService {
       await (await this.#controller(microvmId)).resume();
     } catch (error) {
       if (!(error instanceof MicrovmUnreachableError)) throw error;
-      throw resumeRefused(microvmId, error);
+      throw error.code === 'INSUFFICIENT_CAPACITY'
+        ? insufficientCapacity(error.message)
+        : internalFailure(error);
     }
   }
 

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { syncDirectory } from '../blobs/durable.ts';
 import { type Checksum, type ChecksumAlgorithm, createChecksum } from './checksum.ts';
@@ -94,10 +94,6 @@ async function writeFully(handle: FileHandle, chunk: Uint8Array): Promise<void> 
     const { bytesWritten } = await handle.write(rest);
     rest = rest.subarray(bytesWritten);
   }
-}
-
-export async function ensureDirectory(directory: string): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
 }
 
 function entityTooLarge(maximumBytes: number): S3Error {

@@ -1,7 +1,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { ensureDirectory } from '../blobs/durable.ts';
 import type { Store } from '../store/database.ts';
-import { ensureDirectory } from './blob-files.ts';
 import { createBucketStore } from './bucket-store.ts';
 import { type ObjectFiles, uploadDirectory } from './layout.ts';
 import type { ObjectStore } from './object-store.ts';

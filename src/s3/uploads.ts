@@ -2,8 +2,8 @@ import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { syncDirectory, writeFileDurably } from '../blobs/durable.ts';
-import { ensureDirectory, writeBlob } from './blob-files.ts';
+import { ensureDirectory, writeFileDurably } from '../blobs/durable.ts';
+import { writeBlob } from './blob-files.ts';
 import { requireBucket } from './bucket-store.ts';
 import { type ChecksumAlgorithm, createChecksum } from './checksum.ts';
 import { type ObjectFiles, uploadDirectory } from './layout.ts';
@@ -53,7 +53,6 @@ export function createUploads(
       await requireBucket(files.store, input.bucket);
       const upload = { uploadId: randomUUID(), bucket: input.bucket, key: input.key, createdAt: files.now() };
       await ensureDirectory(uploadDirectory(files, upload.uploadId));
-      await syncDirectory(files.uploads);
       await files.store
         .insertInto('s3_uploads')
         .values({

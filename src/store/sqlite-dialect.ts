@@ -1,8 +1,21 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
-import { SqliteDialect } from 'kysely';
+import { SqliteAdapter, SqliteDialect } from 'kysely';
 
 /** Statements kept prepared; the product has far fewer distinct ones. */
 const preparedLimit = 256;
+
+/** SQLite can undo changes of the schema, which Kysely does not count on: a migration cut short leaves nothing. */
+class Adapter extends SqliteAdapter {
+  override get supportsTransactionalDdl(): boolean {
+    return true;
+  }
+}
+
+class Dialect extends SqliteDialect {
+  override createAdapter(): Adapter {
+    return new Adapter();
+  }
+}
 
 /** Kysely's SQLite dialect over Node's built-in driver, so that nothing has to be compiled. */
 export function createSqliteDialect(database: DatabaseSync): SqliteDialect {
@@ -21,7 +34,7 @@ export function createSqliteDialect(database: DatabaseSync): SqliteDialect {
   const isUndone = (sql: string): boolean => sql === 'rollback' && !database.isTransaction;
   const nothing = { changes: 0, lastInsertRowid: 0 };
 
-  return new SqliteDialect({
+  return new Dialect({
     database: {
       close: () => database.close(),
       prepare: (sql) => {

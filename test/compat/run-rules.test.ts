@@ -53,8 +53,6 @@ async function start(context: TestContext, profile: Profile = 'relaxed') {
       cpuModel: 'qemu64',
       kernelDigest: '',
       initrdDigest: '',
-      agentProtocol: 1,
-      deviceLayout: 1,
     },
     boot: unused,
     resume: unused,
@@ -65,8 +63,6 @@ async function start(context: TestContext, profile: Profile = 'relaxed') {
     copySuspended: unused,
     rollBack: unused,
     snapshotSuspended: unused,
-    assertUsable: unused,
-    verify: unused,
   };
   const microvms = createMicrovmService({
     store,

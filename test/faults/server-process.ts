@@ -29,6 +29,14 @@ export class CrashedError extends Error {
 
 const running = new AsyncLocalStorage<ServerProcess>();
 
+/** Watches what a server makes durable. */
+export interface DiskObserver {
+  /** A sync of a file or directory begins. @returns what is called once it has succeeded */
+  syncing(file: string): () => void;
+  /** The metadata store has committed. */
+  committed(): void;
+}
+
 /**
  * A server within the test's process. What it does to the world goes through its steps; once it has crashed none
  * of them is done or answered any more.
@@ -44,10 +52,12 @@ export class ServerProcess {
   readonly steps: Step[] = [];
   /** The step the fault met, once it has. */
   struck: Step | undefined;
+  readonly disk: DiskObserver | undefined;
 
   /** @param directory left out of the names of steps */
-  constructor(directory: string) {
+  constructor(directory: string, disk?: DiskObserver) {
     this.#directory = directory;
+    this.disk = disk;
   }
 
   static get current(): ServerProcess | undefined {

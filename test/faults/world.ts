@@ -11,20 +11,25 @@ import type { MicrovmService, RunInput } from '../../src/microvms/microvm-servic
 import type { Microvm } from '../../src/model/microvm.ts';
 import type { WarmPoolPolicy } from '../../src/model/warm-pool.ts';
 import type { Store } from '../../src/store/database.ts';
+import type { Confinement as Confined } from '../../src/vmm/qemu/confinement.ts';
 import type { Vmm } from '../../src/vmm/vmm.ts';
 import { processesIn } from '../contract/on-the-host.ts';
 import { type FakeMachine, sharedFakeMachine } from '../fake-machine/fake-machine.ts';
+import { DurableDisk } from './power/durable-disk.ts';
 import { CrashedError, ServerProcess } from './server-process.ts';
 import { WorldClock } from './world-clock.ts';
 
+const { ensureDirectory } = await import('../../src/blobs/durable.ts');
 const { managedBaseImageArn } = await import('../../src/model/arn.ts');
 const { ImagePaths } = await import('../../src/images/image-paths.ts');
 const { Images } = await import('../../src/images/images.ts');
 const { platformError } = await import('../../src/images/build-failure.ts');
 const { buildSnapshot } = await import('../../src/images/snapshot-build.ts');
+const { makeVersionDirectory } = await import('../../src/images/version-directory.ts');
 const { createMicrovmService } = await import('../../src/microvms/service.ts');
 const { openDatabase } = await import('../../src/store/database.ts');
 const { FileLogStore } = await import('../../src/telemetry/file-log-store.ts');
+const { Confinement } = await import('../../src/vmm/qemu/confinement.ts');
 const { createQemuVmm } = await import('../../src/vmm/qemu/qemu-vmm.ts');
 
 const connectors = { requireActive: () => undefined };
@@ -72,20 +77,33 @@ export interface WorldOptions {
   readonly warmPool?: WarmPoolPolicy;
   /** By how much the world's clock goes on in a millisecond that a test waits. */
   readonly tickMs?: number;
+  /** Whether it is recorded what a loss of power would leave. */
+  readonly losesPower?: boolean;
 }
 
 /** One host: a data directory, its machines, and one server after another. */
 export class World {
   readonly clock = new WorldClock();
   readonly directory: string;
-  readonly #machine: FakeMachine;
+  readonly machine: FakeMachine;
+  readonly disk: DurableDisk | undefined;
   readonly #options: WorldOptions;
+  #confinement: Confined | undefined;
   #server: Server | undefined;
 
   private constructor(directory: string, machine: FakeMachine, options: WorldOptions) {
     this.directory = directory;
-    this.#machine = machine;
+    this.machine = machine;
     this.#options = options;
+    if (options.losesPower) this.disk = new DurableDisk(directory, path.join(directory, '../copies'));
+  }
+
+  /** A host like this one, on a data directory that a server has left. */
+  withPowerAgain(directory: string): World {
+    const world = new World(directory, this.machine, {});
+    // What this machine allows has been found out.
+    world.#confinement = this.#confinement;
+    return world;
   }
 
   /** A host with one built image and a running server. */
@@ -94,8 +112,13 @@ export class World {
       await mkdtemp(path.join(options.scratchRoot ?? (await quickScratchRoot()), 'dormouse-faults-')),
     );
     const directory = path.join(scratch, 'data');
-    await mkdir(path.join(directory, 'microvms'), { recursive: true });
-    const world = new World(directory, await sharedFakeMachine(), options);
+    await mkdir(directory);
+    const machine = await sharedFakeMachine();
+    const world = new World(directory, machine, options);
+    if (options.losesPower) {
+      const { assets, binary } = machine.options;
+      world.#confinement = await Confinement.find({ jail: assets.vmmJail, binary });
+    }
     const server = await world.start();
     await server.process.run(() => server.images.create({ ...imageInput, name: 'web' }));
     await world.imageSettles('CREATING');
@@ -114,7 +137,7 @@ export class World {
   }
 
   /** Starts a server on what the last one left, with `process` as its own; rejects when it crashes meanwhile. */
-  async start(process = new ServerProcess(this.directory)): Promise<Server> {
+  async start(process = new ServerProcess(this.directory, this.disk)): Promise<Server> {
     this.#server = await this.#within(process, () => this.#compose(process));
     return this.#server;
   }
@@ -237,8 +260,9 @@ export class World {
   async #compose(process: ServerProcess): Promise<Server> {
     const at = (name: string): string => path.join(this.directory, name);
     const logger = pino({ level: globalThis.process.env.DORMOUSE_TEST_LOG ?? 'silent' });
+    await ensureDirectory(at('microvms'));
     const store = await openDatabase(at('dormouse.sqlite'));
-    const vmm = await createQemuVmm(this.#machine.options);
+    const vmm = await createQemuVmm({ ...this.machine.options, confinement: this.#confinement });
     const { clock } = this;
     const paths = new ImagePaths(at('images'));
     const images = new Images({
@@ -279,7 +303,7 @@ export class World {
 
   /** The build from the root disk on; what comes before it is the container engine's. */
   #builder(vmm: Vmm, paths: InstanceType<typeof ImagePaths>): ImageBuilder {
-    const { rootDisk } = this.#machine;
+    const { rootDisk } = this.machine;
     return {
       prepare: async () => undefined,
       tidy: async () => undefined,
@@ -288,8 +312,7 @@ export class World {
         const version = paths.version(record.version);
         const build = paths.build(record.build.buildId);
         try {
-          await rm(version.directory, { recursive: true, force: true });
-          await mkdir(version.directory, { recursive: true });
+          await makeVersionDirectory(version);
           const manifest = await buildSnapshot(vmm, {
             app: application,
             shape: { memoryMib, vcpus: 1 },

@@ -1,11 +1,11 @@
 import { rm } from 'node:fs/promises';
+import { ensureDirectory } from '../../blobs/durable.ts';
 import type { GuestAgent } from '../../guest/guest-agent.ts';
 import type { ImageVersion } from '../../model/image.ts';
 import type { VmmInstance } from '../../vmm/vmm.ts';
 import type { Engine } from '../engine.ts';
 import { openSession, renewIdentity } from '../guest-session.ts';
 import { newMicrovmId } from '../new-microvm.ts';
-import { makeDirectory } from '../vm-directory.ts';
 
 export type VersionName = Pick<ImageVersion, 'imageArn' | 'imageVersion'>;
 
@@ -37,10 +37,9 @@ export async function makeSpare(
   await engine.transitions.quiet(signal);
   await engine.images.runnableVersion(version.imageArn, version.imageVersion);
   try {
-    await makeDirectory(directory);
-    const instance = await engine.images.withSnapshot(version, (snapshot) =>
-      engine.vmm.launch({ directory, snapshot, paused: true }),
-    );
+    await ensureDirectory(directory);
+    const snapshot = engine.images.snapshotDirectory(version);
+    const instance = await engine.vmm.launch({ directory, snapshot, paused: true });
     try {
       await engine.transitions.quiet(signal);
       await instance.unpause();

@@ -24,13 +24,12 @@ import {
   differenceDeviceState,
   differencePath,
   differenceRemains,
-  letVmmRead,
   openDifference,
   readDifference,
   removeDifferenceRemains,
 } from './difference.ts';
 import { applyMemoryDifference } from './helper.ts';
-import { describeOrigin, type QemuAccelerator } from './machine.ts';
+import { assertSameOrigin, describeOrigin, type QemuAccelerator } from './machine.ts';
 import type { ProcessRecord } from './process.ts';
 import { copyOverlay, loadState, overlayTemplate, QemuInstance } from './qemu-instance.ts';
 import {
@@ -41,9 +40,7 @@ import {
   stageReplacement,
   unstageReplacement,
 } from './replacement.ts';
-import { assertRestorable } from './restorable.ts';
-import { blame, SnapshotChecks, verifySnapshot } from './snapshot-checks.ts';
-import { checkFiles, publicManifest, readStoredManifest, snapshotPath } from './snapshot-files.ts';
+import { openSnapshot, snapshotPath } from './snapshot-files.ts';
 import { type ControlledVmm, endLeftovers, reconnectVmm, type StartRequest, startVmm } from './start.ts';
 
 const run = promisify(execFile);
@@ -86,12 +83,10 @@ class QemuVmm implements Vmm {
   readonly #options: QemuVmmOptions;
 
   readonly #confinement: Confinement;
-  readonly #checks: SnapshotChecks;
 
   constructor(options: QemuVmmOptions, origin: SnapshotOrigin, confinement: Confinement) {
     this.#options = options;
     this.#confinement = confinement;
-    this.#checks = new SnapshotChecks(options.assets.memoryDifference);
     this.origin = origin;
   }
 
@@ -107,7 +102,6 @@ class QemuVmm implements Vmm {
     const source = { kind: 'boot', rootDisk, shape } as const;
     const args = qemuArguments({
       ...this.#options,
-      machineType: this.origin.machineType,
       cpuModel: this.origin.cpuModel,
       shape,
       memory: { kind: 'own' },
@@ -124,15 +118,14 @@ class QemuVmm implements Vmm {
     const { directory, snapshot, paused = false } = request;
     if (await isDerived(snapshot)) {
       await endLeftovers(this.#confinement, binary, directory);
-      await this.#openSnapshot(snapshot, 'launch');
       await step('overlay', () => copySuspended(derivedState(snapshot), directory));
-      return await this.resume(request).catch(blame(snapshot));
+      return await this.resume(request);
     }
     const prepare = async (): Promise<void> => {
       await endLeftovers(this.#confinement, binary, directory);
       await step('overlay', () => copyOverlay(snapshotPath(snapshot, 'overlay'), directory));
     };
-    const [manifest] = await allDone([this.#openSnapshot(snapshot, 'launch'), prepare()]);
+    const [manifest] = await allDone([this.#openSnapshot(snapshot), prepare()]);
     return await this.#restore(directory, snapshot, manifest, 'snapshot', paused, ({ qmp }) =>
       loadState(qmp, snapshotPath(snapshot, 'deviceState'), true),
     );
@@ -140,10 +133,11 @@ class QemuVmm implements Vmm {
 
   async resume({ directory, snapshot, paused = false }: LaunchRequest): Promise<VmmInstance> {
     const { binary, assets } = this.#options;
-    const manifest = await this.#openSnapshot(snapshot, 'resume');
-    await endLeftovers(this.#confinement, binary, directory);
-    await step('difference checked', () => openDifference(directory, manifest.id, assets.memoryDifference));
-    await letVmmRead(directory);
+    const manifest = await this.#openSnapshot(snapshot);
+    await allDone([
+      step('difference checked', () => openDifference(directory, manifest.id)),
+      endLeftovers(this.#confinement, binary, directory),
+    ]);
     return await this.#restore(
       directory,
       snapshot,
@@ -163,7 +157,7 @@ class QemuVmm implements Vmm {
   }
 
   async isSuspended(directory: string): Promise<boolean> {
-    return (await readDifference(directory).catch(whenCorrupt('damaged' as const))) !== undefined;
+    return (await readDifference(directory).catch(whenCorrupt(undefined))) !== undefined;
   }
 
   async isAtRest(directory: string): Promise<boolean> {
@@ -176,8 +170,8 @@ class QemuVmm implements Vmm {
   }
 
   async snapshotSuspended(source: string, base: string, target: string): Promise<SnapshotManifest> {
-    const manifest = await this.#openSnapshot(base, 'resume');
-    const { stats } = await openDifference(source, manifest.id, this.#options.assets.memoryDifference);
+    const manifest = await this.#openSnapshot(base);
+    const { stats } = await openDifference(source, manifest.id);
     await deriveSnapshot(source, base, target);
     return {
       ...manifest,
@@ -212,38 +206,24 @@ class QemuVmm implements Vmm {
     return found && this.#instance(directory, found, found.source);
   }
 
-  async assertUsable(snapshot: string): Promise<void> {
-    const manifest = await readStoredManifest(snapshot);
-    assertRestorable(manifest.origin, this.origin);
-    await checkFiles(snapshot, manifest, 'launch');
-  }
-
-  async verify(snapshot: string): Promise<void> {
-    await verifySnapshot(snapshot, this.#options.assets.memoryDifference, this.#checks);
-  }
-
-  async #openSnapshot(directory: string, use: 'launch' | 'resume'): Promise<SnapshotManifest> {
-    const manifest = await readStoredManifest(directory);
-    assertRestorable(manifest.origin, this.origin);
-    await step('snapshot checked', async () =>
-      this.#checks.confirm(await checkFiles(directory, manifest, use)),
-    );
-    return publicManifest(manifest);
+  async #openSnapshot(directory: string): Promise<SnapshotManifest> {
+    const manifest = await step('snapshot checked', () => openSnapshot(directory));
+    assertSameOrigin(manifest.origin, this.origin);
+    return manifest;
   }
 
   /** Starts QEMU with stopped virtual CPUs, lets `load` fill it and starts them unless told otherwise. */
   async #restore(
     directory: string,
     snapshot: string,
-    { id, shape, origin: { cpuModel, machineType } }: SnapshotManifest,
+    { id, shape }: SnapshotManifest,
     incoming: 'snapshot' | 'difference',
     paused: boolean,
     load: (vmm: ControlledVmm) => Promise<void>,
   ): Promise<VmmInstance> {
     const args = qemuArguments({
       ...this.#options,
-      machineType,
-      cpuModel,
+      cpuModel: this.origin.cpuModel,
       shape,
       memory: { kind: 'snapshot', file: snapshotPath(snapshot, 'memory') },
       lowerDisks: [
@@ -293,12 +273,7 @@ class QemuVmm implements Vmm {
     source: ProcessRecord['source'],
     mayBeStored = false,
   ): QemuInstance {
-    const context = {
-      assets: this.#options.assets,
-      origin: this.origin,
-      groups: this.#confinement.groups,
-      checks: this.#checks,
-    };
+    const context = { assets: this.#options.assets, origin: this.origin, groups: this.#confinement.groups };
     return new QemuInstance(context, directory, vmm.process, vmm.qmp, source, mayBeStored);
   }
 }

@@ -54,6 +54,8 @@ export async function applyReplacement(directory: string): Promise<void> {
     await syncDirectory(directory);
     await rename(at(vmFiles.disk), path.join(directory, vmFiles.disk));
     await syncDirectory(directory);
+    // A disk still found here would mean that the difference moved next is the old one.
+    await syncDirectory(path.join(directory, staged));
   }
   if (await exists(at(currentDifference))) {
     await rename(at(currentDifference), path.join(directory, currentDifference));

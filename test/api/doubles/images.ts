@@ -32,7 +32,6 @@ export function createMemoryImages(realm: Realm, now: () => number): ImageServic
       state: 'SUCCESSFUL',
       status: 'ACTIVE',
       stateReason: null,
-      condition: null,
       configuration: {
         baseImageArn: input.baseImageArn,
         baseImageVersion: `${input.baseImageVersion ?? '1'}.0`,
@@ -152,8 +151,6 @@ export function createMemoryImages(realm: Realm, now: () => number): ImageServic
       return found;
     },
     snapshotDirectory: () => '',
-    withSnapshot: (_version, use) => use(''),
-    watchSnapshots: () => undefined,
     recover: async () => undefined,
     close: async () => undefined,
   };

@@ -65,7 +65,22 @@ async function execFilePromised(
   const server = ServerProcess.current;
   if (server === undefined) return await start();
   const name = server.shorten(`exec ${path.basename(file)} ${parameters[0] ?? ''}`);
-  return await server.step({ name, effect: true, mayFail: true }, start, true);
+  return await server.step(
+    { name, effect: true, mayFail: true },
+    () => durably(server, parameters, start),
+    true,
+  );
+}
+
+/** The helper syncs what it writes before it ends: see memory-difference.test.ts. */
+async function durably<Result>(
+  server: ServerProcess,
+  [command, , , output]: readonly string[],
+  start: () => Promise<Result>,
+): Promise<Result> {
+  const result = await start();
+  if (command === 'save' && output !== undefined) server.disk?.syncing(output)();
+  return result;
 }
 
 Object.defineProperty(execFile, promisify.custom, { value: execFilePromised });

@@ -60,6 +60,15 @@ const openWrapped = wrap('open', true, async (...parameters: Parameters<typeof r
   return handle;
 });
 
+/** Nobody renames what they are about to sync, so the path by which it was opened still leads to it. */
+function synced(server: ServerProcess, file: string, call: Asynchronous): Asynchronous {
+  return async (...rest) => {
+    const done = server.disk?.syncing(file);
+    await call(...rest);
+    done?.();
+  };
+}
+
 export const open: typeof real.open = async (...parameters) => {
   const handle = await openWrapped(...parameters);
   const server = ServerProcess.current;
@@ -72,7 +81,9 @@ export const open: typeof real.open = async (...parameters) => {
       const effect = typeof member === 'string' ? handleEffects[member] : undefined;
       if (effect === undefined) return call;
       const name = server.shorten(`${String(member)} ${String(parameters[0])}`);
-      return (...rest: never[]) => server.step({ name, effect, mayFail: true }, () => call(...rest));
+      const watched =
+        member === 'sync' || member === 'datasync' ? synced(server, String(parameters[0]), call) : call;
+      return (...rest: never[]) => server.step({ name, effect, mayFail: true }, () => watched(...rest));
     },
   });
 };

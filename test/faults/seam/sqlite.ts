@@ -55,12 +55,21 @@ export class DatabaseSync {
     this.#database.close();
   }
 
+  /** A statement outside a transaction, or the end of one, is a commit of its own. */
+  #committing<Result>(sql: string, work: () => Result): Result {
+    const result = step(sql, work);
+    if (!this.#database.isTransaction && !/^\s*(select|pragma|rollback)/i.test(sql)) {
+      ServerProcess.current?.disk?.committed();
+    }
+    return result;
+  }
+
   prepare(sql: string): Statement {
     const statement = this.#database.prepare(sql);
     return {
       columns: () => statement.columns(),
-      all: (...values: real.SQLInputValue[]) => step(sql, () => statement.all(...values)),
-      run: (...values: real.SQLInputValue[]) => step(sql, () => statement.run(...values)),
+      all: (...values: real.SQLInputValue[]) => this.#committing(sql, () => statement.all(...values)),
+      run: (...values: real.SQLInputValue[]) => this.#committing(sql, () => statement.run(...values)),
       iterate: (...values: real.SQLInputValue[]) => step(sql, () => statement.iterate(...values)),
     };
   }
