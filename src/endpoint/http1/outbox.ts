@@ -4,6 +4,8 @@ import type { Writable } from 'node:stream';
 const mostWaiting = 256 * 1024;
 /** Pieces up to this size leave in one write, and so in one TLS record or packet. */
 const mostGathered = 16 * 1024;
+/** Pieces larger than this on average are written as they are: copies of them are what is collected most. */
+const mostCopied = 2048;
 
 /**
  * When what is gathered leaves: with the event that it is an answer to, or at the end of the event loop's turn, for
@@ -66,7 +68,7 @@ export class Outbox {
     if (pieces.length === 1) {
       if (typeof first === 'string') stream.write(first, 'latin1');
       else stream.write(first);
-    } else if (size <= 2 * mostGathered) {
+    } else if (size <= 2 * mostGathered && size <= mostCopied * pieces.length) {
       stream.write(joined(pieces, size));
     } else {
       stream.cork();
