@@ -37,6 +37,11 @@ export class BareVm {
     return await timed(() => this.#begin('launch'));
   }
 
+  /** Of the process that runs. */
+  get pid(): number {
+    return this.#running().instance.pid;
+  }
+
   /** Stored, durable, its process gone. */
   async suspend(): Promise<number> {
     const { instance, agent } = this.#running();

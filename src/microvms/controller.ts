@@ -288,7 +288,7 @@ export class MicrovmController {
     };
     await this.#engine.transitions.record(this.vm.microvmId, 'suspend', async () => {
       if (!(await this.#putToSleep(live, signal, begun, measured))) return;
-      if (this.#engine.wakeCache.enabled) await this.#engine.wakeCache.keep(this.vm.microvmId, live.instance);
+      await this.#engine.wakeCache.keepOrEnd(this.vm.microvmId, live.instance);
     });
   }
 

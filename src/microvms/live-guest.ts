@@ -112,7 +112,8 @@ export async function suspendGuest(
   await step('guest sync', () => live.agent.sync({ dropCaches: false }));
   await step('agent quiesce', () => live.agent.quiesce());
   await live.logs?.end();
-  await live.instance.suspend({ keepProcess: engine.wakeCache.enabled });
+  // The VM is asleep as soon as it is durable; whether its process goes or stays is nobody's business then.
+  await live.instance.suspend({ keepProcess: true });
 }
 
 /**

@@ -37,10 +37,10 @@ function room(limitBytes: number) {
 test('the VM asleep for longest gives way when there is no more room, one too large is never kept', async () => {
   const { cache } = room(250);
   const [first, second, third, huge] = [processOf(100), processOf(100), processOf(100), processOf(251)];
-  await cache.keep('first', first.instance);
-  await cache.keep('second', second.instance);
-  await cache.keep('third', third.instance);
-  await cache.keep('huge', huge.instance);
+  await cache.keepOrEnd('first', first.instance);
+  await cache.keepOrEnd('second', second.instance);
+  await cache.keepOrEnd('third', third.instance);
+  await cache.keepOrEnd('huge', huge.instance);
   assert.deepEqual(
     [first, second, third, huge].map(({ state }) => state.ended),
     [true, false, false, true],
@@ -54,7 +54,7 @@ test('the VM asleep for longest gives way when there is no more room, one too la
 test('a process that ends by itself is forgotten', async () => {
   const { cache } = room(250);
   const kept = processOf(100);
-  await cache.keep('vm', kept.instance);
+  await cache.keepOrEnd('vm', kept.instance);
   kept.state.exit();
   await turn();
   assert.deepEqual([cache.size, cache.bytes], [0, 0]);
@@ -65,7 +65,7 @@ test('as much gives way as the host lacks, and with nothing kept nobody looks at
   const { cache, memory, clock, pass } = room(1000);
   assert.equal(clock.timers.size, 0);
   const kept = [processOf(40), processOf(40), processOf(40)];
-  for (const [index, { instance }] of kept.entries()) await cache.keep(`vm-${index}`, instance);
+  for (const [index, { instance }] of kept.entries()) await cache.keepOrEnd(`vm-${index}`, instance);
   await pass();
   assert.equal(cache.size, 3);
   memory.availableBytes = 50;
@@ -93,7 +93,7 @@ test('who was added first gives way first', async () => {
   };
   pressure.add(late);
   const kept = processOf(30);
-  await cache.keep('vm', kept.instance);
+  await cache.keepOrEnd('vm', kept.instance);
   memory.availableBytes = 80;
   await pass();
   assert.deepEqual([kept.state.ended, asked], [true, []]);

@@ -1,3 +1,4 @@
+import { step } from '../telemetry/trace.ts';
 import type { VmmInstance } from '../vmm/vmm.ts';
 import type { HostPressure, SpareMemory } from './host-pressure.ts';
 
@@ -57,12 +58,12 @@ export class WakeCache implements SpareMemory {
     return this.#misses;
   }
 
-  /** Takes over the paused process of a VM that has just been suspended; too large a one is ended. */
-  async keep(microvmId: string, instance: VmmInstance): Promise<void> {
-    const usage = await instance.usage().catch(() => undefined);
+  /** Takes over the paused process of a VM that has just been suspended; one that there is no room for is ended. */
+  async keepOrEnd(microvmId: string, instance: VmmInstance): Promise<void> {
+    const usage = this.enabled ? await instance.usage().catch(() => undefined) : undefined;
     const bytes = usage?.proportionalBytes ?? Number.POSITIVE_INFINITY;
     if (bytes > this.#options.limitBytes) {
-      await instance.kill();
+      await step('QEMU ended', () => instance.kill());
       return;
     }
     const entry = { instance, bytes };
