@@ -222,6 +222,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     logger,
     hasLiveMicrovms: (imageArn, imageVersion) => microvms.hasLive(imageArn, imageVersion),
     onWithdrawn: (imageArn, imageVersion) => microvms.withdraw(imageArn, imageVersion),
+    room: { reserve: (build, waiting) => microvms.buildRoom.reserve(build, waiting) },
   });
   const microvms = createMicrovmService({
     store,

@@ -1,4 +1,5 @@
 import type { ArtifactErrorCode } from '../blobs/artifact-source.ts';
+import type { CapacityResource } from '../model/capacity.ts';
 
 /** Codes of spec section 3.4. */
 export type BuildFailureCode =
@@ -8,6 +9,7 @@ export type BuildFailureCode =
   | 'CONTAINER_BUILD_FAILED'
   | 'DISK_STORAGE_FULL'
   | 'HOOK_FAILED'
+  | 'INSUFFICIENT_CAPACITY'
   | 'APPLICATION_EXITED'
   | 'INTERNAL_PLATFORM_ERROR';
 
@@ -61,5 +63,30 @@ export function platformError(cause: unknown): BuildFailure {
     'INTERNAL_PLATFORM_ERROR',
     'INTERNAL_PLATFORM_ERROR: The build failed inside the platform. Please try again.',
     { cause },
+  );
+}
+
+/** Unrecorded: the service has room for everybody. */
+function insufficientCapacity(detail: string): BuildFailure {
+  return new BuildFailure('INSUFFICIENT_CAPACITY', `INSUFFICIENT_CAPACITY: ${detail}`);
+}
+
+/**
+ * @param wanted bytes, or virtual CPUs
+ * @param most what all microVMs together may have of it
+ */
+export function hostTooSmall(resource: CapacityResource, wanted: number, most: number): BuildFailure {
+  const amount = (value: number): string =>
+    resource === 'CPU'
+      ? `${Math.floor(value)} virtual CPUs`
+      : `${Math.floor(value / 1024 ** 2)} MiB of ${resource}`;
+  return insufficientCapacity(
+    `The MicroVM of this size needs ${amount(wanted)}, and on this host all of them may have ${amount(most)}.`,
+  );
+}
+
+export function noRoom(resource: CapacityResource, minutes: number): BuildFailure {
+  return insufficientCapacity(
+    `For ${minutes} minutes the host had not enough ${resource} for the build. Please try again later.`,
   );
 }

@@ -2,6 +2,7 @@ import { mkdir, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { ArtifactError, type ArtifactSource } from '../blobs/artifact-source.ts';
 import type { GuestAgent } from '../guest/guest-agent.ts';
+import type { CapacityResource } from '../model/capacity.ts';
 import type { SnapshotSizes } from '../model/image.ts';
 import { diskMibFor, type Limits, vcpusFor } from '../model/limits.ts';
 import type { GuestNetwork } from '../network/guest-network.ts';
@@ -12,6 +13,7 @@ import { resolveAppSpec } from './app-spec.ts';
 import { unpackArchive } from './archive.ts';
 import { BuildFailure, diskFull, platformError } from './build-failure.ts';
 import { type BuildLog, type BuildLogKind, openBuildLog } from './build-log.ts';
+import type { BuildPlace, BuildRoom } from './build-room.ts';
 import { buildContainerImage } from './container-build.ts';
 import { readContainerConfig } from './container-config.ts';
 import type { ContainerEngine } from './container-engine.ts';
@@ -29,6 +31,8 @@ export interface PipelineDependencies {
   readonly logs: Pick<LogStore, 'append'>;
   readonly paths: ImagePaths;
   readonly network: GuestNetwork;
+  /** Asked before anything is made. */
+  readonly room: BuildRoom;
   readonly limits: Limits;
   readonly region: string;
   readonly now: () => number;
@@ -60,7 +64,12 @@ export async function runPipeline(
     await rm(paths.directory, { recursive: true, force: true });
     await mkdir(paths.context, { recursive: true, mode: 0o700 });
     await makeVersionDirectory(version);
-    await build(dependencies, record, sizes, signal);
+    const place = await reserve(dependencies, record, signal);
+    try {
+      await build(dependencies, record, place, sizes, signal);
+    } finally {
+      place.release();
+    }
     return { type: 'successful', sizes };
   } catch (error) {
     await rm(version.directory, { recursive: true, force: true });
@@ -77,9 +86,30 @@ function ignoreOtherVersions(error: NodeJS.ErrnoException): void {
   if (error.code !== 'ENOTEMPTY' && error.code !== 'ENOENT') throw error;
 }
 
+/** A build that has to wait says so in its log, where its owner looks first. */
+async function reserve(
+  dependencies: PipelineDependencies,
+  record: BuildRecord,
+  signal: AbortSignal,
+): Promise<BuildPlace> {
+  const { buildId } = record.build;
+  const memoryMib = record.version.configuration.minimumMemoryInMiB;
+  return await logged(dependencies, record, 'docker', signal, async (log) => {
+    let waited = false;
+    const onWaiting = (resource: CapacityResource): void => {
+      waited = true;
+      log.note(`Waiting for ${resource}: the host has not enough for this build at the moment`);
+    };
+    const place = await dependencies.room.reserve({ buildId, memoryMib }, { signal, onWaiting });
+    if (waited) log.note('There is room now');
+    return place;
+  });
+}
+
 async function build(
   dependencies: PipelineDependencies,
   record: BuildRecord,
+  place: BuildPlace,
   sizes: { -readonly [Name in keyof SnapshotSizes]: SnapshotSizes[Name] },
   signal: AbortSignal,
 ): Promise<void> {
@@ -119,8 +149,10 @@ async function build(
   });
 
   const { hooks } = configuration;
-  const connect = (agent: GuestAgent): void =>
+  const connect = (agent: GuestAgent): void => {
+    place.settle();
     dependencies.network.attach(agent, configuration.egressNetworkConnectors);
+  };
   const memoryMib = configuration.minimumMemoryInMiB;
   const manifest = await logged(dependencies, record, 'snapshot', signal, (log) =>
     buildSnapshot(vmm, {

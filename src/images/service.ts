@@ -12,6 +12,7 @@ import type { LogStore } from '../telemetry/log-store.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import type { Vmm } from '../vmm/vmm.ts';
 import { measured } from './build-metrics.ts';
+import type { BuildRoom } from './build-room.ts';
 import { ContainerEngine } from './container-engine.ts';
 import { ImagePaths } from './image-paths.ts';
 import type { ImageService } from './image-service.ts';
@@ -38,6 +39,8 @@ export interface ImageServiceOptions {
   /** Whether a VM that is not yet TERMINATED uses the image, or the version of it. */
   readonly hasLiveMicrovms: (imageArn: string, imageVersion?: string) => Promise<boolean>;
   readonly onWithdrawn: (imageArn: string, imageVersion?: string) => Promise<void>;
+  /** The host's, for the VMs of builds. */
+  readonly room: BuildRoom;
   readonly logger: Logger;
 }
 
@@ -58,6 +61,7 @@ export function createImageService(options: ImageServiceOptions): ImageService {
     logs,
     paths,
     network: options.network,
+    room: options.room,
     limits: limitTables[options.profile],
     region: realm.region,
     now: () => clock.now(),

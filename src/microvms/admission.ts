@@ -76,7 +76,7 @@ export class Admission {
     const { metrics } = options;
     metrics.reading(
       'capacity_memory_bytes',
-      'Memory that microVMs awake are expected to take.',
+      'Memory that microVMs awake and builds are expected to take.',
       () => this.#ledger.memoryBytes,
     );
     metrics.reading(
@@ -84,7 +84,11 @@ export class Admission {
       'Most of it that is given out.',
       async () => (await options.look()).limits.memoryBytes,
     );
-    metrics.reading('capacity_vcpus', 'Virtual CPUs of microVMs awake.', () => this.#ledger.vcpus);
+    metrics.reading(
+      'capacity_vcpus',
+      'Virtual CPUs of microVMs awake and of builds.',
+      () => this.#ledger.vcpus,
+    );
     metrics.reading('capacity_waiting', 'Launches and wakes that wait for room.', () => this.#queue.length);
     this.#refusals = metrics.count(
       'capacity_refusals_total',
@@ -138,6 +142,29 @@ export class Admission {
     });
   }
 
+  /**
+   * Reserves room for something that can wait, of an unknown kind: only while nobody waits who cannot. Ends with
+   * {@link release}.
+   * @returns what is short; undefined when it is reserved
+   */
+  async admitLast(id: string, memoryMib: number): Promise<Shortage | undefined> {
+    const cost = { memoryBytes: this.#costs.expect(id, memoryMib), vcpus: vcpusFor(memoryMib) };
+    return await this.#exclusively(async () => {
+      const ahead = this.#queue.map((entry) => this.#totalOf(entry));
+      const shortage = await this.#makeRoom(sum([cost, ...ahead])).catch((error: unknown) =>
+        this.#notKnowing(error),
+      );
+      if (shortage === undefined) this.#ledger.take(id, cost);
+      else if (ahead.length > 0) return { ...shortage, never: false };
+      return shortage;
+    });
+  }
+
+  /** Says that the host's figures show what was reserved. */
+  settle(id: string): void {
+    this.#ledger.settle(id);
+  }
+
   /** Follows what becomes of a VM: one that sleeps or has ended takes nothing. */
   follow(vm: Admitted & Pick<Microvm, 'state'>): void {
     if (vm.state === 'SUSPENDED' || vm.state === 'TERMINATED') {
@@ -173,11 +200,7 @@ export class Admission {
   }
 
   #totalOf({ vms }: Waiting): Cost {
-    const costs = vms.map((vm) => this.#costOf(vm));
-    return {
-      memoryBytes: costs.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0),
-      vcpus: costs.reduce((sum, { vcpus }) => sum + vcpus, 0),
-    };
+    return sum(vms.map((vm) => this.#costOf(vm)));
   }
 
   #leave(entry: Waiting, reason: unknown): void {
@@ -191,17 +214,21 @@ export class Admission {
   #pump(): void {
     if (this.#queue.length === 0) return;
     this.#exclusively(() => this.#serve()).catch((error: unknown) => {
-      this.#options.logger.error({ err: error }, 'the capacity of the host was not looked at');
-      // Not knowing is no reason to refuse anybody.
+      this.#notKnowing(error);
       const first = this.#queue[0];
       if (first !== undefined) this.#grant(first);
     });
   }
 
+  /** Not knowing is no reason to refuse anybody. */
+  #notKnowing(error: unknown): undefined {
+    this.#options.logger.error({ err: error }, 'the capacity of the host was not looked at');
+  }
+
   /** Lets in as many as fit, the longest waiting first. */
   async #serve(): Promise<void> {
     for (let first = this.#queue[0]; first !== undefined; first = this.#queue[0]) {
-      const shortage = await this.#makeRoom(first);
+      const shortage = await this.#makeRoom(this.#totalOf(first));
       if (this.#queue[0] !== first) continue;
       if (shortage === undefined) this.#grant(first);
       else if (shortage.never) this.#leave(first, this.#refuse(shortage.resource));
@@ -216,17 +243,17 @@ export class Admission {
     this.#sample();
   }
 
-  async #shortage(entry: Waiting): Promise<Shortage | undefined> {
+  async #shortage(cost: Cost): Promise<Shortage | undefined> {
     const { limits, host } = await this.#options.look();
-    return this.#ledger.shortage(this.#totalOf(entry), limits, host);
+    return this.#ledger.shortage(cost, limits, host);
   }
 
   /** Has others give way; what is short even so. */
-  async #makeRoom(entry: Waiting): Promise<Shortage | undefined> {
-    const before = await this.#shortage(entry);
+  async #makeRoom(cost: Cost): Promise<Shortage | undefined> {
+    const before = await this.#shortage(cost);
     if (before === undefined || before.never) return before;
     if (before.resource === 'memory') await this.#options.reclaim(before.missing);
-    const after = await this.#shortage(entry);
+    const after = await this.#shortage(cost);
     if (after === undefined || after.resource === 'disk') return after;
     if (this.#options.evict !== undefined && !this.#evicting) {
       this.#evicting = true;
@@ -248,7 +275,7 @@ export class Admission {
   }
 
   async #refusal(entry: Waiting): Promise<CapacityError> {
-    const { resource = 'memory' } = (await this.#shortage(entry).catch(() => undefined)) ?? {};
+    const { resource = 'memory' } = (await this.#shortage(this.#totalOf(entry)).catch(() => undefined)) ?? {};
     return this.#refuse(resource);
   }
 
@@ -277,6 +304,13 @@ export class Admission {
       }),
     );
   }
+}
+
+function sum(costs: readonly Cost[]): Cost {
+  return {
+    memoryBytes: costs.reduce((total, { memoryBytes }) => total + memoryBytes, 0),
+    vcpus: costs.reduce((total, { vcpus }) => total + vcpus, 0),
+  };
 }
 
 const refusals: Readonly<Record<CapacityResource, string>> = {

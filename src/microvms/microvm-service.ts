@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { ExecSession, ExecSpec } from '../guest/guest-agent.ts';
+import type { BuildRoom } from '../images/build-room.ts';
 import type { ActivitySettings } from '../model/activity.ts';
 import type { DatagramChannel, DatagramListener } from '../model/datagrams.ts';
 import type { IdlePolicy, Logging, Microvm } from '../model/microvm.ts';
@@ -96,6 +97,8 @@ export interface MicrovmService {
 
   /** What VMs were at certain moments; an extension. */
   readonly checkpoints: CheckpointService;
+  /** Of the same host, for the VMs of builds. */
+  readonly buildRoom: BuildRoom;
 
   /** The VM whose endpoint host name starts with `endpointId`, terminated ones included; at once if it is known. */
   findByEndpoint(endpointId: string): Microvm | Promise<Microvm | undefined>;

@@ -11,6 +11,7 @@ import {
   runHookRequired,
 } from '../errors.ts';
 import type { ExecSession, ExecSpec } from '../guest/guest-agent.ts';
+import type { BuildRoom } from '../images/build-room.ts';
 import type { ActivitySettings } from '../model/activity.ts';
 import type { DatagramChannel, DatagramListener } from '../model/datagrams.ts';
 import { nextDue } from '../model/idle.ts';
@@ -28,6 +29,7 @@ import { findClaim, type TokenClaim } from '../store/client-tokens.ts';
 import type { MicrovmRepository } from '../store/microvms.ts';
 import { step, type Trace } from '../telemetry/trace.ts';
 import { CapacityError } from './admission.ts';
+import { createBuildRoom } from './build-room.ts';
 import { type CheckpointService, createCheckpointService } from './checkpoint-service.ts';
 import { MicrovmController } from './controller.ts';
 import { createEngine, type EngineOptions } from './create-engine.ts';
@@ -71,6 +73,7 @@ class Microvms implements MicrovmService {
   readonly #leases: Leases;
   readonly #roster: Roster<MicrovmController>;
   readonly checkpoints: CheckpointService;
+  readonly buildRoom: BuildRoom;
   readonly #closing = new AbortController();
 
   constructor(options: MicrovmServiceOptions) {
@@ -87,6 +90,7 @@ class Microvms implements MicrovmService {
     });
     this.#repository = this.#engine.repository;
     this.#leases = this.#engine.leases;
+    this.buildRoom = createBuildRoom(this.#engine.admission, options.clock, options.metrics);
     this.checkpoints = createCheckpointService({
       ...options,
       controllerOf: (microvmId) => this.#controller(microvmId),

@@ -59,6 +59,8 @@ test('what was admitted and cannot be seen yet counts against the memory the hos
   assert.deepEqual(ledger.shortage(cost, limits, host), {
     resource: 'memory',
     missing: 100,
+    wanted: 250,
+    most: 1000,
     never: false,
   });
   ledger.settle('one');

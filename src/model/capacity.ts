@@ -28,8 +28,10 @@ export type CapacityResource = 'memory' | 'CPU' | 'disk';
 
 export interface Shortage {
   readonly resource: CapacityResource;
-  /** Bytes, or virtual CPUs. */
+  /** Bytes, or virtual CPUs: what is missing of what is wanted, and the most there can be for all together. */
   readonly missing: number;
+  readonly wanted: number;
+  readonly most: number;
   /** Whether it would not fit even if no other were awake. */
   readonly never: boolean;
 }
@@ -40,7 +42,7 @@ interface Entry {
   readonly settled: boolean;
 }
 
-/** The VMs that are awake, or becoming so, and what each is expected to take. */
+/** The VMs that are awake, or becoming so, those of builds too, and what each is expected to take. */
 export class CapacityLedger {
   readonly #entries = new Map<string, Entry>();
   #memoryBytes = 0;
@@ -69,13 +71,14 @@ export class CapacityLedger {
     const free = host.availableMemoryBytes - this.#unsettledBytes - limits.memoryReserveBytes;
     const memory = Math.max(overBudget, cost.memoryBytes - free);
     if (memory > 0) {
-      return { resource: 'memory', missing: memory, never: cost.memoryBytes > limits.memoryBytes };
+      return short('memory', memory, cost.memoryBytes, limits.memoryBytes);
     }
     const vcpus = this.#vcpus + cost.vcpus - limits.vcpus;
-    if (vcpus > 0) return { resource: 'CPU', missing: vcpus, never: cost.vcpus > limits.vcpus };
+    if (vcpus > 0) return short('CPU', vcpus, cost.vcpus, limits.vcpus);
     const wanted = this.#memoryBytes + cost.memoryBytes + limits.diskReserveBytes;
     const disk = wanted - host.freeDiskBytes;
-    return disk > 0 ? { resource: 'disk', missing: disk, never: false } : undefined;
+    // A disk may be emptied by anybody.
+    return disk > 0 ? short('disk', disk, cost.memoryBytes, Number.POSITIVE_INFINITY) : undefined;
   }
 
   /** Adds a VM, or changes what one is expected to take. */
@@ -105,6 +108,10 @@ export class CapacityLedger {
     this.#vcpus += sign * vcpus;
     if (!settled) this.#unsettledBytes += sign * memoryBytes;
   }
+}
+
+function short(resource: CapacityResource, missing: number, wanted: number, most: number): Shortage {
+  return { resource, missing, wanted, most, never: wanted > most };
 }
 
 /** What the VMM takes besides its guest's memory, where nothing has been measured yet. */

@@ -1,4 +1,5 @@
 import type { Clock } from './clock.ts';
+import { pause } from './pause.ts';
 
 const firstDelayMs = 100;
 const longestDelayMs = 30_000;
@@ -28,15 +29,4 @@ export async function persistently<Result>(
     }
     await pause(clock, delayMs, signal);
   }
-}
-
-async function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const wake = (): void => resolve();
-  const cancel = clock.schedule(delayMs, wake);
-  signal.addEventListener('abort', wake, { once: true });
-  await promise;
-  signal.removeEventListener('abort', wake);
-  cancel();
 }

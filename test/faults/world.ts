@@ -90,6 +90,7 @@ export class World {
   readonly #options: WorldOptions;
   #confinement: Confined | undefined;
   #server: Server | undefined;
+  #killing = Promise.resolve();
 
   private constructor(directory: string, machine: FakeMachine, options: WorldOptions) {
     this.directory = directory;
@@ -164,7 +165,17 @@ export class World {
     return (await processesIn(this.directory)).map(Number);
   }
 
+  /** Resolves when the kills that were begun are done. */
+  async killed(): Promise<void> {
+    await this.#killing;
+  }
+
   async killMachines(): Promise<void> {
+    this.#killing = this.#killMachines();
+    await this.#killing;
+  }
+
+  async #killMachines(): Promise<void> {
     const killed = await this.machines();
     for (const pid of killed) {
       try {

@@ -106,6 +106,37 @@ describe('builds that fail before a VM is needed', { timeout: 120_000 }, () => {
     assert.match((await room.built('link')).stateReason ?? '', /no user "hostuser"/);
   });
 
+  it('waits for room on the host, says for what, and begins when there is some', async () => {
+    const { promise: roomy, resolve: makeRoom } = Promise.withResolvers<void>();
+    const asked: unknown[] = [];
+    const taken = new Set<string>();
+    const crowded = await ImageRoom.open(noVmm, undefined, {
+      async reserve({ buildId, memoryMib }, { onWaiting }) {
+        asked.push(memoryMib);
+        onWaiting('memory');
+        await roomy;
+        taken.add(buildId);
+        return { settle: () => undefined, release: () => taken.delete(buildId) };
+      },
+    });
+    try {
+      await crowded.create('waits', { README: '' }, { resources: [{ minimumMemoryInMiB: 512 }] });
+      while ((await crowded.log('waits', 'docker')).length === 0) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      makeRoom();
+      assert.match((await crowded.built('waits')).stateReason ?? '', /^ARCHIVE_DOCKERFILE_NOT_FOUND/);
+      assert.deepEqual((await crowded.log('waits', 'docker')).slice(0, 2), [
+        'Waiting for memory: the host has not enough for this build at the moment',
+        'There is room now',
+      ]);
+      assert.deepEqual(asked, [512]);
+      assert.equal(taken.size, 0, 'a build that has ended takes no room');
+    } finally {
+      await crowded.remove();
+    }
+  });
+
   it('stops a build when the server goes down, and starts it again with the next', async () => {
     const dockerfile = `${base}RUN echo started; sleep 600\nCMD ["true"]\n`;
     await room.create('interrupted', { Dockerfile: dockerfile });

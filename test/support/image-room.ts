@@ -4,6 +4,7 @@ import { pino } from 'pino';
 import { locateAssets } from '../../src/assets.ts';
 import type { ArtifactSource } from '../../src/blobs/artifact-source.ts';
 import { ArtifactError, parseArtifactUri } from '../../src/blobs/artifact-source.ts';
+import type { BuildRoom } from '../../src/images/build-room.ts';
 import type { ImageInput, ImageService } from '../../src/images/image-service.ts';
 import { createImageService } from '../../src/images/service.ts';
 import { managedBaseImageArn } from '../../src/model/arn.ts';
@@ -17,6 +18,7 @@ import { defaultLogGroup } from '../../src/telemetry/log-store.ts';
 import type { Vmm } from '../../src/vmm/vmm.ts';
 import { type Context, zip } from './counter-image.ts';
 import { processesUsing, removeDataDirectory, temporaryDirectory } from './dormouse-server.ts';
+import { endlessBuildRoom } from './endless-build-room.ts';
 
 const realm = { region: 'us-east-1', accountId: '000000000000' };
 const pollMs = 100;
@@ -49,7 +51,7 @@ export class ImageRoom {
   }
 
   /** Opens the room as a server does that starts on `directory`; on a new one when none is given. */
-  static async open(vmm: Vmm, directory?: string): Promise<ImageRoom> {
+  static async open(vmm: Vmm, directory?: string, host: BuildRoom = endlessBuildRoom): Promise<ImageRoom> {
     const home = directory ?? (await realpath(await temporaryDirectory()));
     const artifacts = path.join(home, 'artifacts');
     await mkdir(artifacts, { recursive: true });
@@ -76,6 +78,7 @@ export class ImageRoom {
       clock: systemClock,
       hasLiveMicrovms: async () => false,
       onWithdrawn: async () => undefined,
+      room: host,
       logger: pino({ level: 'silent' }),
     });
     await images.recover();
@@ -119,8 +122,10 @@ export class ImageRoom {
     return (await this.#logs.read(group, stream, {})).map(({ message }) => message);
   }
 
-  /** What is there that should not be once no build is running: processes, mounts, files of builds. */
-  /** Mounts, builds and processes that stay; a process that was killed may take a moment to be gone. */
+  /**
+   * What is there that should not be once no build is running: processes, mounts, files of builds. A process that
+   * was killed may take a moment to be gone.
+   */
   async leftovers(): Promise<readonly string[]> {
     const deadline = performance.now() + leavingMs;
     for (;;) {

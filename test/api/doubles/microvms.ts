@@ -6,6 +6,7 @@ import type { MicrovmService } from '../../../src/microvms/microvm-service.ts';
 import { type ActivitySettings, bytesOnly } from '../../../src/model/activity.ts';
 import { managedConnectorArn, type Realm } from '../../../src/model/arn.ts';
 import type { Microvm, MicrovmState } from '../../../src/model/microvm.ts';
+import { endlessBuildRoom } from '../../support/endless-build-room.ts';
 import { createMemoryCheckpoints } from './checkpoints.ts';
 
 /** MicroVMs in memory: each is RUNNING as soon as it was returned. */
@@ -79,6 +80,7 @@ export function createMemoryMicrovms(realm: Realm, images: ImageService, now: ()
         return { ...child, state: 'PENDING' as const };
       });
     },
+    buildRoom: endlessBuildRoom,
     checkpoints: createMemoryCheckpoints(vm, images, now),
     findByEndpoint: async (endpointId) => [...vms.values()].find((item) => item.endpointId === endpointId),
     associate: async () => {

@@ -48,6 +48,8 @@ async function strike(world: World, scenario: Scenario, kind: Kind, at: number):
   await scenario.act(world, subject).catch(() => undefined);
   const { struck } = process;
   process.plan({ type: 'none' });
+  // The step may have been one that nobody waits for.
+  await world.killed();
   if (!process.dead && !scenario.images) await settles(world);
   try {
     if (process.dead) await world.start();
