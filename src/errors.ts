@@ -45,8 +45,14 @@ export function imageBuildNotFound(imageArn: string, version: string, buildId: s
   );
 }
 
-export function noActiveVersion(imageArn: string, version: string | undefined): ServiceError {
-  const suffix = version === undefined ? '' : ` and version ${version}`;
+/** @param reason unrecorded: what keeps a version from being launched from that is active */
+export function noActiveVersion(
+  imageArn: string,
+  version: string | undefined,
+  reason: string | null = null,
+): ServiceError {
+  const because = reason === null ? '' : `: ${reason}`;
+  const suffix = version === undefined ? '' : ` and version ${version}${because}`;
   return new ServiceError(
     'ResourceNotFoundException',
     `No active version found for MicroVM image ${imageArn}${suffix}`,
@@ -234,6 +240,15 @@ export function rollBackFailed(): ServiceError {
   return new ServiceError(
     'InternalServerException',
     'The MicroVM could not be rolled back and goes on as it was. The log of the server says why.',
+  );
+}
+
+/** Wording unrecorded: what the VM is to continue from is damaged, or needs another server. */
+export function microvmCannotWake(microvmId: string, reason: string): ServiceError {
+  return new ServiceError(
+    'ConflictException',
+    `The MicroVM ${microvmId} cannot be resumed: ${reason}. It stays suspended and its files are kept.`,
+    { members: noResource },
   );
 }
 

@@ -328,6 +328,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     },
   );
   const { port } = await api.listen(config.port, config.host);
+  images.watchSnapshots();
   served.api = api;
   undo.push(() => api.close());
 

@@ -1,6 +1,6 @@
 /** Numbers of the agent protocol, twin of `guest-agent/wire.h`; see `docs/agent-protocol.md`. */
 
-export const protocolVersion = 1;
+export { protocolVersion } from '../model/agent-protocol.ts';
 export const magicBytes = 16;
 export const nonceBytes = 16;
 export const helloBytes = magicBytes + 4 + nonceBytes;

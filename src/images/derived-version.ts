@@ -45,6 +45,7 @@ export async function addDerivedVersion(
     state: 'SUCCESSFUL',
     status: 'ACTIVE',
     stateReason: null,
+    condition: null,
     createdAt: clock.now(),
     updatedAt: clock.now(),
   };

@@ -73,11 +73,23 @@ export interface ImageService {
 
   /**
    * The version a launch uses: the named one, or the newest runnable one.
-   * @throws {ServiceError} No active version found …
+   * @throws {ServiceError} No active version found …, also where the one meant is damaged or outdated: another is not
+   *   launched in its place
    */
   runnableVersion(identifier: string, version: string | undefined): Promise<ImageVersion>;
   /** Directory of the VMM snapshot of a SUCCESSFUL version. */
   snapshotDirectory(version: Pick<ImageVersion, 'imageArn' | 'imageVersion'>): string;
+
+  /**
+   * Uses the snapshot of a version to restore a VM. The version is marked, durably, where its snapshot turns out to be
+   * damaged, and the error is passed on.
+   */
+  withSnapshot<Result>(
+    version: Pick<ImageVersion, 'imageArn' | 'imageVersion'>,
+    use: (snapshot: string) => Promise<Result>,
+  ): Promise<Result>;
+  /** Begins to look, now and once a day, whether the snapshots are whole and fit this server. */
+  watchSnapshots(): void;
 
   /** After a restart: fails what was being built, finishes what was being deleted, removes orphaned files. */
   recover(): Promise<void>;

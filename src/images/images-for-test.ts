@@ -87,6 +87,9 @@ export interface Room {
   readonly live: Set<string>;
   /** What was said to be open to launches no more: ARNs, with their version if only that. */
   readonly withdrawn: string[];
+  /** By snapshot: why it does not fit the server, and what is found when all of it is read. */
+  readonly unfit: Map<string, Error>;
+  readonly damaged: Map<string, Error>;
   /** The room as a new server finds it. */
   restart(): Promise<Room>;
 }
@@ -101,6 +104,11 @@ export async function open(context: TestContext, profile: Profile = 'relaxed'): 
   const paths = new ImagePaths(directory);
   const live = new Set<string>();
   const withdrawn: string[] = [];
+  const unfit = new Map<string, Error>();
+  const damaged = new Map<string, Error>();
+  const fail = (error: Error | undefined): void => {
+    if (error !== undefined) throw error;
+  };
   let time = 1_700_000_000_000;
   const start = async (): Promise<Room> => {
     const builder = new ScriptedBuilder(paths);
@@ -113,6 +121,8 @@ export async function open(context: TestContext, profile: Profile = 'relaxed'): 
       connectors: { requireActive: () => undefined },
       vmm: {
         adopt: async () => undefined,
+        assertUsable: async (snapshot) => fail(unfit.get(snapshot)),
+        verify: async (snapshot) => fail(damaged.get(snapshot)),
         origin: {
           vmm: 'qemu',
           vmmVersion: '10',
@@ -122,6 +132,8 @@ export async function open(context: TestContext, profile: Profile = 'relaxed'): 
           cpuModel: 'qemu64',
           kernelDigest: '',
           initrdDigest: '',
+          agentProtocol: 1,
+          deviceLayout: 1,
         },
       },
       clock: {
@@ -140,7 +152,7 @@ export async function open(context: TestContext, profile: Profile = 'relaxed'): 
     });
     await images.recover();
     context.after(() => images.close());
-    return { images, builder, paths, store, live, withdrawn, restart: start };
+    return { images, builder, paths, store, live, withdrawn, unfit, damaged, restart: start };
   };
   return await start();
 }

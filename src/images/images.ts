@@ -17,7 +17,6 @@ import {
   invalidArnFormat,
   lastImageVersion,
   malformedArn,
-  noActiveVersion,
 } from '../errors.ts';
 import { imageArn, type Realm } from '../model/arn.ts';
 import type { Clock } from '../model/clock.ts';
@@ -29,7 +28,6 @@ import {
   type ImageConfiguration,
   type ImageVersion,
   type ImageVersionStatus,
-  isRunnable,
   versionLabel,
 } from '../model/image.ts';
 import { limits as limitTables, type Profile } from '../model/limits.ts';
@@ -41,20 +39,24 @@ import { findClaim, type TokenClaim } from '../store/client-tokens.ts';
 import type { Store } from '../store/database.ts';
 import type { EventLog } from '../store/event-log.ts';
 import { type BuildRecord, ImageRepository } from '../store/images.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 import type { Vmm } from '../vmm/vmm.ts';
 import { BuildQueue } from './build-queue.ts';
+import { claimOf } from './claim.ts';
 import { addDerivedVersion } from './derived-version.ts';
 import type { ImageBuilder } from './image-builder.ts';
 import type { ImagePaths } from './image-paths.ts';
 import type { ImageAndVersion, ImageInput, ImageService } from './image-service.ts';
 import { resolveConfiguration } from './input-rules.ts';
 import { removeAbandonedBuilds, removeForeignVersions } from './recovery.ts';
+import { findRunnable } from './runnable-version.ts';
+import { hasSnapshot, VersionConditions, type VersionName } from './version-conditions.ts';
 
 export interface ImagesOptions {
   readonly store: Store;
   /** Where changes of state are told; in the store alone when absent. */
   readonly events?: EventLog | undefined;
-  readonly vmm: Pick<Vmm, 'origin' | 'adopt'>;
+  readonly vmm: Pick<Vmm, 'origin' | 'adopt' | 'assertUsable' | 'verify'>;
   readonly builder: ImageBuilder;
   readonly paths: ImagePaths;
   readonly profile: Profile;
@@ -66,6 +68,8 @@ export interface ImagesOptions {
   /** Told when nobody may launch from the image, or the version of it, any more. */
   readonly onWithdrawn: (imageArn: string, imageVersion?: string) => Promise<void>;
   readonly logger: Logger;
+  /** Where figures are kept; nobody sees them when absent. */
+  readonly metrics?: Metrics | undefined;
 }
 
 const bareName = /^[a-zA-Z0-9-_]{1,64}$/;
@@ -75,6 +79,7 @@ export class Images implements ImageService {
   readonly #options: ImagesOptions;
   readonly #repository: ImageRepository;
   readonly #queue: BuildQueue;
+  readonly #conditions: VersionConditions;
   readonly #deletions = new Set<Promise<void>>();
   readonly #closing = new AbortController();
   /** Calls that check and then change run one after the other. */
@@ -83,6 +88,7 @@ export class Images implements ImageService {
   constructor(options: ImagesOptions) {
     this.#options = options;
     this.#repository = new ImageRepository(options.store, options.events);
+    this.#conditions = new VersionConditions({ ...options, repository: this.#repository });
     this.#queue = new BuildQueue({
       repository: this.#repository,
       builder: options.builder,
@@ -242,15 +248,15 @@ export class Images implements ImageService {
 
   async runnableVersion(identifier: string, version: string | undefined): Promise<ImageVersion> {
     if (!identifier.startsWith('arn:') && !this.#acceptsName(identifier)) throw malformedArn();
-    const arn = this.#toArn(identifier);
-    const image = await this.#repository.get(arn);
-    if (image === undefined || image.state === 'DELETING') throw noActiveVersion(arn, version);
-    const found =
-      version === undefined
-        ? await this.#repository.newestRunnable(arn)
-        : await this.#repository.getVersion(arn, version);
-    if (found === undefined || !isRunnable(found)) throw noActiveVersion(arn, version);
-    return found;
+    return await findRunnable(this.#repository, this.#toArn(identifier), version);
+  }
+
+  watchSnapshots(): void {
+    this.#conditions.start();
+  }
+
+  async withSnapshot<Result>(version: VersionName, use: (snapshot: string) => Promise<Result>) {
+    return await this.#conditions.watch(version, use);
   }
 
   snapshotDirectory(version: Pick<ImageVersion, 'imageArn' | 'imageVersion'>): string {
@@ -264,7 +270,7 @@ export class Images implements ImageService {
     const versions = await this.#repository.allVersions();
     const deleted = await this.#repository.listByState(['DELETING']);
     const going = new Set(deleted.map((image) => image.imageArn));
-    const keep = versions.filter((version) => version.state === 'SUCCESSFUL' && !going.has(version.imageArn));
+    const keep = versions.filter((version) => hasSnapshot(version) && !going.has(version.imageArn));
     await removeForeignVersions(this.#options.paths, keep);
     for (const image of deleted) this.#inBackground(() => this.#removeImage(image));
     for (const version of versions) {
@@ -277,6 +283,7 @@ export class Images implements ImageService {
 
   async close(): Promise<void> {
     this.#closing.abort();
+    await this.#conditions.close();
     await this.#queue.close();
     await Promise.all(this.#deletions);
   }
@@ -310,6 +317,7 @@ export class Images implements ImageService {
       state: 'PENDING',
       status: 'INACTIVE',
       stateReason: null,
+      condition: null,
       configuration,
       createdAt: now,
       updatedAt: now,
@@ -387,13 +395,4 @@ export class Images implements ImageService {
     this.#deletions.add(running);
     void running.finally(() => this.#deletions.delete(running));
   }
-}
-
-function claimOf(
-  scope: string,
-  input: ImageInput,
-  more: Readonly<Record<string, string>> = {},
-): TokenClaim | undefined {
-  const { clientToken: token, ...parameters } = input;
-  return token === undefined ? undefined : { scope, token, parameters: { ...parameters, ...more } };
 }

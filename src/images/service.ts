@@ -48,6 +48,7 @@ export interface ImageServiceOptions {
 export function createImageService(options: ImageServiceOptions): ImageService {
   const { vmm, artifacts, logs, logger, clock, realm } = options;
   const paths = new ImagePaths(options.directory);
+  const metrics = options.metrics ?? new Metrics();
   const engine = new ContainerEngine({
     directory: paths.containers,
     baseStorage: options.assets.containerStorage,
@@ -79,6 +80,7 @@ export function createImageService(options: ImageServiceOptions): ImageService {
     hasLiveMicrovms: options.hasLiveMicrovms,
     onWithdrawn: options.onWithdrawn,
     logger,
+    metrics,
     builder: measured(
       {
         build: (record, signal) => runPipeline(pipeline, record, signal),
@@ -89,7 +91,7 @@ export function createImageService(options: ImageServiceOptions): ImageService {
           await engine.buildah(['rmi', '--force', containerTag(image.id)], { signal });
         },
       },
-      options.metrics ?? new Metrics(),
+      metrics,
     ),
   });
 }

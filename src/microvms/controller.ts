@@ -4,7 +4,7 @@ import { type Microvm, terminationReasons } from '../model/microvm.ts';
 import type { VmmInstance } from '../vmm/vmm.ts';
 import { abortable } from './abortable.ts';
 import type { Engine } from './engine.ts';
-import { failureReason } from './failure-reason.ts';
+import { failureReason, wakeFailure } from './failure-reason.ts';
 import { HookFailedError } from './lifecycle-hooks.ts';
 import {
   attach,
@@ -274,7 +274,7 @@ export class MicrovmController {
   async #failResume(error: unknown): Promise<void> {
     if (!(error instanceof HookFailedError) && (await isAsleep(this.#engine, this.vm))) {
       this.#record.report(error, 'resume failed, the microVM stays suspended');
-      throw new MicrovmUnreachableError('MICROVM_CONNECT_FAILED', 'the microVM could not be resumed');
+      throw wakeFailure(error);
     }
     await this.#fail(error, terminationReasons.lost);
   }

@@ -21,7 +21,7 @@ import type { WakeCache } from './wake-cache.ts';
 export interface Engine {
   readonly vmm: Vmm;
   readonly repository: MicrovmRepository;
-  readonly images: Pick<ImageService, 'getVersion' | 'runnableVersion' | 'snapshotDirectory'>;
+  readonly images: Pick<ImageService, 'getVersion' | 'runnableVersion' | 'withSnapshot'>;
   readonly logs: LogStore;
   readonly wakeCache: WakeCache;
   readonly warmPool: WarmPool;

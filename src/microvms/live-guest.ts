@@ -76,7 +76,7 @@ async function launchFromSnapshot(engine: Engine, vm: Microvm, signal: AbortSign
     await ensureDirectory(directory);
   });
   signal.throwIfAborted();
-  return await engine.vmm.launch({ directory, snapshot: engine.images.snapshotDirectory(vm) });
+  return await engine.images.withSnapshot(vm, (snapshot) => engine.vmm.launch({ directory, snapshot }));
 }
 
 /** What a new VM is owed before anyone may reach it; repeated when a crash interrupted it. */
@@ -165,10 +165,8 @@ async function wakeKept(engine: Engine, vm: Microvm): Promise<VmmInstance | unde
 }
 
 async function resumeFromDisk(engine: Engine, vm: Microvm): Promise<VmmInstance> {
-  return await engine.vmm.resume({
-    directory: engine.directoryOf(vm.microvmId),
-    snapshot: engine.images.snapshotDirectory(vm),
-  });
+  const directory = engine.directoryOf(vm.microvmId);
+  return await engine.images.withSnapshot(vm, (snapshot) => engine.vmm.resume({ directory, snapshot }));
 }
 
 /** What a guest is owed after a resume; repeated when a crash interrupted it, so hooks must be idempotent. */

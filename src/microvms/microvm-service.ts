@@ -43,7 +43,10 @@ export type UnreachableCode =
   | 'BAD_GATEWAY'
   | 'NOT_FOUND'
   /** Ours: the host has no room for one more that is awake. */
-  | 'INSUFFICIENT_CAPACITY';
+  | 'INSUFFICIENT_CAPACITY'
+  /** Ours: what the VM is to continue from is damaged, or needs another server; it stays asleep. */
+  | 'SNAPSHOT_DAMAGED'
+  | 'SNAPSHOT_OUTDATED';
 
 export class MicrovmUnreachableError extends Error {
   override readonly name = 'MicrovmUnreachableError';

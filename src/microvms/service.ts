@@ -4,7 +4,6 @@ import { directorySize } from '../blobs/directory-size.ts';
 import { ensureDirectory } from '../blobs/durable.ts';
 import {
   insufficientCapacity,
-  internalFailure,
   malformedArn,
   memoryQuotaExceeded,
   microvmNotFound,
@@ -36,6 +35,7 @@ import { createEngine, type EngineOptions } from './create-engine.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Engine } from './engine.ts';
 import { suspendLongestIdle } from './eviction.ts';
+import { resumeRefused } from './failure-reason.ts';
 import type { Leases } from './leases.ts';
 import {
   type ForkInput,
@@ -169,9 +169,7 @@ class Microvms implements MicrovmService {
       await (await this.#controller(microvmId)).resume();
     } catch (error) {
       if (!(error instanceof MicrovmUnreachableError)) throw error;
-      throw error.code === 'INSUFFICIENT_CAPACITY'
-        ? insufficientCapacity(error.message)
-        : internalFailure(error);
+      throw resumeRefused(microvmId, error);
     }
   }
 

@@ -14,7 +14,10 @@ export interface StateChange {
   readonly buildId: string | null;
   /** Null for what has just come to be. */
   readonly from: string | null;
-  /** A state of the service, `ACTIVE` or `INACTIVE` for a version's status, or `DELETED`. */
+  /**
+   * A state of the service, `ACTIVE` or `INACTIVE` for a version's status, `DAMAGED`, `OUTDATED` or `WHOLE` for its
+   * snapshot, or `DELETED`.
+   */
   readonly to: string;
   readonly reason: string | null;
 }

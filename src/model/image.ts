@@ -25,6 +25,12 @@ export type ImageVersionState =
   | 'DELETED'
   | 'DELETE_FAILED';
 
+/**
+ * What keeps the snapshot of a version from being launched from. Extension: one that is damaged is FAILED, while its
+ * status still says whether it is to be launched from; one that needs another machine, VMM or agent stays SUCCESSFUL.
+ */
+export type VersionCondition = 'DAMAGED' | 'OUTDATED';
+
 export type ImageVersionStatus = 'ACTIVE' | 'INACTIVE';
 export type ImageBuildState = 'PENDING' | 'IN_PROGRESS' | 'SUCCESSFUL' | 'FAILED';
 export type HookSwitch = 'ENABLED' | 'DISABLED';
@@ -88,6 +94,8 @@ export interface ImageVersion {
   readonly state: ImageVersionState;
   readonly status: ImageVersionStatus;
   readonly stateReason: string | null;
+  /** Null where nothing is known to be wrong with its snapshot. */
+  readonly condition: VersionCondition | null;
   readonly configuration: ImageConfiguration;
   readonly createdAt: number;
   readonly updatedAt: number;
@@ -122,7 +130,7 @@ export function compareVersions(a: string, b: string): number {
 
 /** Whether new microVMs may be launched from it (spec section 2). */
 export function isRunnable(version: ImageVersion): boolean {
-  return version.state === 'SUCCESSFUL' && version.status === 'ACTIVE';
+  return version.state === 'SUCCESSFUL' && version.status === 'ACTIVE' && version.condition === null;
 }
 
 /** Default time limits in seconds of hooks that are enabled without one (spec section 0). */

@@ -129,7 +129,9 @@ export const terminationReasons = {
   lost: 'The MicroVM stopped unexpectedly.',
   /** Unrecorded: the launch failed before the application could be reached. */
   launchFailed: 'The MicroVM could not be launched.',
-  /** Unrecorded: the snapshot was made by another VMM, kernel or agent; `difference` says which. */
+  /** Unrecorded: the version is marked, and says more. */
+  damaged: 'The MicroVM could not be launched: the snapshot of its image version is damaged.',
+  /** Unrecorded: the snapshot needs another machine, VMM or agent; `difference` says which. */
   outdated: (difference: string): string =>
     `The MicroVM could not be launched: ${difference}. Update the image, so that a new version is built here.`,
 } as const;

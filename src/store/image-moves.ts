@@ -7,6 +7,7 @@ import type {
   ImageVersionState,
   ImageVersionStatus,
   SnapshotSizes,
+  VersionCondition,
 } from '../model/image.ts';
 import type { Store } from './database.ts';
 import type { Emit } from './event-log.ts';
@@ -51,12 +52,13 @@ export async function moveVersion(
     readonly state?: ImageVersionState;
     readonly status?: ImageVersionStatus;
     readonly state_reason?: string | null;
+    readonly condition?: VersionCondition | null;
   },
 ): Promise<void> {
   const key = [version.imageArn, versionNumber(version.imageVersion)] as const;
   const before = await transaction
     .selectFrom('image_versions')
-    .select(['state', 'status'])
+    .select(['state', 'status', 'condition'])
     .where('image_arn', '=', key[0])
     .where('version', '=', key[1])
     .executeTakeFirst();
@@ -72,7 +74,13 @@ export async function moveVersion(
     now,
     ...changes(versionChange(version), before.state, to.state ?? before.state, reason),
     ...changes(versionChange(version), before.status, to.status ?? before.status, null),
+    ...changes(versionChange(version), ...conditionsOf(before.condition, to.condition), reason),
   );
+}
+
+function conditionsOf(before: string | null, after: string | null | undefined): [string, string] {
+  const whole = 'WHOLE';
+  return [before ?? whole, (after === undefined ? before : after) ?? whole];
 }
 
 /** Changes a build's state, and tells of it where it is another one than before. */

@@ -8,6 +8,7 @@ import {
   type ImageVersionState,
   type ImageVersionStatus,
   type SnapshotSizes,
+  type VersionCondition,
   versionLabel,
 } from '../model/image.ts';
 import type { ImageBuildsTable, ImagesTable, ImageVersionsTable } from './schema.ts';
@@ -55,6 +56,7 @@ export function versionToRow(version: ImageVersion): ImageVersionsTable {
     state: version.state,
     status: version.status,
     state_reason: version.stateReason,
+    condition: version.condition,
     configuration: JSON.stringify(version.configuration),
     created_at: version.createdAt,
     updated_at: version.updatedAt,
@@ -68,6 +70,7 @@ export function versionFromRow(row: ImageVersionsTable): ImageVersion {
     state: row.state as ImageVersionState,
     status: row.status as ImageVersionStatus,
     stateReason: row.state_reason,
+    condition: row.condition as VersionCondition | null,
     configuration: JSON.parse(row.configuration) as ImageConfiguration,
     createdAt: row.created_at,
     updatedAt: row.updated_at,

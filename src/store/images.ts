@@ -6,8 +6,8 @@ import {
   type ImageVersion,
   type ImageVersionState,
   type ImageVersionStatus,
-  isRunnable,
   type SnapshotSizes,
+  type VersionCondition,
   versionLabel,
 } from '../model/image.ts';
 import type { Page, PageRequest } from '../model/page.ts';
@@ -144,6 +144,19 @@ export class ImageRepository {
     });
   }
 
+  /** Notes what keeps a version's snapshot from being launched from, or that nothing does any more. */
+  async setCondition(
+    version: Pick<ImageVersion, 'imageArn' | 'imageVersion'>,
+    condition: VersionCondition | null,
+    reason: string | null,
+    now: number,
+  ): Promise<void> {
+    const state = condition === 'DAMAGED' ? 'FAILED' : 'SUCCESSFUL';
+    await this.#change(now, (moment) =>
+      moveVersion(moment, version, { state, condition, state_reason: reason }),
+    );
+  }
+
   /** Version DELETING, its image UPDATING (spec section 1.6). */
   async startVersionDeletion(version: ImageVersion, now: number): Promise<void> {
     await this.#change(now, async (moment) => {
@@ -266,8 +279,9 @@ export class ImageRepository {
     return (await query.execute()).map(versionFromRow);
   }
 
-  async newestRunnable(imageArn: string): Promise<ImageVersion | undefined> {
-    return await selectNewestRunnable(this.#store, imageArn);
+  /** The version that launches use which name none, whether its snapshot is whole or not. */
+  async newestActive(imageArn: string): Promise<ImageVersion | undefined> {
+    return await selectNewestActive(this.#store, imageArn);
   }
 
   async getBuild(imageArn: string, imageVersion: string, buildId: string): Promise<ImageBuild | undefined> {
@@ -326,23 +340,23 @@ function versionResource(version: Pick<ImageVersion, 'imageArn' | 'imageVersion'
   return `${version.imageArn}#${version.imageVersion}`;
 }
 
-async function selectNewestRunnable(store: Store, imageArn: string): Promise<ImageVersion | undefined> {
+async function selectNewestActive(store: Store, imageArn: string): Promise<ImageVersion | undefined> {
   const rows = await store
     .selectFrom('image_versions')
     .selectAll()
     .where('image_arn', '=', imageArn)
-    .where('state', '=', 'SUCCESSFUL' satisfies ImageVersionState)
+    // A build that failed leaves a version that is not active; of those that were built only a damaged one is FAILED.
+    .where('state', 'in', ['SUCCESSFUL', 'FAILED'] satisfies ImageVersionState[])
     .where('status', '=', 'ACTIVE' satisfies ImageVersionStatus)
     .execute();
   return rows
     .map(versionFromRow)
-    .filter(isRunnable)
     .sort((a, b) => compareVersions(a.imageVersion, b.imageVersion))
     .at(-1);
 }
 
 async function refreshLatestActive(store: Store, imageArn: string): Promise<void> {
-  const newest = await selectNewestRunnable(store, imageArn);
+  const newest = await selectNewestActive(store, imageArn);
   await store
     .updateTable('images')
     .set({ latest_active_version: newest?.imageVersion ?? null })

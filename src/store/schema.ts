@@ -45,6 +45,8 @@ export interface ImageVersionsTable {
   state: string;
   status: string;
   state_reason: string | null;
+  /** What keeps its snapshot from being launched from; null where nothing does. */
+  condition: string | null;
   configuration: string;
   created_at: number;
   updated_at: number;

@@ -9,7 +9,7 @@ export interface MachineShape {
   readonly vcpus: number;
 }
 
-/** Everything a snapshot depends on. Restoring on a host where any of it differs is refused. */
+/** What a snapshot was made with. Whether it can be restored where something of it differs is the VMM's to say. */
 export interface SnapshotOrigin {
   readonly vmm: VmmKind;
   readonly vmmVersion: string;
@@ -20,6 +20,10 @@ export interface SnapshotOrigin {
   /** SHA-256 of the guest kernel and of the initrd that carries the agent. */
   readonly kernelDigest: string;
   readonly initrdDigest: string;
+  /** Version of the protocol that the agent in the snapshot speaks. */
+  readonly agentProtocol: number;
+  /** Number of the arrangement of devices that the VMM gives a machine of this type. */
+  readonly deviceLayout: number;
 }
 
 /** Written as `manifest.json`, last, into a snapshot directory: a directory without it is not a snapshot. */
@@ -116,13 +120,28 @@ export interface Vmm {
   /** Boots a VM from a root disk; resolves once the virtual CPUs run (not once the guest is up). */
   boot(request: BootRequest): Promise<VmmInstance>;
   /**
-   * Starts a new VM from a snapshot: memory mapped privately, disk copy-on-write, generation id fresh.
-   * @throws {SnapshotIncompatibleError} the snapshot was made with something else.
+   * Starts a new VM from a snapshot: memory mapped privately, disk copy-on-write, generation id fresh. No guest runs
+   * on a snapshot that has not been read and found whole, by this object and since its files last changed.
+   * @throws {SnapshotIncompatibleError} the snapshot was made with something that this host cannot continue
+   * @throws {SnapshotCorruptError} the snapshot is damaged
    */
   launch(request: LaunchRequest): Promise<VmmInstance>;
-  /** Continues a VM suspended in `directory`, from `snapshot` plus its difference, with a fresh generation id. */
+  /**
+   * Continues a VM suspended in `directory`, from `snapshot` plus its difference, with a fresh generation id. The VM
+   * stays suspended when it fails before the guest runs.
+   * @throws {SnapshotIncompatibleError} as by {@link launch}, or the VM belongs to another snapshot
+   * @throws {DifferenceCorruptError} what the VM stored is damaged
+   * @throws {SnapshotCorruptError} the snapshot is
+   */
   resume(request: LaunchRequest): Promise<VmmInstance>;
-  /** Whether `directory` holds a complete difference that {@link Vmm.resume} can continue from. */
+  /**
+   * Whether {@link launch} could restore a snapshot here, without reading all of it.
+   * @throws {SnapshotIncompatibleError} @throws {SnapshotCorruptError}
+   */
+  assertUsable(snapshot: string): Promise<void>;
+  /** Reads all of a snapshot, however often that has been done. @throws {SnapshotCorruptError} it is damaged */
+  verify(snapshot: string): Promise<void>;
+  /** Whether `directory` holds what a suspend stored, which {@link Vmm.resume} continues from; it may be damaged. */
   isSuspended(directory: string): Promise<boolean>;
   /**
    * Whether `directory` looks as a suspend leaves it: a difference, no process, and nothing cut short that
@@ -150,12 +169,17 @@ export class VmmError extends Error {
   override readonly name: string = 'VmmError';
 }
 
-/** The snapshot needs another VMM, version, accelerator, CPU model, kernel or agent: rebuild the image version. */
+/** The snapshot needs another machine, VMM or agent than this host has: rebuild the image version. */
 export class SnapshotIncompatibleError extends VmmError {
   override readonly name = 'SnapshotIncompatibleError';
 }
 
 /** A snapshot or difference on disk is damaged or incomplete. */
 export class SnapshotCorruptError extends VmmError {
-  override readonly name = 'SnapshotCorruptError';
+  override readonly name: string = 'SnapshotCorruptError';
+}
+
+/** What one suspended VM has stored is damaged or incomplete; the snapshot it came from may be whole. */
+export class DifferenceCorruptError extends SnapshotCorruptError {
+  override readonly name = 'DifferenceCorruptError';
 }

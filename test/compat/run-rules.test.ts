@@ -53,6 +53,8 @@ async function start(context: TestContext, profile: Profile = 'relaxed') {
       cpuModel: 'qemu64',
       kernelDigest: '',
       initrdDigest: '',
+      agentProtocol: 1,
+      deviceLayout: 1,
     },
     boot: unused,
     resume: unused,
@@ -63,6 +65,8 @@ async function start(context: TestContext, profile: Profile = 'relaxed') {
     copySuspended: unused,
     rollBack: unused,
     snapshotSuspended: unused,
+    assertUsable: unused,
+    verify: unused,
   };
   const microvms = createMicrovmService({
     store,

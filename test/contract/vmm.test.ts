@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, realpath, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { after } from 'node:test';
@@ -11,7 +11,7 @@ import { acceleratorCacheFile, probeAccelerator } from '../../src/vmm/probe/acce
 import { findExecutable, hostArchitecture, qemuProgram } from '../../src/vmm/probe/host.ts';
 import type { QemuAccelerator } from '../../src/vmm/qemu/machine.ts';
 import { createQemuVmm, type QemuVmmOptions } from '../../src/vmm/qemu/qemu-vmm.ts';
-import { verifySnapshot } from '../../src/vmm/qemu/snapshot-files.ts';
+import { sealed } from '../../src/vmm/qemu/sealed.ts';
 import { buildFakeMachine } from '../fake-machine/fake-machine.ts';
 import { buildProbeGuest } from './probe-guest/probe-guest.ts';
 import { type Subject, vmmContract } from './vmm-contract.ts';
@@ -73,6 +73,9 @@ for (const accelerator of await accelerators()) {
 
 async function subject(room: string, options: QemuVmmOptions, rootDisk: string): Promise<Subject> {
   const { assets } = options;
+  const memoryDifference = path.join(room, 'unable-to-save');
+  const unable = `#!/bin/sh\n[ "$1" = save ] && exit 1\nexec '${assets.memoryDifference}' "$@"\n`;
+  await writeFile(memoryDifference, unable, { mode: 0o755 });
   // Longer than the path of a Unix socket may be.
   const directory = path.join(room, 'd'.repeat(60), 'e'.repeat(60));
   await mkdir(directory, { recursive: true });
@@ -80,7 +83,7 @@ async function subject(room: string, options: QemuVmmOptions, rootDisk: string):
     vmm: await createQemuVmm(options),
     unableToSuspend: await createQemuVmm({
       ...options,
-      assets: { ...assets, memoryDifference: '/bin/false' },
+      assets: { ...assets, memoryDifference },
     }),
     rootDisk,
     directory,
@@ -93,9 +96,12 @@ async function subject(room: string, options: QemuVmmOptions, rootDisk: string):
     },
     cycleAndDie: (vm, snapshot, afterMs) =>
       serveAndDie({ options, request: { directory: vm, snapshot }, task: 'cycle' }, afterMs),
-    verify: (snapshot) => verifySnapshot(snapshot, assets.memoryDifference),
-    differenceFiles: ['difference/memory', 'difference/device-state', 'difference/manifest.json'],
-    bulkFile: 'memory',
-    stateFile: 'device-state',
+    another: () => createQemuVmm(options),
+    sealed,
+    differenceFiles: [
+      ...['difference/memory', 'difference/device-state', 'difference/manifest.json', 'disk.qcow2'],
+    ],
+    bulkFiles: ['memory', 'root.ext4', 'disk.qcow2', 'overlay.qcow2'],
+    launchFiles: ['device-state', 'overlay.qcow2'],
   };
 }

@@ -16,6 +16,8 @@ const noVmm: Vmm = {
     cpuModel: '',
     kernelDigest: '',
     initrdDigest: '',
+    agentProtocol: 1,
+    deviceLayout: 1,
   },
   boot: () => assert.fail('a VM was booted'),
   launch: () => assert.fail('a VM was launched'),
@@ -25,6 +27,8 @@ const noVmm: Vmm = {
   adopt: async () => undefined,
   copySuspended: () => assert.fail('a VM was copied'),
   snapshotSuspended: () => assert.fail('a VM became a snapshot'),
+  assertUsable: async () => undefined,
+  verify: async () => undefined,
   rollBack: () => assert.fail('a VM was rolled back'),
 };
 

@@ -38,8 +38,9 @@ export async function makeSpare(
   await engine.images.runnableVersion(version.imageArn, version.imageVersion);
   try {
     await ensureDirectory(directory);
-    const snapshot = engine.images.snapshotDirectory(version);
-    const instance = await engine.vmm.launch({ directory, snapshot, paused: true });
+    const instance = await engine.images.withSnapshot(version, (snapshot) =>
+      engine.vmm.launch({ directory, snapshot, paused: true }),
+    );
     try {
       await engine.transitions.quiet(signal);
       await instance.unpause();

@@ -210,6 +210,7 @@ function imageWith(egressConnector: string): Parameters<ImageRepository['addVers
     state: 'SUCCESSFUL',
     status: 'ACTIVE',
     stateReason: null,
+    condition: null,
     configuration,
     createdAt: 1,
     updatedAt: 1,

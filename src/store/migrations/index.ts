@@ -7,6 +7,7 @@ import * as events from './0005-events.ts';
 import * as connectors from './0006-connectors.ts';
 import * as roles from './0007-roles.ts';
 import * as activity from './0008-activity.ts';
+import * as versionConditions from './0009-version-conditions.ts';
 
 /** Forward only, applied in the order of their names; a landed migration never changes. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -18,4 +19,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0006-connectors': connectors,
   '0007-roles': roles,
   '0008-activity': activity,
+  '0009-version-conditions': versionConditions,
 };

@@ -30,6 +30,8 @@ interface ArgumentsInput {
   readonly assets: Assets;
   readonly architecture: Architecture;
   readonly accelerator: QemuAccelerator;
+  /** Versioned; a restored VM has the one that it began with. */
+  readonly machineType: string;
   readonly cpuModel: string;
   readonly shape: MachineShape;
   readonly memory:
@@ -116,7 +118,8 @@ function incomingArguments(incoming: ArgumentsInput['incoming']): string[] {
 }
 
 /**
- * Save and load need the same devices in the same order: whatever differs between calls is in `input`. The stream's
+ * Save and load need the same devices in the same order: whatever differs between calls is in `input`, and whoever
+ * changes the devices counts `deviceLayout` up. The stream's
  * description of itself is left out because xen-save-devices-state has none and its loader would miss it.
  */
 export function qemuArguments(input: ArgumentsInput): string[] {
@@ -124,7 +127,7 @@ export function qemuArguments(input: ArgumentsInput): string[] {
   return [
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-nic', 'none', '-no-reboot'],
     ...['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
-    ...['-M', `${machine.type},memory-backend=mem,suppress-vmdesc=on${machine.options}`],
+    ...['-M', `${input.machineType},memory-backend=mem,suppress-vmdesc=on${machine.options}`],
     ...['-accel', input.accelerator === 'tcg' ? `tcg,thread=multi,tb-size=${translatedCodeMib}` : 'kvm'],
     ...['-cpu', input.cpuModel, '-smp', String(input.shape.vcpus)],
     ...memoryArguments(input),

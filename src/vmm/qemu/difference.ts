@@ -3,11 +3,12 @@ import path from 'node:path';
 import { z } from 'zod';
 import { syncDirectory, writeFileDurably } from '../../blobs/durable.ts';
 import { step } from '../../telemetry/trace.ts';
-import { type DifferenceStats, SnapshotCorruptError, SnapshotIncompatibleError } from '../vmm.ts';
+import { DifferenceCorruptError, type DifferenceStats, SnapshotIncompatibleError } from '../vmm.ts';
 import { allDone } from './all-done.ts';
 import { vmFiles } from './arguments.ts';
-import { saveMemoryDifference } from './helper.ts';
+import { checksumFiles, saveMemoryDifference } from './helper.ts';
 import { sha256File } from './machine.ts';
+import { sealed, unsealed } from './sealed.ts';
 import { allocatedBytes, syncFile } from './snapshot-files.ts';
 
 /*
@@ -33,8 +34,14 @@ const manifestSchema = z.object({
   memoryFileBytes: size,
   deviceStateDigest: z.string(),
   diskFileBytes: size,
+  /** Absent in what earlier versions stored, and of an overlay that is too large to be read each time. */
+  memoryChecksum: z.string().optional(),
+  diskChecksum: z.string().optional(),
   stats: z.object({ memoryBytes: size, diskBytes: size, deviceStateBytes: size }),
 });
+/** An overlay of more than this many bytes is not read at every suspend and wake. */
+const mostChecked = 512 * 1024 ** 2;
+
 export type DifferenceManifest = z.output<typeof manifestSchema>;
 
 export function differencePath(directory: string, file: keyof typeof names): string {
@@ -54,10 +61,13 @@ export interface DifferenceSource {
   readonly saveDeviceState: (file: string) => Promise<void>;
 }
 
-/** The VMM that is to read the device state has a user of its own; the directory around this one keeps others out. */
-async function letVmmRead(directory: string): Promise<void> {
-  await chmod(path.join(directory, names.deviceState), 0o444);
-  await chmod(directory, 0o711);
+/**
+ * The VMM that is to read the stored device state has a user of its own; the directory around this one keeps others
+ * out.
+ */
+export async function letVmmRead(directory: string): Promise<void> {
+  await chmod(differencePath(directory, 'deviceState'), 0o444);
+  await chmod(path.join(directory, currentDifference), 0o711);
 }
 
 /** With its name: a difference without its disk must never be found. */
@@ -84,24 +94,32 @@ export async function storeDifference(directory: string, source: DifferenceSourc
       ),
       step('disk synced', () => syncDisk(directory)),
     ]);
+    const diskBytes = await allocatedBytes(disk);
     const [memoryFile, deviceStateFile, diskFile] = await Promise.all(
       [memory, deviceState, disk].map((file) => stat(file)),
     );
     const stats = {
       memoryBytes: memoryFile?.size ?? 0,
       deviceStateBytes: deviceStateFile?.size ?? 0,
-      diskBytes: await allocatedBytes(disk),
+      diskBytes,
     };
+    const checked = diskBytes > mostChecked ? [memory] : [memory, disk];
+    const [deviceStateDigest, [memoryChecksum, diskChecksum]] = await allDone([
+      sha256File(deviceState),
+      step('checksums', () => checksumFiles(source.helper, checked)),
+    ]);
     const manifest: DifferenceManifest = {
       formatVersion: 1,
       snapshotId: source.snapshotId,
       memoryFileBytes: stats.memoryBytes,
-      deviceStateDigest: await sha256File(deviceState),
+      deviceStateDigest,
       diskFileBytes: diskFile?.size ?? 0,
+      memoryChecksum,
+      ...(diskChecksum === undefined ? {} : { diskChecksum }),
       stats,
     };
     await step('made durable', async () => {
-      await writeFileDurably(path.join(building, names.manifest), JSON.stringify(manifest));
+      await writeFileDurably(path.join(building, names.manifest), sealed(manifest));
       await rename(building, path.join(directory, currentDifference));
       await syncDirectory(directory);
     });
@@ -125,40 +143,68 @@ export async function readDifference(directory: string): Promise<DifferenceManif
   });
   if (text === undefined) return undefined;
   try {
-    return manifestSchema.parse(JSON.parse(text));
+    return manifestSchema.parse(unsealed(text));
   } catch (error) {
-    throw new SnapshotCorruptError(`the difference in ${directory} is damaged`, { cause: error });
+    throw new DifferenceCorruptError(`the description of the VM suspended in ${directory} is damaged`, {
+      cause: error,
+    });
   }
 }
 
 /**
- * Checks all of a difference but the memory's content, which is checked as it is applied, and lets the VMM that is
- * to be started read what it has to.
- * @throws {SnapshotCorruptError} a part is missing, cut short or altered
+ * Checks all of a difference but the memory's content, which is checked as it is applied.
+ * @param helper the memory-difference program
+ * @throws {DifferenceCorruptError} a part is missing, cut short or altered
  * @throws {SnapshotIncompatibleError} it belongs to another snapshot
  */
-export async function openDifference(directory: string, snapshotId: string): Promise<DifferenceManifest> {
+export async function openDifference(
+  directory: string,
+  snapshotId: string,
+  helper: string,
+): Promise<DifferenceManifest> {
   const manifest = await readDifference(directory);
-  if (manifest === undefined) throw new SnapshotCorruptError(`${directory} holds no suspended VM`);
+  if (manifest === undefined) throw new DifferenceCorruptError(`${directory} holds no suspended VM`);
   if (manifest.snapshotId !== snapshotId) {
     throw new SnapshotIncompatibleError(
       `the VM was suspended from snapshot ${manifest.snapshotId}, not ${snapshotId}`,
     );
   }
-  const [memory, disk, digest] = await Promise.all([
-    stat(differencePath(directory, 'memory')).catch(() => undefined),
-    stat(path.join(directory, vmFiles.disk)).catch(() => undefined),
-    sha256File(differencePath(directory, 'deviceState')).catch(() => undefined),
+  const disk = path.join(directory, vmFiles.disk);
+  const files = [differencePath(directory, 'memory'), differencePath(directory, 'deviceState'), disk];
+  const [memorySize, deviceStateSize, diskSize] = await Promise.all(files.map(sizeOf));
+  if (memorySize !== manifest.memoryFileBytes) throw damaged(directory, 'memory');
+  if (deviceStateSize === undefined) throw damaged(directory, 'device state');
+  if (diskSize === undefined || diskSize < manifest.diskFileBytes) throw damaged(directory, 'disk');
+  const { diskChecksum } = manifest;
+  const [digest, sums] = await allDone([
+    sha256File(differencePath(directory, 'deviceState')),
+    diskChecksum === undefined ? [] : checksumFiles(helper, [disk]),
   ]);
-  if (memory?.size !== manifest.memoryFileBytes) throw damaged(directory, 'memory');
   if (digest !== manifest.deviceStateDigest) throw damaged(directory, 'device state');
-  if (disk === undefined || disk.size < manifest.diskFileBytes) throw damaged(directory, 'disk');
-  await letVmmRead(path.join(directory, currentDifference));
+  if (sums[0] !== diskChecksum) throw damaged(directory, 'disk');
   return manifest;
 }
 
-function damaged(directory: string, part: string): SnapshotCorruptError {
-  return new SnapshotCorruptError(`the ${part} of the VM suspended in ${directory} is damaged`);
+/** Reads all of what a suspended VM has stored. @throws {DifferenceCorruptError} as {@link openDifference} */
+export async function verifyDifference(directory: string, snapshotId: string, helper: string): Promise<void> {
+  const { memoryChecksum } = await openDifference(directory, snapshotId, helper);
+  const [found] = await checksumFiles(helper, [differencePath(directory, 'memory')]);
+  if (memoryChecksum !== undefined && found !== memoryChecksum) throw damaged(directory, 'memory');
+}
+
+/** Undefined where there is no such file. */
+async function sizeOf(file: string): Promise<number | undefined> {
+  return await stat(file).then(
+    ({ size: bytes }) => bytes,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined;
+      throw error;
+    },
+  );
+}
+
+function damaged(directory: string, part: string): DifferenceCorruptError {
+  return new DifferenceCorruptError(`the ${part} of the VM suspended in ${directory} is damaged`);
 }
 
 /**

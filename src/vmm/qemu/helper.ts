@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { SnapshotCorruptError, VmmError } from '../vmm.ts';
+import { DifferenceCorruptError, VmmError } from '../vmm.ts';
 
 /** The helper's exit code for a file that is not what it should be. */
 const exitCorrupt = 3;
@@ -15,7 +15,7 @@ function runHelper(helper: string, args: readonly string[], timeoutMs: number): 
         const reason = stderr.trim() || error.message;
         reject(
           error.code === exitCorrupt
-            ? new SnapshotCorruptError(reason)
+            ? new DifferenceCorruptError(reason)
             : new VmmError(`memory-difference: ${reason}`, { cause: error }),
         );
       },
@@ -24,6 +24,7 @@ function runHelper(helper: string, args: readonly string[], timeoutMs: number): 
 }
 
 const transferTimeoutMs = 120_000;
+const checksumTimeoutMs = 600_000;
 
 /** Stores what the paused VMM `pid` changed of the privately mapped `memory` into the new file `output`, durably. */
 export async function saveMemoryDifference(
@@ -37,7 +38,7 @@ export async function saveMemoryDifference(
 
 /**
  * Writes a stored difference into the RAM of the VMM `pid`, whose virtual CPUs must be stopped.
- * @throws {SnapshotCorruptError} the file is damaged; nothing was written
+ * @throws {DifferenceCorruptError} the file is damaged; nothing was written
  */
 export async function applyMemoryDifference(
   helper: string,
@@ -50,6 +51,9 @@ export async function applyMemoryDifference(
 
 /** CRC-32C of each file's content, independent of which parts of it are holes. */
 export async function checksumFiles(helper: string, files: readonly string[]): Promise<string[]> {
-  const output = await runHelper(helper, ['checksum', ...files], 600_000);
-  return output.trim().split('\n');
+  const output = await runHelper(helper, ['checksum', ...files], checksumTimeoutMs);
+  return output
+    .trim()
+    .split('\n')
+    .map((sum) => `crc32c:${sum}`);
 }

@@ -4,7 +4,8 @@ import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import type { Assets } from '../../assets.ts';
-import { type Architecture, SnapshotIncompatibleError, type SnapshotOrigin, VmmError } from '../vmm.ts';
+import { protocolVersion } from '../../model/agent-protocol.ts';
+import { type Architecture, type SnapshotOrigin, VmmError } from '../vmm.ts';
 
 const run = promisify(execFile);
 
@@ -57,6 +58,9 @@ const machines: Readonly<Record<Architecture, Readonly<Record<QemuAccelerator, M
   },
 };
 
+/** Counts the changes of `qemuArguments` after which what was stored before cannot be loaded any more. */
+export const deviceLayout = 1;
+
 export function machineFor(architecture: Architecture, accelerator: QemuAccelerator): Machine {
   return machines[architecture][accelerator];
 }
@@ -102,25 +106,7 @@ export async function describeOrigin(
     cpuModel: machine.cpu,
     kernelDigest,
     initrdDigest,
+    agentProtocol: protocolVersion,
+    deviceLayout,
   };
-}
-
-const originLabels: Readonly<Record<keyof SnapshotOrigin, string>> = {
-  vmm: 'VMM',
-  vmmVersion: 'VMM version',
-  accelerator: 'accelerator',
-  architecture: 'architecture',
-  machineType: 'machine type',
-  cpuModel: 'CPU model',
-  kernelDigest: 'guest kernel',
-  initrdDigest: 'guest agent (initrd)',
-};
-
-/** @throws {SnapshotIncompatibleError} naming each thing that differs */
-export function assertSameOrigin(snapshot: SnapshotOrigin, here: SnapshotOrigin): void {
-  const different = (Object.keys(originLabels) as (keyof SnapshotOrigin)[])
-    .filter((key) => snapshot[key] !== here[key])
-    .map((key) => `${originLabels[key]} ${snapshot[key]} (here ${here[key]})`);
-  if (different.length === 0) return;
-  throw new SnapshotIncompatibleError(`the snapshot was made with another ${different.join(', ')}`);
 }

@@ -26,7 +26,8 @@ import {
 } from './difference.ts';
 import { type ProcessRecord, processUsage, type VmmProcess } from './process.ts';
 import { type QmpClient, QmpRefusedError } from './qmp.ts';
-import { snapshotPath, storeSnapshot } from './snapshot-files.ts';
+import type { SnapshotChecks } from './snapshot-checks.ts';
+import { checkFiles, publicManifest, snapshotPath, storeSnapshot } from './snapshot-files.ts';
 import { connectUnix } from './unix-socket.ts';
 
 const migrationTimeoutMs = 120_000;
@@ -39,6 +40,7 @@ export interface InstanceContext {
   readonly assets: Assets;
   readonly origin: SnapshotOrigin;
   readonly groups: ControlGroups;
+  readonly checks: SnapshotChecks;
 }
 
 /** Loads a migration stream into a VMM started with `-incoming defer`; its virtual CPUs stay stopped. */
@@ -143,7 +145,8 @@ export class QemuInstance implements VmmInstance {
       await this.kill();
     }
     const at = (name: string): string => path.join(this.directory, name);
-    return await storeSnapshot(
+    const { assets, origin, checks } = this.#context;
+    const manifest = await storeSnapshot(
       target,
       {
         memory: at(vmFiles.memory),
@@ -152,9 +155,11 @@ export class QemuInstance implements VmmInstance {
         overlay: at(overlayTemplate),
         root: source.rootDisk,
       },
-      { origin: this.#context.origin, shape: source.shape },
-      this.#context.assets.memoryDifference,
+      { origin, shape: source.shape },
+      assets.memoryDifference,
     );
+    checks.trust(await checkFiles(target, manifest, 'launch'));
+    return publicManifest(manifest);
   }
 
   async suspend({ keepProcess = false } = {}): Promise<DifferenceStats> {

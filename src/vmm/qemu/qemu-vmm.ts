@@ -24,12 +24,13 @@ import {
   differenceDeviceState,
   differencePath,
   differenceRemains,
+  letVmmRead,
   openDifference,
   readDifference,
   removeDifferenceRemains,
 } from './difference.ts';
 import { applyMemoryDifference } from './helper.ts';
-import { assertSameOrigin, describeOrigin, type QemuAccelerator } from './machine.ts';
+import { describeOrigin, type QemuAccelerator } from './machine.ts';
 import type { ProcessRecord } from './process.ts';
 import { copyOverlay, loadState, overlayTemplate, QemuInstance } from './qemu-instance.ts';
 import {
@@ -40,7 +41,9 @@ import {
   stageReplacement,
   unstageReplacement,
 } from './replacement.ts';
-import { openSnapshot, snapshotPath } from './snapshot-files.ts';
+import { assertRestorable } from './restorable.ts';
+import { blame, SnapshotChecks, verifySnapshot } from './snapshot-checks.ts';
+import { checkFiles, publicManifest, readStoredManifest, snapshotPath } from './snapshot-files.ts';
 import { type ControlledVmm, endLeftovers, reconnectVmm, type StartRequest, startVmm } from './start.ts';
 
 const run = promisify(execFile);
@@ -83,10 +86,12 @@ class QemuVmm implements Vmm {
   readonly #options: QemuVmmOptions;
 
   readonly #confinement: Confinement;
+  readonly #checks: SnapshotChecks;
 
   constructor(options: QemuVmmOptions, origin: SnapshotOrigin, confinement: Confinement) {
     this.#options = options;
     this.#confinement = confinement;
+    this.#checks = new SnapshotChecks(options.assets.memoryDifference);
     this.origin = origin;
   }
 
@@ -102,6 +107,7 @@ class QemuVmm implements Vmm {
     const source = { kind: 'boot', rootDisk, shape } as const;
     const args = qemuArguments({
       ...this.#options,
+      machineType: this.origin.machineType,
       cpuModel: this.origin.cpuModel,
       shape,
       memory: { kind: 'own' },
@@ -118,14 +124,15 @@ class QemuVmm implements Vmm {
     const { directory, snapshot, paused = false } = request;
     if (await isDerived(snapshot)) {
       await endLeftovers(this.#confinement, binary, directory);
+      await this.#openSnapshot(snapshot, 'launch');
       await step('overlay', () => copySuspended(derivedState(snapshot), directory));
-      return await this.resume(request);
+      return await this.resume(request).catch(blame(snapshot));
     }
     const prepare = async (): Promise<void> => {
       await endLeftovers(this.#confinement, binary, directory);
       await step('overlay', () => copyOverlay(snapshotPath(snapshot, 'overlay'), directory));
     };
-    const [manifest] = await allDone([this.#openSnapshot(snapshot), prepare()]);
+    const [manifest] = await allDone([this.#openSnapshot(snapshot, 'launch'), prepare()]);
     return await this.#restore(directory, snapshot, manifest, 'snapshot', paused, ({ qmp }) =>
       loadState(qmp, snapshotPath(snapshot, 'deviceState'), true),
     );
@@ -133,11 +140,10 @@ class QemuVmm implements Vmm {
 
   async resume({ directory, snapshot, paused = false }: LaunchRequest): Promise<VmmInstance> {
     const { binary, assets } = this.#options;
-    const manifest = await this.#openSnapshot(snapshot);
-    await allDone([
-      step('difference checked', () => openDifference(directory, manifest.id)),
-      endLeftovers(this.#confinement, binary, directory),
-    ]);
+    const manifest = await this.#openSnapshot(snapshot, 'resume');
+    await endLeftovers(this.#confinement, binary, directory);
+    await step('difference checked', () => openDifference(directory, manifest.id, assets.memoryDifference));
+    await letVmmRead(directory);
     return await this.#restore(
       directory,
       snapshot,
@@ -157,7 +163,7 @@ class QemuVmm implements Vmm {
   }
 
   async isSuspended(directory: string): Promise<boolean> {
-    return (await readDifference(directory).catch(whenCorrupt(undefined))) !== undefined;
+    return (await readDifference(directory).catch(whenCorrupt('damaged' as const))) !== undefined;
   }
 
   async isAtRest(directory: string): Promise<boolean> {
@@ -170,8 +176,8 @@ class QemuVmm implements Vmm {
   }
 
   async snapshotSuspended(source: string, base: string, target: string): Promise<SnapshotManifest> {
-    const manifest = await this.#openSnapshot(base);
-    const { stats } = await openDifference(source, manifest.id);
+    const manifest = await this.#openSnapshot(base, 'resume');
+    const { stats } = await openDifference(source, manifest.id, this.#options.assets.memoryDifference);
     await deriveSnapshot(source, base, target);
     return {
       ...manifest,
@@ -206,24 +212,38 @@ class QemuVmm implements Vmm {
     return found && this.#instance(directory, found, found.source);
   }
 
-  async #openSnapshot(directory: string): Promise<SnapshotManifest> {
-    const manifest = await step('snapshot checked', () => openSnapshot(directory));
-    assertSameOrigin(manifest.origin, this.origin);
-    return manifest;
+  async assertUsable(snapshot: string): Promise<void> {
+    const manifest = await readStoredManifest(snapshot);
+    assertRestorable(manifest.origin, this.origin);
+    await checkFiles(snapshot, manifest, 'launch');
+  }
+
+  async verify(snapshot: string): Promise<void> {
+    await verifySnapshot(snapshot, this.#options.assets.memoryDifference, this.#checks);
+  }
+
+  async #openSnapshot(directory: string, use: 'launch' | 'resume'): Promise<SnapshotManifest> {
+    const manifest = await readStoredManifest(directory);
+    assertRestorable(manifest.origin, this.origin);
+    await step('snapshot checked', async () =>
+      this.#checks.confirm(await checkFiles(directory, manifest, use)),
+    );
+    return publicManifest(manifest);
   }
 
   /** Starts QEMU with stopped virtual CPUs, lets `load` fill it and starts them unless told otherwise. */
   async #restore(
     directory: string,
     snapshot: string,
-    { id, shape }: SnapshotManifest,
+    { id, shape, origin: { cpuModel, machineType } }: SnapshotManifest,
     incoming: 'snapshot' | 'difference',
     paused: boolean,
     load: (vmm: ControlledVmm) => Promise<void>,
   ): Promise<VmmInstance> {
     const args = qemuArguments({
       ...this.#options,
-      cpuModel: this.origin.cpuModel,
+      machineType,
+      cpuModel,
       shape,
       memory: { kind: 'snapshot', file: snapshotPath(snapshot, 'memory') },
       lowerDisks: [
@@ -273,7 +293,12 @@ class QemuVmm implements Vmm {
     source: ProcessRecord['source'],
     mayBeStored = false,
   ): QemuInstance {
-    const context = { assets: this.#options.assets, origin: this.origin, groups: this.#confinement.groups };
+    const context = {
+      assets: this.#options.assets,
+      origin: this.origin,
+      groups: this.#confinement.groups,
+      checks: this.#checks,
+    };
     return new QemuInstance(context, directory, vmm.process, vmm.qmp, source, mayBeStored);
   }
 }

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import type { Stats } from 'node:fs';
 import { chmod, chown, link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -9,6 +10,7 @@ import { SnapshotCorruptError, type SnapshotManifest } from '../vmm.ts';
 import { allDone } from './all-done.ts';
 import { checksumFiles } from './helper.ts';
 import { sha256File } from './machine.ts';
+import { sealed, unsealed } from './sealed.ts';
 
 const run = promisify(execFile);
 
@@ -24,8 +26,11 @@ export const snapshotFiles = {
   manifest: 'manifest.json',
 } as const;
 
-/** Too large to be read at each launch; checked by {@link verifySnapshot}. */
+/** Too large to be read at each launch: {@link SnapshotChecks} remembers which it has read. */
 const bulkFiles = ['memory', 'disk', 'root', 'overlay'] as const;
+type BulkFile = (typeof bulkFiles)[number];
+/** What a VM that was launched earlier still stands on. */
+const lasting: readonly BulkFile[] = ['memory', 'disk', 'root'];
 
 const positive = z.number().int().positive();
 const stored = z.object({ bytes: positive, checksum: z.string() });
@@ -42,6 +47,9 @@ const manifestSchema = z.object({
     cpuModel: z.string(),
     kernelDigest: z.string(),
     initrdDigest: z.string(),
+    // Absent in what earlier versions made: the first of each.
+    agentProtocol: positive.default(1),
+    deviceLayout: positive.default(1),
   }),
   shape: z.object({ memoryMib: positive, vcpus: positive }),
   memoryBytes: positive,
@@ -49,7 +57,7 @@ const manifestSchema = z.object({
   deviceStateBytes: positive,
   files: z.object({ memory: stored, disk: stored, root: stored, overlay: stored, deviceState: stored }),
 });
-type StoredManifest = z.output<typeof manifestSchema>;
+export type StoredManifest = z.output<typeof manifestSchema>;
 
 export function snapshotPath(directory: string, file: keyof typeof snapshotFiles): string {
   return path.join(directory, snapshotFiles[file]);
@@ -118,7 +126,7 @@ export async function storeSnapshot(
   sources: SnapshotSources,
   about: Pick<SnapshotManifest, 'origin' | 'shape'>,
   helper: string,
-): Promise<SnapshotManifest> {
+): Promise<StoredManifest> {
   const partial = `${target}.partial-${randomUUID()}`;
   const at = (file: keyof typeof snapshotFiles): string => snapshotPath(partial, file);
   try {
@@ -148,10 +156,10 @@ export async function storeSnapshot(
         await syncFile(at(file));
       }),
     );
-    await writeFileDurably(at('manifest'), JSON.stringify(manifest, undefined, 2), 0o400);
+    await writeFileDurably(at('manifest'), sealed(manifest), 0o400);
     await rename(partial, target);
     await syncDirectory(path.dirname(target));
-    return publicManifest(manifest);
+    return manifest;
   } catch (error) {
     await rm(partial, { recursive: true, force: true });
     throw error;
@@ -173,7 +181,7 @@ async function describeFiles(directory: string, helper: string): Promise<StoredM
     ),
     sha256File(snapshotPath(directory, 'deviceState')),
   ]);
-  const sum = (index: number): string => `crc32c:${sums[index] ?? ''}`;
+  const sum = (index: number): string => sums[index] ?? '';
   return {
     memory: await describe('memory', sum(0)),
     disk: await describe('disk', sum(1)),
@@ -183,66 +191,74 @@ async function describeFiles(directory: string, helper: string): Promise<StoredM
   };
 }
 
-function publicManifest({ files: _files, ...manifest }: StoredManifest): SnapshotManifest {
+export function publicManifest({ files: _files, ...manifest }: StoredManifest): SnapshotManifest {
   return manifest;
 }
 
-async function readStoredManifest(directory: string): Promise<StoredManifest> {
-  const text = await readFile(snapshotPath(directory, 'manifest'), 'utf8').catch((error: unknown) => {
-    throw new SnapshotCorruptError(`${directory} holds no complete snapshot`, { cause: error });
-  });
+/** @throws {SnapshotCorruptError} there is none, or it is damaged */
+export async function readStoredManifest(directory: string): Promise<StoredManifest> {
+  const text = await readFile(snapshotPath(directory, 'manifest'), 'utf8').catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+      throw new SnapshotCorruptError(`${directory} holds no complete snapshot`, { cause: error });
+    },
+  );
   try {
-    return manifestSchema.parse(JSON.parse(text));
+    return manifestSchema.parse(unsealed(text));
   } catch (error) {
     throw new SnapshotCorruptError(`the manifest of ${directory} is damaged`, { cause: error });
   }
 }
 
-async function checkSizes(directory: string, manifest: StoredManifest): Promise<void> {
-  await Promise.all(
-    [...bulkFiles, 'deviceState' as const].map(async (file) => {
-      const found = await stat(snapshotPath(directory, file)).catch(() => undefined);
-      if (found?.size === manifest.files[file].bytes) return;
-      const size = found === undefined ? 'missing' : `${found.size} bytes long`;
-      throw new SnapshotCorruptError(
-        `${snapshotPath(directory, file)} is ${size} instead of ${manifest.files[file].bytes}`,
-      );
-    }),
-  );
-  const memory = manifest.shape.memoryMib * 1024 * 1024;
-  if (manifest.files.memory.bytes !== memory) {
-    throw new SnapshotCorruptError(`the memory of ${directory} does not have the machine's size`);
-  }
+/** A file of a snapshot, and what it has to be. */
+export interface BulkFileState {
+  readonly file: string;
+  readonly checksum: string;
+  readonly found: Stats;
 }
 
 /**
- * Reads a snapshot's manifest and checks what can be checked in a few milliseconds: every file's presence and
- * size and the device state's content.
+ * Checks what can be checked of a snapshot in a few milliseconds: every file's presence and size and the device
+ * state's content.
+ * @param use `launch` needs all files; `resume` those that a VM which was launched earlier stands on
+ * @returns the large files, whose content nobody has looked at
  * @throws {SnapshotCorruptError}
  */
-export async function openSnapshot(directory: string): Promise<SnapshotManifest> {
-  const manifest = await readStoredManifest(directory);
-  await checkSizes(directory, manifest);
-  const digest = `sha256:${await sha256File(snapshotPath(directory, 'deviceState'))}`;
-  if (digest !== manifest.files.deviceState.checksum) {
-    throw new SnapshotCorruptError(`the device state of ${directory} is damaged`);
+export async function checkFiles(
+  directory: string,
+  manifest: StoredManifest,
+  use: 'launch' | 'resume',
+): Promise<readonly BulkFileState[]> {
+  if (manifest.files.memory.bytes !== manifest.shape.memoryMib * 1024 * 1024) {
+    throw new SnapshotCorruptError(`the memory of ${directory} does not have the machine's size`);
   }
-  return publicManifest(manifest);
+  const states = (use === 'launch' ? bulkFiles : lasting).map(async (name) => {
+    const found = await checkSize(directory, manifest, name);
+    return { file: snapshotPath(directory, name), checksum: manifest.files[name].checksum, found };
+  });
+  const deviceState = use === 'launch' ? checkDeviceState(directory, manifest) : undefined;
+  const [bulk] = await allDone([allDone(states), deviceState]);
+  return bulk;
 }
 
-/**
- * Reads a whole snapshot and compares it with the checksums made when it was taken.
- * @param helper the memory-difference program
- * @throws {SnapshotCorruptError} naming the first damaged file
- */
-export async function verifySnapshot(directory: string, helper: string): Promise<SnapshotManifest> {
-  const manifest = await readStoredManifest(directory);
-  await checkSizes(directory, manifest);
-  const files = await describeFiles(directory, helper);
-  for (const file of [...bulkFiles, 'deviceState' as const]) {
-    if (files[file].checksum !== manifest.files[file].checksum) {
-      throw new SnapshotCorruptError(`${snapshotPath(directory, file)} is damaged`);
-    }
-  }
-  return publicManifest(manifest);
+async function checkSize(
+  directory: string,
+  manifest: StoredManifest,
+  name: BulkFile | 'deviceState',
+): Promise<Stats> {
+  const file = snapshotPath(directory, name);
+  const found = await stat(file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    throw new SnapshotCorruptError(`${file} is missing`, { cause: error });
+  });
+  const { bytes } = manifest.files[name];
+  if (found.size === bytes) return found;
+  throw new SnapshotCorruptError(`${file} is ${found.size} bytes long instead of ${bytes}`);
+}
+
+async function checkDeviceState(directory: string, manifest: StoredManifest): Promise<void> {
+  await checkSize(directory, manifest, 'deviceState');
+  const file = snapshotPath(directory, 'deviceState');
+  if (`sha256:${await sha256File(file)}` === manifest.files.deviceState.checksum) return;
+  throw new SnapshotCorruptError(`${file} is damaged`);
 }

@@ -32,6 +32,7 @@ export function createMemoryImages(realm: Realm, now: () => number): ImageServic
       state: 'SUCCESSFUL',
       status: 'ACTIVE',
       stateReason: null,
+      condition: null,
       configuration: {
         baseImageArn: input.baseImageArn,
         baseImageVersion: `${input.baseImageVersion ?? '1'}.0`,
@@ -151,6 +152,8 @@ export function createMemoryImages(realm: Realm, now: () => number): ImageServic
       return found;
     },
     snapshotDirectory: () => '',
+    withSnapshot: (_version, use) => use(''),
+    watchSnapshots: () => undefined,
     recover: async () => undefined,
     close: async () => undefined,
   };

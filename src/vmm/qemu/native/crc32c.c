@@ -18,8 +18,27 @@ void crc32c_init(void) {
     }
 }
 
+#ifdef __x86_64__
+/* The processor's own instruction computes the same, some four times faster. */
+__attribute__((target("sse4.2"))) static uint32_t crc32c_by_processor(uint32_t crc, const unsigned char *at,
+                                                                      size_t length) {
+  uint64_t value = ~crc;
+  for (; length >= 8; length -= 8, at += 8) {
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    value = __builtin_ia32_crc32di(value, word);
+  }
+  uint32_t rest = (uint32_t)value;
+  for (; length > 0; length--, at++) rest = __builtin_ia32_crc32qi(rest, *at);
+  return ~rest;
+}
+#endif
+
 /* Reads words in little-endian order: true of every architecture Dormouse runs on. */
 uint32_t crc32c(uint32_t crc, const void *data, size_t length) {
+#ifdef __x86_64__
+  if (__builtin_cpu_supports("sse4.2")) return crc32c_by_processor(crc, data, length);
+#endif
   const unsigned char *at = data;
   crc = ~crc;
   for (; length >= 8; length -= 8, at += 8) {

@@ -1,0 +1,151 @@
+/** Damaged files under the engine on the fake machine: found before a guest runs on them, and nobody else is harmed. */
+import assert from 'node:assert/strict';
+import { cp, rename, rm, truncate } from 'node:fs/promises';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import type { ImageVersion } from '../../src/model/image.ts';
+import { flipByte } from '../contract/on-the-host.ts';
+import { goesOn, holdsTogether, livesAndEnds } from './invariants.ts';
+import { asleep, awake, type Subject } from './scenarios.ts';
+import { imageArn, World } from './world.ts';
+
+const damages: Readonly<Record<string, (file: string) => Promise<void>>> = {
+  altered: flipByte,
+  'cut short': (file) => truncate(file, 1),
+  deleted: (file) => rm(file),
+};
+/** Files of a snapshot, and whether a VM that sleeps stands on them. */
+const files = [
+  ['memory', true],
+  ['root.ext4', true],
+  ['disk.qcow2', true],
+  ['manifest.json', true],
+  ['overlay.qcow2', false],
+  ['device-state', false],
+] as const;
+
+/** Does something to a file while `work` goes on, and puts it back as it was. */
+async function whileDamaged(
+  file: string,
+  damage: (file: string) => Promise<void>,
+  work: () => Promise<void>,
+): Promise<void> {
+  const kept = `${file}.kept`;
+  await cp(file, kept);
+  await damage(file);
+  await work();
+  await rename(kept, file);
+}
+
+async function currentVersion(world: World): Promise<ImageVersion> {
+  return await world.call(({ images }) => images.getVersion(imageArn, '1.0'));
+}
+
+/** For what happens in the background, where nobody is told. */
+async function until(world: World, what: string, holds: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 30_000;
+  while (!(await holds())) {
+    assert.ok(performance.now() < deadline, `waited for ever: ${what}`);
+    await world.call(() => new Promise((resolve) => setTimeout(resolve, 5)));
+  }
+}
+
+async function versionBecomes(world: World, condition: string | null): Promise<void> {
+  await world.call(async ({ images }) => images.watchSnapshots());
+  await until(world, `${condition}`, async () => (await currentVersion(world)).condition === condition);
+}
+
+function snapshotFile(world: World, name: string): string {
+  return path.join(world.directory, 'images/versions/web/1.0/snapshot', name);
+}
+
+describe('damaged files', { timeout: 300_000 }, () => {
+  let world: World;
+  let subject: Subject;
+
+  before(async () => {
+    world = await World.create();
+    subject = await asleep(world);
+  });
+  after(() => world.destroy());
+
+  async function doesNotWake(because: RegExp): Promise<void> {
+    const { microvmId } = subject.vm;
+    await assert.rejects(world.request(microvmId), { code: 'SNAPSHOT_DAMAGED' });
+    await assert.rejects(
+      world.call(({ microvms }) => microvms.resume(microvmId)),
+      { code: 'ConflictException', message: because },
+    );
+    assert.equal((await world.get(microvmId)).state, 'SUSPENDED');
+  }
+
+  it('of a sleeping VM keep it asleep, over restarts too, until they are as they were', async () => {
+    const other = await asleep(world);
+    const directory = path.join(world.directory, 'microvms', subject.vm.microvmId);
+    for (const name of ['memory', 'device-state', 'manifest.json', '../disk.qcow2']) {
+      for (const [how, damage] of Object.entries(damages)) {
+        // Without a description it is as after a wake that was cut short: nothing is left to continue from.
+        if (name === 'manifest.json' && how === 'deleted') continue;
+        await whileDamaged(path.join(directory, 'difference', name), damage, async () => {
+          await doesNotWake(
+            /what it stored when it fell asleep is damaged\. It stays suspended and its files/,
+          );
+          await world.crashAndStart();
+          await doesNotWake(/damaged/);
+        });
+      }
+    }
+    assert.equal((await currentVersion(world)).condition, null);
+    await livesAndEnds(world, other);
+    await goesOn(world, subject);
+    await world.call(({ microvms }) => microvms.suspend(subject.vm.microvmId));
+    await world.reaches(subject.vm.microvmId, 'SUSPENDED');
+    await holdsTogether(world);
+  });
+
+  it('of a version end its launches, wake nobody, and cost no VM its state', async () => {
+    for (const [name, isLasting] of files) {
+      for (const [how, damage] of Object.entries(damages)) {
+        // How else a file can be damaged the contract of VMMs tries for each of them.
+        if (how !== 'altered' && name !== 'memory') continue;
+        await whileDamaged(snapshotFile(world, name), damage, async () => {
+          const { microvmId } = await world.run();
+          const ended = async () => (await world.get(microvmId)).state === 'TERMINATED';
+          await until(world, 'the launch ends', ended);
+          assert.match(
+            (await world.get(microvmId)).stateReason ?? '',
+            /snapshot .* is damaged/,
+            `${name} ${how}`,
+          );
+          const refusal =
+            /No active version found .* and version 1\.0: The snapshot of this version is damaged \(/;
+          await assert.rejects(world.run(), { code: 'ResourceNotFoundException', message: refusal });
+          await world.crashAndStart();
+          await assert.rejects(world.run(), { message: refusal }, 'also by the next server');
+          if (isLasting) await doesNotWake(/the snapshot of its image version is damaged/);
+          else await goesOn(world, subject);
+        });
+        await world.crashAndStart();
+        await versionBecomes(world, null);
+        await goesOn(world, subject);
+        await world.call(({ microvms }) => microvms.suspend(subject.vm.microvmId));
+        await world.reaches(subject.vm.microvmId, 'SUSPENDED');
+      }
+    }
+    await livesAndEnds(world, subject);
+    await holdsTogether(world);
+  });
+});
+
+it('VMs kept ready of a version are given up when it is found damaged', async (t) => {
+  const world = await World.create({ warmPool: { kind: 'fixed', count: 1 } });
+  t.after(() => world.destroy());
+  const running = await awake(world);
+  await until(world, 'a spare VM', async () => (await world.machines()).length === 2);
+  await whileDamaged(snapshotFile(world, 'memory'), flipByte, async () => {
+    await versionBecomes(world, 'DAMAGED');
+    await until(world, 'no spare VM', async () => (await world.machines()).length === 1);
+    await assert.rejects(world.run(), /is damaged/);
+    await goesOn(world, running);
+  });
+});
