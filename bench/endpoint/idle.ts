@@ -2,28 +2,42 @@
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import type tls from 'node:tls';
+import type { Contender } from './contenders.ts';
 import { connect, type Target } from './load.ts';
-import type { Party } from './processes.ts';
 
 /** Handshakes under way at a time. */
 const atOnce = 32;
 const settleMs = 3000;
 
-/** @returns bytes of resident memory that the party takes for each of `count` idle WebSockets */
-export async function memoryOfIdleWebSockets(target: Target, party: Party, count: number): Promise<number> {
-  const before = await party.residentBytes();
+/** @returns bytes of resident memory that the members take for each of `count` idle WebSockets, shared evenly */
+export async function memoryOfIdleWebSockets(
+  members: readonly Pick<Contender, 'target' | 'party'>[],
+  count: number,
+): Promise<number> {
+  const before = await residentBytes(members);
   const sockets: tls.TLSSocket[] = [];
   try {
-    await Promise.all(
-      Array.from({ length: atOnce }, async () => {
-        while (sockets.length < count) sockets.push(await openWebSocket(target));
-      }),
-    );
+    for (const { target } of members) {
+      let left = Math.ceil(count / members.length);
+      await Promise.all(
+        Array.from({ length: atOnce }, async () => {
+          while (left > 0) {
+            left -= 1;
+            sockets.push(await openWebSocket(target));
+          }
+        }),
+      );
+    }
     await delay(settleMs);
-    return ((await party.residentBytes()) - before) / sockets.length;
+    return ((await residentBytes(members)) - before) / sockets.length;
   } finally {
     for (const socket of sockets) socket.destroy();
   }
+}
+
+async function residentBytes(members: readonly Pick<Contender, 'party'>[]): Promise<number> {
+  const bytes = await Promise.all(members.map(({ party }) => party.residentBytes()));
+  return bytes.reduce((sum, more) => sum + more, 0);
 }
 
 async function openWebSocket(target: Target): Promise<tls.TLSSocket> {

@@ -27,7 +27,7 @@ const serverFlags = [
 
 export async function startNode(role: string, settings?: ServerSettings): Promise<Party> {
   const script = fileURLToPath(new URL('./server.ts', import.meta.url));
-  const flags = role === 'endpoint' || role === 'tls' ? serverFlags : [];
+  const flags = role === 'passthrough' || role === 'upstream' ? [] : serverFlags;
   const child = spawn(process.execPath, [...flags, script, role, JSON.stringify(settings ?? {})], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -35,15 +35,15 @@ export async function startNode(role: string, settings?: ServerSettings): Promis
   return party(child, JSON.parse(String(line)));
 }
 
-/** nginx as a TLS proxy with one worker, or undefined where it is not installed. */
-export async function startNginx(settings: ServerSettings): Promise<Party | undefined> {
+/** nginx as a TLS proxy, or undefined where it is not installed. */
+export async function startNginx(settings: ServerSettings, workers = 1): Promise<Party | undefined> {
   const binary = await firstExisting(['/usr/sbin/nginx', '/usr/local/sbin/nginx', '/usr/bin/nginx']);
   if (binary === undefined) return undefined;
   const port = await freePort();
   const file = path.join(settings.directory, 'nginx.conf');
   await writeFile(
     file,
-    `daemon off; worker_processes 1; pid ${settings.directory}/nginx.pid; error_log stderr crit;
+    `daemon off; worker_processes ${workers}; pid ${settings.directory}/nginx.pid; error_log stderr crit;
 events { worker_connections 32768; }
 http {
   access_log off; keepalive_requests 100000000; client_max_body_size 0;
@@ -51,7 +51,7 @@ http {
   map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
   upstream app { server 127.0.0.1:${settings.upstreamPort}; keepalive 64; keepalive_requests 100000000; }
   server {
-    listen 127.0.0.1:${port} ssl http2;
+    listen 127.0.0.1:${port} ssl http2 reuseport;
     ssl_certificate ${settings.directory}/endpoint.pem;
     ssl_certificate_key ${settings.directory}/endpoint.key;
     location / {

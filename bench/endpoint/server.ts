@@ -1,6 +1,6 @@
 /**
  * One party of the endpoint benchmark, in a process of its own so that its CPU time can be told apart:
- * `server.ts upstream`, or `server.ts ROLE SETTINGS` for `passthrough`, `tls` and `endpoint`. Prints one JSON
+ * `server.ts upstream`, or `server.ts ROLE SETTINGS` for the other roles. Prints one JSON
  * line once it listens.
  */
 import { randomUUID } from 'node:crypto';
@@ -8,12 +8,14 @@ import { once } from 'node:events';
 import http from 'node:http';
 import https from 'node:https';
 import net, { type AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import { openLocalCertificates } from '../../src/endpoint/certificates.ts';
 import { createEndpoint } from '../../src/endpoint/endpoint.ts';
 import { openTokens } from '../../src/endpoint/tokens.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import type { Microvm } from '../../src/model/microvm.ts';
+import { silentGuest } from './guest-streams.ts';
 import { startTlsAlone } from './tls-alone.ts';
 
 export interface ServerSettings {
@@ -106,7 +108,23 @@ async function startTls(settings: ServerSettings): Promise<ServerReady> {
   return { port: await startTlsAlone(certificate, privateKey) };
 }
 
-async function startEndpoint(settings: ServerSettings): Promise<ServerReady> {
+function startEndpoint(settings: ServerSettings): Promise<ServerReady> {
+  return startEndpointTo(settings, async () => {
+    const socket = net.connect({ port: settings.upstreamPort, host: '127.0.0.1', noDelay: true });
+    await once(socket, 'connect');
+    return socket;
+  });
+}
+
+function startEndpointToGuest(settings: ServerSettings): Promise<ServerReady> {
+  const connect = silentGuest();
+  return startEndpointTo(settings, async () => connect());
+}
+
+async function startEndpointTo(
+  settings: ServerSettings,
+  connect: () => Promise<Duplex>,
+): Promise<ServerReady> {
   const clock = systemClock;
   const certificates = await openLocalCertificates({ ...settings, clock });
   const tokens = await openTokens({ directory: settings.directory, clock });
@@ -114,11 +132,7 @@ async function startEndpoint(settings: ServerSettings): Promise<ServerReady> {
   const endpoint = createEndpoint({
     backend: {
       findByEndpoint: (id) => (id === vm.endpointId ? vm : Promise.resolve(undefined)),
-      async connect() {
-        const socket = net.connect({ port: settings.upstreamPort, host: '127.0.0.1', noDelay: true });
-        await once(socket, 'connect');
-        return socket;
-      },
+      connect,
       associate: () => Promise.reject(new Error('this upstream speaks TCP only')),
     },
     tokens,
@@ -165,6 +179,7 @@ const roles: Readonly<Record<string, (settings: ServerSettings) => Promise<Serve
   passthrough: startPassthrough,
   tls: startTls,
   endpoint: startEndpoint,
+  'endpoint-to-guest': startEndpointToGuest,
 };
 
 async function main(role = '', settings = '{}'): Promise<void> {
