@@ -88,6 +88,7 @@ async function crowdsFor({ directory, ca, started }: Ground): Promise<Contender[
   else crowds.push([contender('nginx', started(nginx), ca, true)]);
   const bare = [await startNode('passthrough', settings), await startNode('passthrough', settings)];
   crowds.push(bare.map((party) => contender('bare node', started(party), ca, false)));
+  crowds.push([contender('TLS alone', started(await startNode('tls', settings)), ca, false)]);
   crowds.push([contender('endpoint', started(await startNode('endpoint-to-guest', settings)), ca, true)]);
   return crowds;
 }

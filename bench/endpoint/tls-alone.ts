@@ -16,14 +16,15 @@ export async function startTlsAlone(cert: string, key: string): Promise<number> 
   return (server.address() as AddressInfo).port;
 }
 
-/** Either a download of as many bytes as the path says, or an upload of as many as announced. */
+/** A download of as many bytes as the path says, an upload of as many as announced, or a WebSocket that is silent. */
 function serve(socket: Socket): void {
   socket.on('error', () => undefined);
   socket.once('data', (chunk: Buffer) => {
     const text = chunk.toString('latin1');
     const end = text.indexOf('\r\n\r\n') + 4;
     const length = /\r\ncontent-length: (\d+)/i.exec(text)?.[1];
-    if (length !== undefined) receive(socket, Number(length) - (chunk.length - end));
+    if (/\r\nupgrade: websocket\r\n/i.test(text)) socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n');
+    else if (length !== undefined) receive(socket, Number(length) - (chunk.length - end));
     else send(socket, Number(/^GET \/(\d+)/.exec(text)?.[1] ?? 0));
   });
 }
