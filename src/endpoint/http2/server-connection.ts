@@ -61,7 +61,7 @@ export class ServerConnection implements FrameSink {
   /** The client's SETTINGS have come. */
   #settled = false;
   #ending = false;
-  /** When the connection began, its last stream ended, or its end began. */
+  /** When the connection began, its last stream ended, its end began, or all was said. */
   #since: number;
   /** When a header block began that is not complete. */
   #blockSince = 0;
@@ -98,8 +98,9 @@ export class ServerConnection implements FrameSink {
     const { limits, now } = this.#options;
     const elapsed = now() - this.#since;
     if (this.#ending) {
-      if (!this.#socket.writableFinished) this.#since = now();
-      else if (elapsed > lingerMs) this.#socket.destroy();
+      // One who does not read to the end has the time that a connection may do nothing.
+      const most = this.#socket.writableFinished ? lingerMs : limits.keepAliveTimeoutMs;
+      if (elapsed > most) this.#socket.destroy();
     } else if (this.#blocks.awaited && now() - this.#blockSince > limits.headersTimeoutMs) {
       this.#end(errorCodes.enhanceYourCalm);
     } else if (!this.#settled) {
@@ -267,6 +268,9 @@ export class ServerConnection implements FrameSink {
     this.#outbox.push(frames.goawayFrame(this.#streams.last, code));
     this.#ending = true;
     this.#since = this.#options.now();
+    this.#socket.once('finish', () => {
+      this.#since = this.#options.now();
+    });
     this.#streams.end();
     this.#outbox.end();
     // What still comes is thrown away, so that the farewell is not lost with it.

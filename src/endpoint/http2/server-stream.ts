@@ -15,7 +15,7 @@ export interface StreamHost {
   readonly streamSendWindow: number;
   readonly streamWindowBytes: number;
   /** @returns false when the connection has enough */
-  push(piece: string | Uint8Array): boolean;
+  sendData(frameHead: string, content?: Uint8Array): boolean;
   sendHeaders(streamId: number, block: string, endStream: boolean): void;
   /** The stream waits: it is to be told by {@link ServerStream.proceed} when there may be room. */
   wait(stream: ServerStream): void;
@@ -50,7 +50,8 @@ export class ServerStream {
   #unsent: Uint8Array[] = none;
   /** The end comes with the last of what is unsent, or behind it. */
   #ends: 'not yet' | 'with data' | 'behind it' = 'not yet';
-  #trailers: HeaderList = none;
+  /** Header block of the trailers. */
+  #trailers = '';
   /** Whether the connection had room the last time. */
   #hasRoom = true;
   /** Nothing more is wanted of the client once everything is sent. */
@@ -154,10 +155,11 @@ export class ServerStream {
     return false;
   }
 
+  /** @throws {MalformedMessage} trailers that no version of HTTP has words for */
   end(trailers: HeaderList): void {
     if (!this.sends) return;
+    this.#trailers = fieldsBlock(trailers);
     this.#ends = 'behind it';
-    this.#trailers = trailers;
     if (this.#unsent.length === 0) this.#sendEnd();
   }
 
@@ -211,8 +213,8 @@ export class ServerStream {
       const isLast = this.#ends === 'with data' && this.#unsent.length <= 1 && at + size === chunk.length;
       this.#sendWindow -= size;
       host.sendWindow -= size;
-      host.push(frameHead(size, frameTypes.data, isLast ? flags.endStream : 0, this.id));
-      this.#hasRoom = host.push(size === chunk.length ? chunk : chunk.subarray(at, at + size));
+      const head = frameHead(size, frameTypes.data, isLast ? flags.endStream : 0, this.id);
+      this.#hasRoom = host.sendData(head, size === chunk.length ? chunk : chunk.subarray(at, at + size));
       at += size;
     }
     return at;
@@ -220,8 +222,8 @@ export class ServerStream {
 
   #sendEnd(): void {
     if (this.#ends === 'behind it') {
-      if (this.#trailers.length > 0) this.#host.sendHeaders(this.id, fieldsBlock(this.#trailers), true);
-      else this.#host.push(frameHead(0, frameTypes.data, flags.endStream, this.id));
+      if (this.#trailers !== '') this.#host.sendHeaders(this.id, this.#trailers, true);
+      else this.#host.sendData(frameHead(0, frameTypes.data, flags.endStream, this.id));
     }
     this.#advance('end sent');
     if (this.#endsBoth) this.reset(errorCodes.none);

@@ -95,12 +95,14 @@ export class ServerStreams implements StreamHost {
 
   // To the client.
 
-  push(piece: string | Uint8Array): boolean {
-    return this.#outbox.push(piece);
+  sendData(frameHead: string, content?: Uint8Array): boolean {
+    if (content === undefined) return this.#outbox.push(frameHead);
+    this.#outbox.add(frameHead);
+    return this.#outbox.push(content);
   }
 
   sendHeaders(streamId: number, block: string, endStream: boolean): void {
-    this.push(frames.headersFrames(streamId, this.#encoded ? block : noTable + block, endStream));
+    this.#outbox.push(frames.headersFrames(streamId, this.#encoded ? block : noTable + block, endStream));
     this.#encoded = true;
   }
 
@@ -114,7 +116,7 @@ export class ServerStreams implements StreamHost {
   }
 
   openWindow(streamId: number, increment: number): void {
-    if (!this.#over) this.push(frames.windowUpdateFrame(streamId, increment));
+    if (!this.#over) this.#outbox.push(frames.windowUpdateFrame(streamId, increment));
   }
 
   closed(stream: ServerStream, code: ErrorCode | undefined, unfinished: boolean): void {
@@ -123,7 +125,7 @@ export class ServerStreams implements StreamHost {
     if (this.#open.size === 0) this.#onRest();
     if (code === undefined || this.#over) return;
     if (unfinished) this.#unfinished.add(stream.id);
-    this.push(frames.rstStreamFrame(stream.id, code));
+    this.#outbox.push(frames.rstStreamFrame(stream.id, code));
   }
 
   // From the client.

@@ -13,6 +13,9 @@ export interface DecodedBlock {
   readonly oversized: boolean;
 }
 
+/** Holds a string while it is decoded, for all connections. */
+let scratch: Buffer = Buffer.allocUnsafeSlow(4096);
+
 /** Reads the header blocks of one connection, in their order (RFC 7541). */
 export class HpackDecoder {
   readonly #table = new DynamicTable(tableBytes);
@@ -20,7 +23,6 @@ export class HpackDecoder {
   /** The block that is read. */
   #block: Buffer = nothing;
   #at = 0;
-  #scratch: Buffer = nothing;
 
   /** @param mostBytes of a list, as HTTP/2 counts it: 32 for each field besides name and value */
   constructor(mostBytes: number) {
@@ -100,10 +102,10 @@ export class HpackDecoder {
     if (to > this.#block.length) throw broken('a string beyond the block');
     this.#at = to;
     if (!coded) return this.#block.toString('latin1', from, to);
-    if (this.#scratch.length < mostDecoded(length)) this.#scratch = Buffer.allocUnsafe(mostDecoded(length));
-    const written = decodeHuffman(this.#block, from, to, this.#scratch);
+    if (scratch.length < mostDecoded(length)) scratch = Buffer.allocUnsafeSlow(mostDecoded(length));
+    const written = decodeHuffman(this.#block, from, to, scratch);
     if (written < 0) throw broken('a string that is no Huffman code');
-    return this.#scratch.toString('latin1', 0, written);
+    return scratch.toString('latin1', 0, written);
   }
 
   #byte(): number {
