@@ -1,6 +1,6 @@
 import './seam/register.ts';
 import assert from 'node:assert/strict';
-import { access, constants, mkdir, mkdtemp, readdir, realpath, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, realpath, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { Duplex } from 'node:stream';
@@ -11,11 +11,13 @@ import type { MicrovmService, RunInput } from '../../src/microvms/microvm-servic
 import type { Microvm } from '../../src/model/microvm.ts';
 import type { WarmPoolPolicy } from '../../src/model/warm-pool.ts';
 import type { Store } from '../../src/store/database.ts';
+import type { Metrics as MetricsType } from '../../src/telemetry/metrics.ts';
 import type { Confinement as Confined } from '../../src/vmm/qemu/confinement.ts';
 import type { Vmm } from '../../src/vmm/vmm.ts';
 import { processesIn } from '../contract/on-the-host.ts';
 import { type FakeMachine, sharedFakeMachine } from '../fake-machine/fake-machine.ts';
 import { DurableDisk } from './power/durable-disk.ts';
+import { quickScratchRoot } from './scratch-root.ts';
 import { CrashedError, ServerProcess } from './server-process.ts';
 import { WorldClock } from './world-clock.ts';
 
@@ -28,6 +30,7 @@ const { buildSnapshot } = await import('../../src/images/snapshot-build.ts');
 const { makeVersionDirectory } = await import('../../src/images/version-directory.ts');
 const { createMicrovmService } = await import('../../src/microvms/service.ts');
 const { openDatabase } = await import('../../src/store/database.ts');
+const { Metrics } = await import('../../src/telemetry/metrics.ts');
 const { FileLogStore } = await import('../../src/telemetry/file-log-store.ts');
 const { Confinement } = await import('../../src/vmm/qemu/confinement.ts');
 const { createQemuVmm } = await import('../../src/vmm/qemu/qemu-vmm.ts');
@@ -52,20 +55,12 @@ export interface Answer {
   readonly suspends: number;
 }
 
-/** A file system in memory: that a sync takes its time is of no interest here. */
-async function quickScratchRoot(): Promise<string> {
-  const inMemory = '/dev/shm';
-  return await access(inMemory, constants.W_OK).then(
-    () => inMemory,
-    () => os.tmpdir(),
-  );
-}
-
 /** A server of the engine: the real store, images, lifecycle and QEMU driver, on the fake machine. */
 export interface Server {
   readonly process: ServerProcess;
   readonly images: ImageService;
   readonly microvms: MicrovmService;
+  readonly metrics: MetricsType;
   readonly store: Store;
 }
 
@@ -77,6 +72,8 @@ export interface WorldOptions {
   readonly warmPool?: WarmPoolPolicy;
   /** By how much the world's clock goes on in a millisecond that a test waits. */
   readonly tickMs?: number;
+  /** Virtual CPUs of all microVMs that are awake, of which each has one; endless when absent. */
+  readonly mostVcpus?: number;
   /** Whether it is recorded what a loss of power would leave. */
   readonly losesPower?: boolean;
 }
@@ -244,6 +241,13 @@ export class World {
     });
   }
 
+  /** Waits until so many launches and wakes wait for room. */
+  async waiting(count: number): Promise<void> {
+    while (!(await this.server.metrics.text()).includes(`dormouse_capacity_waiting ${count}\n`)) {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  }
+
   async imageSettles(from: string): Promise<string> {
     const deadline = performance.now() + answerTimeoutMs;
     for (;;) {
@@ -272,6 +276,8 @@ export class World {
     const at = (name: string): string => path.join(this.directory, name);
     const logger = pino({ level: globalThis.process.env.DORMOUSE_TEST_LOG ?? 'silent' });
     await ensureDirectory(at('microvms'));
+    const metrics = new Metrics();
+    const { mostVcpus } = this.#options;
     const store = await openDatabase(at('dormouse.sqlite'));
     const vmm = await createQemuVmm({ ...this.machine.options, confinement: this.#confinement });
     const { clock } = this;
@@ -304,12 +310,19 @@ export class World {
       region: realm.region,
       wakeCacheBytes: this.#options.wakeCacheBytes ?? 0,
       warmPool: this.#options.warmPool ?? { kind: 'off' },
+      metrics,
       // Room enough: a small host would refuse what a test is not about.
-      capacity: { memoryBudgetBytes: 2 ** 50, cpuOvercommit: 0, diskReserveBytes: 0, evictIdle: false },
+      capacity: {
+        memoryBudgetBytes: 2 ** 50,
+        // Half of one more, lest rounding takes one away.
+        cpuOvercommit: mostVcpus === undefined ? 0 : (mostVcpus + 0.5) / os.availableParallelism(),
+        diskReserveBytes: 0,
+        evictIdle: false,
+      },
     });
     await images.recover();
     await microvms.recover();
-    return { process, images, microvms, store };
+    return { process, images, microvms, metrics, store };
   }
 
   /** The build from the root disk on; what comes before it is the container engine's. */
