@@ -42,14 +42,16 @@ export class BareVm {
     return this.#running().instance.pid;
   }
 
-  /** Stored, durable, its process gone. */
+  /** Stored and durable. Its process ends after that, as a server's does. */
   async suspend(): Promise<number> {
     const { instance, agent } = this.#running();
-    return await timed(async () => {
+    const suspended = await timed(async () => {
       await agent.sync({ dropCaches: false });
       await agent.quiesce();
-      await instance.suspend();
+      await instance.suspend({ keepProcess: true });
     });
+    await instance.kill();
+    return suspended;
   }
 
   async resume(): Promise<number> {

@@ -282,14 +282,13 @@ export class MicrovmController {
   async #suspend(signal: AbortSignal, begun: () => void): Promise<void> {
     const live = this.#live;
     if (live === undefined) return;
-    const measured = (): Promise<void> => {
-      const suspend = () => suspendGuest(this.#engine, this.vm, live, signal);
-      return this.#engine.metrics.measure('suspend', suspend, signal);
-    };
+    const suspend = () => suspendGuest(this.#engine, this.vm, live, signal);
+    const measured = () => this.#engine.metrics.measure('suspend', suspend, signal);
+    let asleep = false;
     await this.#engine.transitions.record(this.vm.microvmId, 'suspend', async () => {
-      if (!(await this.#putToSleep(live, signal, begun, measured))) return;
-      await this.#engine.wakeCache.keepOrEnd(this.vm.microvmId, live.instance);
+      asleep = await this.#putToSleep(live, signal, begun, measured);
     });
+    if (asleep) await this.#engine.wakeCache.keepOrEnd(this.vm.microvmId, live.instance);
   }
 
   /** @param work leaves on the disk what the VM is to continue from. @returns whether it sleeps then */

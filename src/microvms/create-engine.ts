@@ -127,7 +127,7 @@ export function createEngine(options: EngineOptions, { closing, changed, evict }
     leases: new Leases(new LeaseRepository(options.store)),
     activity: new Activity(new ActivitySettingsRepository(options.store), clock),
     activityJournal: new ActivityJournal(repository, logger),
-    transitions: new Transitions(clock, logger),
+    transitions: new Transitions({ clock, logger, processors: processors() }),
     starts: new StartGate(Math.max(leastStarts, 2 * processors())),
     metrics: new TransitionMetrics(metrics),
     clock,

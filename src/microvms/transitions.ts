@@ -12,6 +12,15 @@ export type LatestTraces = Readonly<Partial<Record<TracedTransition, TraceSummar
 const mostVms = 500;
 /** A burst of calls has pauses as long as its clients take between two of them. */
 const settleMs = 200;
+/** Longest that work which can wait does wait: a host that is never quiet needs it most. */
+const patienceMs = 5_000;
+
+export interface TransitionsOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Of the host. */
+  readonly processors: number;
+}
 
 /**
  * The transitions under way on this host, and where the time of the latest ones went. Traces are kept in memory
@@ -20,15 +29,16 @@ const settleMs = 200;
 export class Transitions {
   readonly #clock: Clock;
   readonly #logger: Logger;
+  /** So many transitions at once make a busy host. */
+  readonly #many: number;
   readonly #latest = new Map<string, LatestTraces>();
   #underWay = 0;
   #begun = 0;
-  #idle = Promise.withResolvers<void>();
 
-  constructor(clock: Clock, logger: Logger) {
+  constructor({ clock, logger, processors }: TransitionsOptions) {
     this.#clock = clock;
     this.#logger = logger;
-    this.#idle.resolve();
+    this.#many = Math.max(1, Math.floor(processors / 2));
   }
 
   begin(): Trace {
@@ -47,27 +57,28 @@ export class Transitions {
     trace = this.begin(),
   ): Promise<void> {
     this.#begun += 1;
-    if (this.#underWay++ === 0) this.#idle = Promise.withResolvers<void>();
+    this.#underWay += 1;
     try {
       await trace.run(work);
     } finally {
       this.#underWay -= 1;
-      if (this.#underWay === 0) this.#idle.resolve();
       this.#keep(microvmId, transition, trace.end());
     }
   }
 
   /**
-   * Resolves once nobody has waited for a transition for a moment: work that can wait goes then.
+   * Resolves once the host has processors to spare for a moment, or after a while without: work that can wait goes
+   * then.
    * @throws the signal's reason
    */
   async quiet(signal: AbortSignal): Promise<void> {
+    const end = this.#clock.now() + patienceMs;
     for (;;) {
       signal.throwIfAborted();
-      await abortable(this.#idle.promise, signal);
       const begun = this.#begun;
       await abortable(new Promise<void>((resolve) => this.#clock.schedule(settleMs, resolve)), signal);
-      if (begun === this.#begun) return;
+      const isQuiet = this.#underWay < this.#many && this.#begun - begun < this.#many;
+      if (isQuiet || this.#clock.now() >= end) return;
     }
   }
 

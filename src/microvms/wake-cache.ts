@@ -1,4 +1,3 @@
-import { step } from '../telemetry/trace.ts';
 import type { VmmInstance } from '../vmm/vmm.ts';
 import type { HostPressure, SpareMemory } from './host-pressure.ts';
 
@@ -63,7 +62,7 @@ export class WakeCache implements SpareMemory {
     const usage = this.enabled ? await instance.usage().catch(() => undefined) : undefined;
     const bytes = usage?.proportionalBytes ?? Number.POSITIVE_INFINITY;
     if (bytes > this.#options.limitBytes) {
-      await step('QEMU ended', () => instance.kill());
+      await instance.kill();
       return;
     }
     const entry = { instance, bytes };
