@@ -4,12 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+
+#include "identity.h"
 
 #define SAFE (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
@@ -82,26 +83,16 @@ static int mount_all(bool privileged)
     return privileged ? 0 : restrict_proc();
 }
 
-static void write_file(const char *path, const char *text)
+static void write_resolver_file(void)
 {
+    static const char text[] = "nameserver 127.0.0.2\n";
+    static const char path[] = "/etc/resolv.conf";
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
     if (fd < 0)
         return;
-    if (write(fd, text, strlen(text)) < 0)
+    if (write(fd, text, sizeof text - 1) < 0)
         unlink(path);
     close(fd);
-}
-
-/* Inside the new root already, so that links in a hostile image lead nowhere else. */
-static void write_network_files(const char *hostname)
-{
-    char text[512];
-    mkdir("/etc", 0755);
-    snprintf(text, sizeof text, "127.0.0.1 localhost %s\n::1 localhost ip6-localhost ip6-loopback\n", hostname);
-    write_file("/etc/hosts", text);
-    snprintf(text, sizeof text, "%s\n", hostname);
-    write_file("/etc/hostname", text);
-    write_file("/etc/resolv.conf", "nameserver 127.0.0.2\n");
 }
 
 int container_enter(const char *hostname, bool privileged)
@@ -112,11 +103,15 @@ int container_enter(const char *hostname, bool privileged)
     int error = mount_all(privileged);
     if (error)
         return error;
+    identity_name(hostname ? hostname : "localhost");
+    identity_open();
     if (mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/"))
         return errno;
     if (hostname && sethostname(hostname, strlen(hostname)))
         return errno;
-    write_network_files(hostname ? hostname : "localhost");
+    /* Inside the new root already, so that links in a hostile image lead nowhere else. */
+    identity_show();
+    write_resolver_file();
     umask(022);
     return 0;
 }

@@ -15,6 +15,7 @@
 #include "buffer.h"
 #include "disk.h"
 #include "egress.h"
+#include "freezer.h"
 #include "port.h"
 #include "process.h"
 #include "stream.h"
@@ -208,8 +209,11 @@ void control_request(const uint8_t *payload, size_t length)
     case OP_ADD_ENTROPY:
         control_reply(id, add_entropy(body, size), NULL, 0);
         return;
-    case OP_SET_HOSTNAME:
-        control_reply(id, process_set_hostname(body, size), NULL, 0);
+    case OP_SET_IDENTITY:
+        control_reply(id, process_set_identity(body, size), NULL, 0);
+        return;
+    case OP_FREEZE:
+        control_reply(id, size == 1 ? freezer_set(body[0]) : EPROTO, NULL, 0);
         return;
     case OP_SYNC:
         synchronise_disks(id, body, size);
@@ -222,7 +226,7 @@ void control_request(const uint8_t *payload, size_t length)
         return;
     case OP_QUIESCE:
         streams_reset_all();
-        control_reply(id, 0, NULL, 0);
+        control_reply(id, freezer_set(true), NULL, 0);
         port_end_session();
         return;
     default:

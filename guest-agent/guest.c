@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #include "container.h"
+#include "freezer.h"
+#include "identity.h"
 #include "log.h"
 
 #define ROOT_DISK "/dev/vda"
@@ -160,6 +162,8 @@ int guest_boot(void)
     mount_or_die("sysfs", "/sys");
     mount_or_die("devtmpfs", "/dev");
     mount_or_die("devpts", "/dev/pts");
+    freezer_start();
+    identity_start();
     protect_from_oom();
     load_modules();
     bring_up_loopback();

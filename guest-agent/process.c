@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
+#include <linux/sched.h>
 #include <pty.h>
 #include <sched.h>
 #include <signal.h>
@@ -21,6 +23,8 @@
 #include "app.h"
 #include "capabilities.h"
 #include "container.h"
+#include "freezer.h"
+#include "identity.h"
 #include "wire.h"
 
 #define MAX_WORDS 4096
@@ -245,9 +249,15 @@ static int make_stdio(const struct description *d, bool is_app, int theirs[3], s
     return 0;
 }
 
-static pid_t fork_into(int namespaces)
+static pid_t fork_into(unsigned namespaces)
 {
-    return (pid_t)syscall(SYS_clone, namespaces | SIGCHLD, 0, 0, 0, 0);
+    const int group = freezer_group();
+    struct clone_args how = {.flags = namespaces, .exit_signal = SIGCHLD};
+    if (group >= 0) {
+        how.flags |= CLONE_INTO_CGROUP;
+        how.cgroup = (unsigned)group;
+    }
+    return (pid_t)syscall(SYS_clone3, &how, sizeof how);
 }
 
 static int own_process_namespace(void) { return open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC); }
@@ -284,7 +294,9 @@ static int spawn(struct description *d, bool is_app, struct process_io *io)
         error = pidfd < 0 ? ESRCH : 0;
     }
     if (!error) {
-        const int own = is_app && !on_host ? CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC : 0;
+        if (is_app && d->all_capabilities)
+            freezer_give_up();
+        const unsigned own = is_app && !on_host ? CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC : 0;
         io->pid = pidfd >= 0 ? fork_beside_app(pidfd) : fork_into(own);
         if (io->pid < 0)
             error = errno;
@@ -343,17 +355,28 @@ int process_exec(const uint8_t *fields, size_t length, struct process_io *io)
     return error;
 }
 
-int process_set_hostname(const uint8_t *name, size_t length)
+static int set_hostname(const char *name, size_t length)
 {
-    if (on_host)
-        return 0;
     int own = open("/proc/self/ns/uts", O_RDONLY | O_CLOEXEC);
     int pidfd = app_pid() > 0 ? (int)syscall(SYS_pidfd_open, app_pid(), 0) : -1;
     int error = 0;
-    if (own < 0 || pidfd < 0 || setns(pidfd, CLONE_NEWUTS) || sethostname((const char *)name, length))
+    if (own < 0 || pidfd < 0 || setns(pidfd, CLONE_NEWUTS) || sethostname(name, length))
         error = errno;
     if (own >= 0 && setns(own, CLONE_NEWUTS) && !error)
         error = errno;
     close_all((int[]){own, pidfd}, 2);
     return error;
+}
+
+int process_set_identity(const uint8_t *fields, size_t length)
+{
+    char name[HOST_NAME_MAX + 1] = {0};
+    if (length <= 2 * IDENTITY_ID_BYTES || length - 2 * IDENTITY_ID_BYTES > HOST_NAME_MAX)
+        return EPROTO;
+    memcpy(name, fields + 2 * IDENTITY_ID_BYTES, length - 2 * IDENTITY_ID_BYTES);
+    if (on_host)
+        return 0;
+    identity_number(fields, fields + IDENTITY_ID_BYTES);
+    identity_name(name);
+    return set_hostname(name, strlen(name));
 }

@@ -21,7 +21,8 @@ struct process_io {
 int process_start_app(const uint8_t *fields, size_t length, struct process_io *io);
 /* Joins the namespaces of the application. 0 or an errno; whether the program runs is told by the report. */
 int process_exec(const uint8_t *fields, size_t length, struct process_io *io);
-int process_set_hostname(const uint8_t *name, size_t length);
+/* Ids of the boot and of the machine, and the host name. 0 or an errno. */
+int process_set_identity(const uint8_t *fields, size_t length);
 /* Runs processes beside the agent, without namespaces: for tests on an ordinary machine. */
 void process_stay_on_host(void);
 

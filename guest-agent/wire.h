@@ -53,12 +53,13 @@ enum wire_operation {
     OP_APP_STATUS = 2,
     OP_SET_CLOCK = 3,
     OP_ADD_ENTROPY = 4,
-    OP_SET_HOSTNAME = 5,
+    OP_SET_IDENTITY = 5, /* id of the boot and of the machine, 16 bytes each, and the host name */
     OP_SYNC = 6,
     OP_STATS = 7,
     OP_LISTENING = 8,
     OP_QUIESCE = 9,
     OP_APP_FIELDS = 10, /* a part of the application's description, which may be longer than a frame */
+    OP_FREEZE = 11,     /* u8: the application stands still, or goes on */
 };
 
 /* Fields of a process description: tag u8, length u16, bytes. Repeated tags add up in their order. */

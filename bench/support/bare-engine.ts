@@ -5,6 +5,7 @@ import { locateAssets } from '../../src/assets.ts';
 import { requestIdHeader } from '../../src/endpoint/headers.ts';
 import type { GuestAgent } from '../../src/guest/guest-agent.ts';
 import { openSession, renewIdentity } from '../../src/microvms/guest-session.ts';
+import { systemClock } from '../../src/model/clock.ts';
 import { chooseVmm } from '../../src/vmm/choose-vmm.ts';
 import type { Vmm, VmmInstance } from '../../src/vmm/vmm.ts';
 import { timed } from './laboratory.ts';
@@ -96,7 +97,7 @@ export class BareVm {
   async #begin(how: 'launch' | 'resume'): Promise<void> {
     const instance = await this.#vmm[how]({ directory: this.#directory, snapshot: this.#snapshot });
     const agent = await openSession(instance);
-    await renewIdentity(agent, how === 'launch' ? 'bench' : undefined);
+    await renewIdentity(agent, systemClock, how === 'launch' ? 'bench' : undefined);
     this.#guest = { instance, agent };
   }
 }

@@ -30,8 +30,16 @@ export interface GuestIdentity {
   readonly wallClockMs: () => number;
   /** Fresh random bytes credited to the guest kernel's generator, which is then reseeded. */
   readonly entropy: Uint8Array;
-  /** New host name of the application's UTS namespace; unchanged when absent. */
-  readonly hostname?: string;
+  /** Who the guest is from now on; unchanged when absent. */
+  readonly name?: GuestName;
+}
+
+/** What tells a VM from others for as long as it lives. */
+export interface GuestName {
+  readonly hostname: string;
+  /** 16 bytes each: `/proc/sys/kernel/random/boot_id` and `/etc/machine-id` are made of them. */
+  readonly bootId: Uint8Array;
+  readonly machineId: Uint8Array;
 }
 
 export interface GuestStats {
@@ -107,7 +115,10 @@ export interface GuestAgent {
   /** Says who makes the guest's connections to other machines. Until then they wait. */
   onEgress(handler: EgressHandler): void;
 
-  /** Sets the clock, credits entropy, reseeds and renames. Call after every launch and resume. */
+  /**
+   * Sets the clock, credits entropy, reseeds and renames, and only then lets a frozen application go on. Call after
+   * every launch and resume.
+   */
   assumeIdentity(identity: GuestIdentity): Promise<void>;
   stats(): Promise<GuestStats>;
   /** TCP ports in LISTEN state in the application's network namespace. */
@@ -116,8 +127,14 @@ export interface GuestAgent {
   sync(options: { readonly dropCaches: boolean }): Promise<void>;
 
   /**
-   * Ends the session in an orderly way right before the VM is paused: streams are closed in the guest and the
-   * channel holds no half-written frame, so that the next session starts at once.
+   * Lets the application, and what was started beside it, execute nothing until it is thawed: what goes on in two
+   * places must not run before it has an identity. One that has all capabilities is never frozen.
+   */
+  freeze(): Promise<void>;
+  thaw(): Promise<void>;
+  /**
+   * Ends the session in an orderly way right before the VM is paused: the application is frozen, streams are closed in
+   * the guest and the channel holds no half-written frame, so that the next session starts at once.
    */
   quiesce(): Promise<void>;
   /** Drops the session without a word. */

@@ -1,4 +1,4 @@
-import type { AppSpec, ExecSpec } from './guest-agent.ts';
+import type { AppSpec, ExecSpec, GuestName } from './guest-agent.ts';
 import { GuestProtocolError } from './guest-agent.ts';
 import { field, u32 } from './wire.ts';
 
@@ -20,6 +20,10 @@ export function encodeExec(spec: ExecSpec): Buffer {
     ...common(spec),
     ...(spec.pty === undefined ? [] : [encodeField(field.pty, u16Pair(spec.pty.columns, spec.pty.rows))]),
   ]);
+}
+
+export function encodeName({ bootId, machineId, hostname }: GuestName): Buffer {
+  return Buffer.concat([bootId, machineId, text(hostname)]);
 }
 
 export function u16Pair(first: number, second: number): Buffer {

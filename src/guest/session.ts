@@ -21,11 +21,13 @@ import { GuestOpenings } from './guest-openings.ts';
 import { GuestProcess } from './guest-process.ts';
 import { GuestStream } from './guest-stream.ts';
 import { HostOpenings, OpenRefused, type SessionStream } from './host-openings.ts';
-import { encodeApp, encodeExec } from './process-fields.ts';
+import { encodeApp, encodeExec, encodeName } from './process-fields.ts';
 import type { StreamChannel } from './stream-channel.ts';
 import { encodeFrame, frame, maximumPayload, operation, streamKind, u32 } from './wire.ts';
 
 const requestTimeoutMs = 60_000;
+/** How wrong the clock of a guest may be at most after its host has set it. */
+const clockErrorMs = 20;
 /** A description longer than a frame goes in parts of this size. */
 const partBytes = 16 * 1024;
 
@@ -154,15 +156,25 @@ class GuestSession implements GuestAgent, StreamChannel {
   }
 
   async assumeIdentity(identity: GuestIdentity): Promise<void> {
-    const name = identity.hostname;
-    const now = Buffer.alloc(8);
-    now.writeBigUInt64LE(BigInt(Math.round(identity.wallClockMs() * 1000)) * 1000n);
+    const { name } = identity;
+    const begun = performance.now();
     // Sent together: a guest that has just been restored is slow at its first steps, and one wait is enough.
     await Promise.all([
-      this.#request(operation.setClock, now),
+      this.#setClock(identity),
       this.#request(operation.addEntropy, identity.entropy),
-      ...(name === undefined ? [] : [this.#request(operation.setHostname, Buffer.from(name))]),
+      ...(name === undefined ? [] : [this.#request(operation.setIdentity, encodeName(name))]),
+      this.thaw(),
     ]);
+    // The clock is behind by what its message took. The next is quicker.
+    if (performance.now() - begun > clockErrorMs) await this.#setClock(identity);
+  }
+
+  async freeze(): Promise<void> {
+    await this.#request(operation.freeze, Buffer.of(1));
+  }
+
+  async thaw(): Promise<void> {
+    await this.#request(operation.freeze, Buffer.of(0));
   }
 
   async stats(): Promise<GuestStats> {
@@ -196,6 +208,12 @@ class GuestSession implements GuestAgent, StreamChannel {
 
   forget(stream: number): void {
     this.#openings.forget(stream);
+  }
+
+  async #setClock({ wallClockMs }: GuestIdentity): Promise<void> {
+    const now = Buffer.alloc(8);
+    now.writeBigUInt64LE(BigInt(Math.round(wallClockMs() * 1000)) * 1000n);
+    await this.#request(operation.setClock, now);
   }
 
   /** @throws {GuestConnectError} */

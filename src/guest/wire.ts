@@ -45,12 +45,13 @@ export const operation = {
   appStatus: 2,
   setClock: 3,
   addEntropy: 4,
-  setHostname: 5,
+  setIdentity: 5,
   sync: 6,
   stats: 7,
   listening: 8,
   quiesce: 9,
   appFields: 10,
+  freeze: 11,
 } as const;
 
 export const field = {

@@ -149,6 +149,7 @@ async function build(
   });
 
   const { hooks } = configuration;
+  const { now } = dependencies;
   const connect = (agent: GuestAgent): void => {
     place.settle();
     dependencies.network.attach(agent, configuration.egressNetworkConnectors);
@@ -160,6 +161,7 @@ async function build(
       shape: { memoryMib, vcpus: vcpusFor(memoryMib) },
       rootDisk: paths.rootDisk,
       hooks,
+      now,
       connect,
       vm: paths.vm,
       snapshot: version.snapshot,
@@ -168,7 +170,15 @@ async function build(
     }),
   );
   await logged(dependencies, record, 'validate', signal, (log) =>
-    validateSnapshot(vmm, { hooks, connect, vm: paths.validation, snapshot: version.snapshot, log, signal }),
+    validateSnapshot(vmm, {
+      hooks,
+      now,
+      connect,
+      vm: paths.validation,
+      snapshot: version.snapshot,
+      log,
+      signal,
+    }),
   );
   sizes.memorySnapshotSizeInBytes = manifest.memoryBytes;
   sizes.diskSnapshotSizeInBytes = manifest.diskBytes;

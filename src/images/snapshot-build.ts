@@ -14,6 +14,8 @@ export interface SnapshotBuild {
   readonly shape: MachineShape;
   readonly rootDisk: string;
   readonly hooks: Hooks | null;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
   /** Gives a guest whose session has begun its network. */
   readonly connect: (agent: GuestAgent) => void;
   /** Directories of the VM and of its snapshot; the latter must not exist. */
@@ -44,7 +46,7 @@ export async function buildSnapshot(vmm: Vmm, build: SnapshotBuild): Promise<Sna
     const { agent, instance } = machine;
     build.connect(agent);
     agent.onLog((source, chunk) => build.log.write(source, chunk));
-    await renewIdentity(agent);
+    await agent.assumeIdentity({ wallClockMs: build.now, entropy: randomBytes(64) });
     await startApp(agent, build);
     const hooks = build.hooks?.microvmImageHooks;
     const port = build.hooks?.port;
@@ -87,7 +89,7 @@ export async function validateSnapshot(
     try {
       build.connect(agent);
       agent.onLog((source, chunk) => build.log.write(source, chunk));
-      await renewIdentity(agent);
+      await agent.assumeIdentity({ wallClockMs: build.now, entropy: randomBytes(64) });
       const timeoutSeconds = hooks.validateTimeoutInSeconds ?? defaultHookTimeouts.validate;
       await orExit({ agent, instance }, build.signal, (until) =>
         awaitBuildHook(agent, { hook: 'validate', port, timeoutSeconds }, until),
@@ -129,8 +131,4 @@ async function startApp(agent: GuestAgent, { app, log }: SnapshotBuild): Promise
     log.note(`cannot run ${app.argv[0]} as user ${app.uid} in ${app.workdir}: ${error.code}`);
     throw applicationExited(error.code === 'ENOENT' ? 127 : 126);
   }
-}
-
-async function renewIdentity(agent: GuestAgent): Promise<void> {
-  await agent.assumeIdentity({ wallClockMs: Date.now, entropy: randomBytes(64) });
 }

@@ -7,13 +7,14 @@ import type { Engine } from './engine.ts';
 import { failureReason, wakeFailure } from './failure-reason.ts';
 import { HookFailedError } from './lifecycle-hooks.ts';
 import {
-  attach,
+  captureGuest,
   discardGuest,
   goOnAwake,
   greetTerminating,
   isAsleep,
   type LiveGuest,
   launchGuest,
+  reattach,
   resumeGuest,
   rollBackGuest,
   suspendGuest,
@@ -117,10 +118,7 @@ export class MicrovmController {
   capture(directories: readonly string[]): Promise<void> {
     return this.#queue.run(async () => {
       if (this.#record.ending) throw microvmTerminated(this.vm.microvmId);
-      if (this.#live !== undefined) return await this.#live.instance.fork(directories);
-      const { vmm } = this.#engine;
-      const own = this.#engine.directoryOf(this.vm.microvmId);
-      for (const directory of directories) await vmm.copySuspended(own, directory);
+      await captureGuest(this.#engine, this.vm, this.#live, directories);
     });
   }
 
@@ -389,7 +387,7 @@ export class MicrovmController {
   async #reattach(live: LiveGuest, signal: AbortSignal): Promise<void> {
     try {
       await live.logs?.end();
-      this.#adoptGuest(await attach(this.#engine, this.vm, live.instance, signal));
+      this.#adoptGuest(await reattach(this.#engine, this.vm, live.instance, signal));
     } catch (error) {
       if (signal.aborted) return;
       this.#record.report(error, 'the guest agent does not answer');

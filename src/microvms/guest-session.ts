@@ -1,6 +1,7 @@
-import { randomBytes } from 'node:crypto';
-import { type GuestAgent, GuestProtocolError } from '../guest/guest-agent.ts';
+import { createHash, randomBytes } from 'node:crypto';
+import { type GuestAgent, type GuestName, GuestProtocolError } from '../guest/guest-agent.ts';
 import { openGuestAgent } from '../guest/session.ts';
+import type { Clock } from '../model/clock.ts';
 import type { VmmInstance } from '../vmm/vmm.ts';
 
 /** A guest that runs answers at once; one that missed the hang-up of an earlier session needs a second call. */
@@ -26,11 +27,35 @@ export async function openSession(instance: VmmInstance, signal?: AbortSignal): 
   }
 }
 
-/** Makes a restored guest itself: right time, own randomness and, for a new VM, an own name. */
-export async function renewIdentity(agent: GuestAgent, hostname?: string): Promise<void> {
+/**
+ * Makes a restored guest itself: right time, own randomness and, for a new VM, an own name. Its application goes on
+ * then.
+ */
+export async function renewIdentity(
+  agent: GuestAgent,
+  clock: Pick<Clock, 'now'>,
+  microvmId?: string,
+): Promise<void> {
   await agent.assumeIdentity({
-    wallClockMs: Date.now,
+    wallClockMs: () => clock.now(),
     entropy: randomBytes(64),
-    ...(hostname === undefined ? {} : { hostname }),
+    ...(microvmId === undefined ? {} : { name: nameOf(microvmId) }),
   });
+}
+
+/** The same for ever, and nothing that could be told from the id, which others may know. */
+function nameOf(microvmId: string): GuestName {
+  return {
+    hostname: microvmId,
+    bootId: uuidBytes(`boot ${microvmId}`),
+    machineId: uuidBytes(`machine ${microvmId}`),
+  };
+}
+
+/** A version 4 UUID, as both ids have to be. */
+function uuidBytes(of: string): Uint8Array {
+  const bytes = createHash('sha256').update(of).digest().subarray(0, 16);
+  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x40, 6);
+  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
+  return bytes;
 }

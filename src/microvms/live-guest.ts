@@ -43,7 +43,7 @@ async function launchSpare(engine: Engine, vm: Microvm): Promise<LiveGuest | und
   if (spare === undefined) return undefined;
   try {
     await step('virtual CPUs started', () => spare.instance.unpause());
-    await step('identity', () => renewIdentity(spare.agent));
+    await step('identity', () => renewIdentity(spare.agent, engine.clock));
     return asLive(engine, vm, spare.instance, spare.agent);
   } catch (error) {
     engine.logger.warn({ microvmId: vm.microvmId, err: error }, 'a VM kept ready did not start');
@@ -63,7 +63,7 @@ async function launchAfresh(
       forkedFrom === null ? await launchFromSnapshot(engine, vm, signal) : await resumeFromDisk(engine, vm);
     return await orKill(instance, async () => {
       const live = await attach(engine, vm, instance, signal);
-      await step('identity', () => renewIdentity(live.agent, vm.microvmId));
+      await step('identity', () => renewIdentity(live.agent, engine.clock, vm.microvmId));
       return live;
     });
   }, signal);
@@ -86,7 +86,7 @@ async function greetLaunched(
   live: LiveGuest,
   signal: AbortSignal,
 ): Promise<void> {
-  await step('identity', () => renewIdentity(live.agent, vm.microvmId));
+  await step('identity', () => renewIdentity(live.agent, engine.clock, vm.microvmId));
   await callRunHook(engine, vm, live, signal);
 }
 
@@ -129,7 +129,7 @@ export async function resumeGuest(engine: Engine, vm: Microvm, signal: AbortSign
       ? await wakeFromDisk(engine, vm, signal)
       : await attachOrKill(engine, vm, kept, signal);
   return await orKill(live.instance, async () => {
-    await greetResumed(live, hooks, signal);
+    await greetResumed(engine, live, hooks, signal);
     return live;
   });
 }
@@ -170,8 +170,13 @@ async function resumeFromDisk(engine: Engine, vm: Microvm): Promise<VmmInstance>
 }
 
 /** What a guest is owed after a resume; repeated when a crash interrupted it, so hooks must be idempotent. */
-async function greetResumed(live: LiveGuest, hooks: Hooks | null, signal: AbortSignal): Promise<void> {
-  await step('identity', () => renewIdentity(live.agent));
+async function greetResumed(
+  engine: Engine,
+  live: LiveGuest,
+  hooks: Hooks | null,
+  signal: AbortSignal,
+): Promise<void> {
+  await step('identity', () => renewIdentity(live.agent, engine.clock));
   await runLifecycleHook(live.agent, { hook: 'resume', hooks, signal });
 }
 
@@ -187,7 +192,9 @@ export async function takeOver(
   const live = await attach(engine, vm, instance, signal);
   try {
     if (vm.state === 'PENDING') await greetLaunched(engine, vm, live, signal);
-    if (vm.state === 'SUSPENDED') await greetResumed(live, hooks, signal);
+    else if (vm.state === 'SUSPENDED') await greetResumed(engine, live, hooks, signal);
+    // Frozen by an earlier server for a moment that did not come.
+    else await live.agent.thaw();
     return live;
   } catch (error) {
     live.agent.close();
@@ -208,8 +215,44 @@ export async function goOnAwake(
   const hooks = await despiteHost(engine, vm.microvmId, () => hooksOf(engine, vm), signal);
   await despiteHost(engine, vm.microvmId, () => instance.unpause(), signal);
   const live = await attach(engine, vm, instance, signal);
-  await greetResumed(live, hooks, signal);
+  await greetResumed(engine, live, hooks, signal);
   return live;
+}
+
+/** Opens another session with a VM that is awake. */
+export async function reattach(
+  engine: Engine,
+  vm: Microvm,
+  instance: VmmInstance,
+  signal: AbortSignal,
+): Promise<LiveGuest> {
+  const live = await attach(engine, vm, instance, signal);
+  await live.agent.thaw();
+  return live;
+}
+
+/**
+ * Stores what a VM is in each of `directories`; see {@link VmmInstance.fork}. The application of one that runs stands
+ * still meanwhile, so that nothing of it runs in two VMs before they differ.
+ */
+export async function captureGuest(
+  engine: Engine,
+  vm: Microvm,
+  live: LiveGuest | undefined,
+  directories: readonly string[],
+): Promise<void> {
+  if (live === undefined) {
+    const own = engine.directoryOf(vm.microvmId);
+    for (const directory of directories) await engine.vmm.copySuspended(own, directory);
+    return;
+  }
+  await live.agent.freeze();
+  try {
+    await live.instance.fork(directories);
+  } finally {
+    // A session that broke meanwhile is followed by another, which thaws.
+    await live.agent.thaw().catch(() => undefined);
+  }
 }
 
 /** Opens the session with a running VM's agent and sends the application's output to its log. */

@@ -122,9 +122,12 @@ static int on_request(struct channel *channel, const unsigned char *payload, siz
         return reply(channel, id, 0, NULL, 0);
     case OP_APP_STATUS:
         return reply(channel, id, 0, body, app_status(guest, body));
-    case OP_SET_HOSTNAME: {
-        size_t named = length - 5 < sizeof guest->ram->hostname ? length - 5 : sizeof guest->ram->hostname - 1;
-        memcpy(guest->ram->hostname, payload + 5, named);
+    case OP_SET_IDENTITY: {
+        const size_t before = 5 + 2 * 16;
+        if (length <= before) return reply(channel, id, EPROTO, NULL, 0);
+        size_t named = length - before;
+        if (named >= sizeof guest->ram->hostname) named = sizeof guest->ram->hostname - 1;
+        memcpy(guest->ram->hostname, payload + before, named);
         guest->ram->hostname[named] = '\0';
         return reply(channel, id, 0, NULL, 0);
     }
@@ -133,7 +136,11 @@ static int on_request(struct channel *channel, const unsigned char *payload, siz
     case OP_LISTENING:
         put_u16(body, APP_PORT);
         return reply(channel, id, 0, body, guest->ram->app_state == 1 ? 2 : 0);
+    case OP_FREEZE:
+        guest->ram->frozen = length == 6 && payload[5];
+        return reply(channel, id, 0, NULL, 0);
     case OP_QUIESCE:
+        guest->ram->frozen = 1;
         reply(channel, id, 0, NULL, 0);
         channel->in_session = 0;
         return 1;
@@ -200,6 +207,7 @@ static int on_http(struct channel *channel, struct stream *stream)
     uint32_t id = stream->id;
     char name[32], body[512];
     unsigned number;
+    if (ram->frozen) return 1;
     stream->id = 0;
     if (sscanf(stream->request, "POST /aws/lambda-microvms/runtime/v1/%31[a-z]", name) == 1) {
         for (int hook = 0; hook < 6; hook++) {

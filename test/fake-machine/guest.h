@@ -14,6 +14,7 @@ struct ram {
     uint64_t identity;
     uint32_t app_state; /* 0 not started, 1 runs, 2 exited */
     uint32_t exit_code;
+    uint32_t frozen; /* the application answers nothing; whoever asks it has forgotten to thaw it */
     uint32_t hook_status[6];
     uint32_t hook_calls[6];
     char hostname[64];

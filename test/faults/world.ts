@@ -342,6 +342,7 @@ export class World {
             shape: { memoryMib, vcpus: 1 },
             rootDisk,
             hooks: record.version.configuration.hooks,
+            now: () => this.clock.now(),
             connect: () => undefined,
             vm: build.vm,
             snapshot: version.snapshot,

@@ -19,7 +19,7 @@ export interface Spare {
   readonly bytes: number;
 }
 
-type SpareEngine = Pick<Engine, 'vmm' | 'images' | 'directoryOf' | 'transitions'>;
+type SpareEngine = Pick<Engine, 'vmm' | 'images' | 'directoryOf' | 'transitions' | 'clock'>;
 
 /**
  * Makes a spare VM. It runs for as long as it takes to greet its agent and to give it name, time and randomness,
@@ -45,7 +45,8 @@ export async function makeSpare(
       await engine.transitions.quiet(signal);
       await instance.unpause();
       const agent = await openSession(instance, signal);
-      await renewIdentity(agent, microvmId);
+      await renewIdentity(agent, engine.clock, microvmId);
+      await agent.freeze();
       await instance.pause();
       const { proportionalBytes } = await instance.usage();
       return { microvmId, instance, agent, bytes: proportionalBytes };
