@@ -187,8 +187,8 @@ export class MicrovmController {
         if (signal.aborted) return;
         this.#record.report(error, 'recovery failed');
         // What is on the disk of a sleeping VM is not given up for a failure that may pass.
-        if (this.vm.state === 'SUSPENDED') return;
-        await this.#finishTermination(this.vm.stateReason ?? terminationReasons.lost, this.#live);
+        if (this.vm.state === 'SUSPENDED' && (await isAsleep(this.#engine, this.vm))) return;
+        await this.#fail(error, this.vm.stateReason ?? terminationReasons.lost);
       }
     });
   }

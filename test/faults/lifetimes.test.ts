@@ -133,6 +133,29 @@ describe('time and restarts', { timeout: 600_000 }, () => {
     assert.equal(resumes, 1);
   });
 
+  it('a wake that fails by its hook ends a microVM, whatever server notices, and leaves none asleep for ever', async () => {
+    for (let at = 0, struck = true; struck; at += 7) {
+      const microvmId = await awake();
+      await world.request(microvmId, '/hook/resume/500');
+      await world.call(({ microvms }) => microvms.suspend(microvmId));
+      await world.reaches(microvmId, 'SUSPENDED');
+      const { process } = world.server;
+      process.plan({ type: 'crash', at });
+      const resume = (): Promise<void> => world.call(({ microvms }) => microvms.resume(microvmId));
+      await assert.rejects(resume());
+      process.plan({ type: 'none' });
+      struck = process.dead;
+      if (struck) await world.start();
+      if ((await world.get(microvmId)).state !== 'TERMINATED') await assert.rejects(resume());
+      const { stateReason } = await world.reaches(microvmId, 'TERMINATED');
+      // A server that was killed right after it had ended the machine took the reason with it.
+      assert.match(
+        stateReason ?? '',
+        /^(Resume lifecycle hook returned HTTP status 500\. |The MicroVM stopped )/,
+      );
+    }
+  });
+
   it('a termination that was accepted before a crash comes about with its reason', async () => {
     const microvmId = await awake();
     await world.call(({ microvms }) => microvms.terminate(microvmId));
