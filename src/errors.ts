@@ -256,8 +256,10 @@ export function insufficientCapacity(message: string): ServiceError {
   return new ServiceError('InsufficientCapacityException', message);
 }
 
-export function internalFailure(cause: unknown): ServiceError {
-  return new ServiceError('InternalServerException', 'Internal server error. Please try again.', { cause });
+/** @param why what is the matter with the server's disk, where it is that; unrecorded */
+export function internalFailure(cause: unknown, why?: string): ServiceError {
+  const message = why === undefined ? 'Internal server error.' : `The server cannot store anything: ${why}.`;
+  return new ServiceError('InternalServerException', `${message} Please try again.`, { cause });
 }
 
 export function notImplemented(operation: string): ServiceError {

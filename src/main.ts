@@ -6,6 +6,7 @@ import { chooseRates, type Rates } from './api/rates.ts';
 import { type ApiServer, createApi } from './api/server.ts';
 import { localSts } from './api/sts/local-sts.ts';
 import { locateAssets } from './assets.ts';
+import { openDataDirectory } from './blobs/data-directory.ts';
 import { ensureDirectory, writeFileDurably } from './blobs/durable.ts';
 import { type Config, ConfigError } from './config.ts';
 import { openLocalCertificates } from './endpoint/certificates.ts';
@@ -79,6 +80,7 @@ const eventPruneMs = 5 * 60 * 1000;
 
 /**
  * Builds the whole server and starts it: the only place where services are made and joined.
+ * @throws {DataDirectoryError} nothing can be stored in the data directory
  * @throws {DataDirectoryInUseError} another server works on the data directory
  * @throws {VmmError} no VMM can be run on this machine
  */
@@ -110,7 +112,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
   const rates = ratesFrom(config);
   const at = (...parts: string[]): string => path.join(config.dataDirectory, ...parts);
   const logger = createLogger(config.logLevel);
-  await ensureDirectory(config.dataDirectory);
+  await openDataDirectory(config.dataDirectory);
   undo.push(await lockDataDirectory(config.dataDirectory));
   await ensureDirectory(at('microvms'));
 

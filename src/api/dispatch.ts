@@ -1,4 +1,5 @@
 import { internalFailure, ServiceError } from '../errors.ts';
+import { describeStorageFailure } from '../model/storage-failure.ts';
 import { oldSignature } from '../s3/s3-error.ts';
 import { signatureRefusal } from './auth-errors.ts';
 import { extensionOperations } from './extensions/index.ts';
@@ -106,5 +107,5 @@ async function refuse(exchange: Exchange, error: unknown, api: Api): Promise<voi
 function asServiceError(error: unknown): ServiceError {
   if (error instanceof ServiceError) return error;
   if (error instanceof SignatureError) return signatureRefusal(error);
-  return internalFailure(error);
+  return internalFailure(error, describeStorageFailure(error));
 }

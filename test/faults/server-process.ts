@@ -16,6 +16,8 @@ export type Fault =
   | { readonly type: 'fail'; readonly at: number; readonly code: FailureCode }
   /** The server is gone at this step, as by SIGKILL: nothing after it happens. */
   | { readonly type: 'crash'; readonly at: number }
+  /** Nothing can be stored until another fault, or none, takes its place. */
+  | { readonly type: 'refuse'; readonly code: FailureCode }
   /** Every VMM is killed before this step; the server goes on. */
   | { readonly type: 'kill-machines'; readonly at: number; readonly kill: () => Promise<void> }
   /** The step takes until then. */
@@ -100,7 +102,7 @@ export class ServerProcess {
   /** @param begun the step is under way when a crash comes, as a program that was started is */
   async step<Result>(step: Step, work: () => Promise<Result>, begun = false): Promise<Result> {
     const fault = this.#strikes(step);
-    if (fault?.type === 'fail') throw failure(fault.code, step.name);
+    if (fault?.type === 'fail' || fault?.type === 'refuse') throw failure(fault.code, step.name);
     if (fault?.type === 'kill-machines') await fault.kill();
     if (fault?.type === 'hold') await fault.until;
     if (fault?.type === 'crash') {
@@ -117,7 +119,7 @@ export class ServerProcess {
   /** As {@link step}, where an answer cannot be withheld: a dead server's call throws. */
   stepSync<Result>(step: Step, work: () => Result, fail: (code: FailureCode) => Error): Result {
     const fault = this.#strikes(step);
-    if (fault?.type === 'fail') throw fail(fault.code);
+    if (fault?.type === 'fail' || fault?.type === 'refuse') throw fail(fault.code);
     if (fault?.type === 'kill-machines') void fault.kill();
     if (fault?.type === 'crash') this.crash();
     if (this.#dead) throw new CrashedError('the server has crashed');
@@ -130,6 +132,7 @@ export class ServerProcess {
 
   #strikes(step: Step): Fault | undefined {
     if (this.#dead || this.#fault.type === 'none') return undefined;
+    if (this.#fault.type === 'refuse') return step.effect && step.mayFail ? this.#fault : undefined;
     if (this.#fault.type === 'fail' ? !step.mayFail : !step.effect) return undefined;
     this.steps.push(step);
     const index = this.#eligible++;

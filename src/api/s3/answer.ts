@@ -1,3 +1,4 @@
+import { describeStorageFailure } from '../../model/storage-failure.ts';
 import { S3Error, type S3ErrorCode } from '../../s3/s3-error.ts';
 import { discardBody } from '../http/body.ts';
 import type { ClaimedExchange } from '../http/exchange.ts';
@@ -79,9 +80,10 @@ function asS3Error(error: unknown, exchange: ClaimedExchange, api: Api): S3Error
   if (error instanceof S3Error) return error;
   if (error instanceof SignatureError) return signatureRefusal(error, exchange, api);
   api.options.reportFault(error, exchange.requestId);
+  const why = describeStorageFailure(error);
   return new S3Error(
     'InternalError',
-    'We encountered an internal error. Please try again.',
+    `${why === undefined ? 'We encountered an internal error' : `The server cannot store anything: ${why}`}. Please try again.`,
     {},
     { cause: error },
   );

@@ -27,7 +27,7 @@ export interface Scenario {
   readonly images?: true;
 }
 
-type Kind = Exclude<Fault['type'], 'none' | 'hold'>;
+type Kind = Exclude<Fault['type'], 'none' | 'hold' | 'refuse'>;
 
 export function faultAt(world: World, kind: Kind, at: number): Fault {
   switch (kind) {
