@@ -146,6 +146,11 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
 
   const metrics = new Metrics();
   metrics.watchProcess();
+  metrics.reading(
+    'confinement_weaknesses',
+    'What keeps microVMs from being confined as far as can be.',
+    () => confinement.weaknesses.length,
+  );
   declareStorageMetrics(metrics, config.dataDirectory, ['images', 'microvms', 's3', 'logs']);
 
   const events = new EventLog(store);

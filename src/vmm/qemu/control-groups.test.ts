@@ -82,6 +82,26 @@ test('a machine without control groups, or where they cannot be written, is told
   await mkdir(path.join(directory, 'all', 'cgroup.subtree_control'));
   const refused = await ControlGroups.find({ name: 'dormouse', mountInfo });
   assert.match(refused.obstacle ?? '', /memory and pids: EISDIR/);
+  await refused.enclose('/data/vm', process.pid, limits);
+  assert.match(refused.obstacle ?? '', /memory and pids: EISDIR/);
+});
+
+test('a hierarchy that failed for a moment limits the VMMs that start afterwards', async (t) => {
+  const { directory, mountInfo, read } = await hierarchies(t, [
+    ['memory', 'cgroup cgroup rw,memory'],
+    ['pids', 'cgroup cgroup rw,pids'],
+  ]);
+  const inTheWay = path.join(directory, 'pids', 'dormouse');
+  await rm(path.dirname(inTheWay), { recursive: true });
+  const groups = await ControlGroups.find({ name: 'dormouse', mountInfo });
+  assert.match(groups.obstacle ?? '', /no control group for pids: ENOENT/);
+  await mkdir(path.dirname(inTheWay));
+  await Promise.all(['one', 'two'].map((name, pid) => groups.enclose(`/data/${name}`, pid, limits)));
+  assert.equal(groups.obstacle, undefined);
+  assert.equal(groups.description, 'memory, pids (version 1)');
+  const made = await readdir(inTheWay);
+  assert.equal(made.length, 2);
+  for (const name of made) assert.equal(await read('pids', 'dormouse', name, 'pids.max'), '256');
 });
 
 test('groups of the kernel appear, take processes, and go with them', async (t) => {

@@ -86,14 +86,13 @@ export interface ControlGroupOptions {
  */
 export class ControlGroups {
   readonly #name: string;
-  readonly #hierarchies: readonly Hierarchy[];
-  /** Why VMMs are not limited; undefined when they are. */
-  readonly obstacle: string | undefined;
+  readonly #hierarchies: Hierarchy[] = [];
+  /** What is mounted and could not be used so far, and why. */
+  readonly #unusable = new Map<Hierarchy, string>();
 
-  private constructor(name: string, hierarchies: readonly Hierarchy[], obstacle: string | undefined) {
+  private constructor(name: string, mounted: readonly Hierarchy[]) {
     this.#name = name;
-    this.#hierarchies = hierarchies;
-    this.obstacle = obstacle;
+    for (const hierarchy of mounted) this.#unusable.set(hierarchy, '');
   }
 
   /** Finds what this machine lets us limit. Leaves nothing behind. */
@@ -102,26 +101,32 @@ export class ControlGroups {
     mountInfo = '/proc/self/mountinfo',
   }: ControlGroupOptions): Promise<ControlGroups> {
     const mounted = await mountedHierarchies(await readFile(mountInfo, 'utf8').catch(() => ''));
-    const usable: Hierarchy[] = [];
-    const obstacles: string[] = [];
-    for (const hierarchy of mounted) {
-      try {
-        await enable(hierarchy, name);
-        usable.push(hierarchy);
-      } catch (error) {
-        obstacles.push(error instanceof Error ? error.message : String(error));
-      }
-    }
-    const missing = (['memory', 'pids'] as const).filter(
-      (wanted) => !usable.some((hierarchy) => hierarchy.controllers.includes(wanted)),
-    );
-    const obstacle =
-      missing.length === 0
-        ? undefined
-        : `no control group for ${missing.join(' and ')}: ${obstacles[0] ?? 'the host offers none'}`;
-    const found = new ControlGroups(name, usable, obstacle);
+    const found = new ControlGroups(name, mounted);
+    await found.#tryUnusable();
     await found.#removeParents();
     return found;
+  }
+
+  /** Why VMMs are not limited; undefined when they are. */
+  get obstacle(): string | undefined {
+    const missing = (['memory', 'pids'] as const).filter(
+      (wanted) => !this.#hierarchies.some((hierarchy) => hierarchy.controllers.includes(wanted)),
+    );
+    if (missing.length === 0) return undefined;
+    const [reason = 'the host offers none'] = this.#unusable.values();
+    return `no control group for ${missing.join(' and ')}: ${reason}`;
+  }
+
+  /** A host that fails for a moment must not leave VMMs without limits for as long as the server runs. */
+  async #tryUnusable(): Promise<void> {
+    for (const hierarchy of [...this.#unusable.keys()]) {
+      try {
+        await enable(hierarchy, this.#name);
+        if (this.#unusable.delete(hierarchy)) this.#hierarchies.push(hierarchy);
+      } catch (error) {
+        this.#unusable.set(hierarchy, error instanceof Error ? error.message : String(error));
+      }
+    }
   }
 
   /** Controllers in use, for a person. */
@@ -136,10 +141,12 @@ export class ControlGroups {
 
   /**
    * Makes the group of the VMM in `directory` with its limits and puts the process there. The first of several
-   * joins waits until all processors have passed through the scheduler, so it is best done while QEMU starts.
+   * joins waits until all processors have passed through the scheduler, so it is best done while QEMU starts. What
+   * could not be used before is tried again.
    */
   async enclose(directory: string, pid: number, limits: GroupLimits): Promise<void> {
-    for (const hierarchy of this.#hierarchies) {
+    await this.#tryUnusable();
+    for (const hierarchy of [...this.#hierarchies]) {
       const group = path.join(hierarchy.root, this.#name, groupName(directory));
       const join = async (): Promise<void> => {
         await makeGroup(group);
