@@ -151,7 +151,8 @@ export function hasSnapshot({ state, condition }: ImageVersion): boolean {
   return state === 'SUCCESSFUL' || (state === 'FAILED' && condition === 'DAMAGED');
 }
 
-function conditionFrom(
+/** What an error says of the snapshot that was used; undefined where it says nothing of it. */
+export function conditionFrom(
   error: unknown,
   snapshot: string,
 ): { readonly condition: VersionCondition; readonly reason: string } | undefined {

@@ -1,4 +1,5 @@
 import { chmod } from 'node:fs/promises';
+import { DatabaseSync } from 'node:sqlite';
 import { Kysely } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { migrations } from './migrations/index.ts';
@@ -22,4 +23,31 @@ export async function openDatabase(file: string): Promise<Store> {
   }
   if (file !== ':memory:') await chmod(file, 0o600);
   return store;
+}
+
+/**
+ * Opens a store that is there to look at it: nothing is migrated or changed.
+ * @returns `problems` reads all of the file, and says what of it is not as it should be
+ */
+export function openToRead(file: string): { store: Store; problems: () => readonly string[] } {
+  const database = new DatabaseSync(file, { readOnly: true });
+  return {
+    store: new Kysely<Database>({ dialect: createSqliteDialect(database) }),
+    problems: () => problemsOf(database),
+  };
+}
+
+function problemsOf(database: DatabaseSync): readonly string[] {
+  try {
+    const found = database.prepare('PRAGMA integrity_check').all();
+    const texts = found.map((row) => String(row.integrity_check)).filter((text) => text !== 'ok');
+    const dangling = database.prepare('PRAGMA foreign_key_check').all();
+    return [
+      ...texts,
+      ...dangling.map(({ table, parent }) => `a row of ${table} refers to no row of ${parent}`),
+    ];
+  } catch (error) {
+    // A file that cannot be read so far as to be checked.
+    return [error instanceof Error ? error.message : String(error)];
+  }
 }

@@ -70,7 +70,8 @@ export function versionFromRow(row: ImageVersionsTable): ImageVersion {
     state: row.state as ImageVersionState,
     status: row.status as ImageVersionStatus,
     stateReason: row.state_reason,
-    condition: row.condition as VersionCondition | null,
+    // Absent in a store that an earlier version of the server left and that is only read.
+    condition: (row.condition as VersionCondition | null | undefined) ?? null,
     configuration: JSON.parse(row.configuration) as ImageConfiguration,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
