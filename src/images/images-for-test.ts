@@ -10,6 +10,7 @@ import type { ImageState } from '../model/image.ts';
 import type { Profile } from '../model/limits.ts';
 import { openDatabase, type Store } from '../store/database.ts';
 import type { BuildRecord } from '../store/images.ts';
+import { originForTest } from '../vmm/origin-for-test.ts';
 import { containerBuildFailed } from './build-failure.ts';
 import type { BuildOutcome, ImageBuilder } from './image-builder.ts';
 import { ImagePaths } from './image-paths.ts';
@@ -123,18 +124,7 @@ export async function open(context: TestContext, profile: Profile = 'relaxed'): 
         adopt: async () => undefined,
         assertUsable: async (snapshot) => fail(unfit.get(snapshot)),
         verify: async (snapshot) => fail(damaged.get(snapshot)),
-        origin: {
-          vmm: 'qemu',
-          vmmVersion: '10',
-          accelerator: 'tcg',
-          architecture: 'x86_64',
-          machineType: 'q35',
-          cpuModel: 'qemu64',
-          kernelDigest: '',
-          initrdDigest: '',
-          agentProtocol: 1,
-          deviceLayout: 1,
-        },
+        origin: originForTest,
       },
       clock: {
         now: () => {

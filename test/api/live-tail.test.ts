@@ -1,41 +1,22 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import os from 'node:os';
-import path from 'node:path';
 import { after, before, test } from 'node:test';
 import {
-  CloudWatchLogsClient,
   type LiveTailSessionUpdate,
   StartLiveTailCommand,
   type StartLiveTailCommandInput,
 } from '@aws-sdk/client-cloudwatch-logs';
-import { FileLogStore } from '../../src/telemetry/file-log-store.ts';
-import { realm, startServer, type TestServer } from './server.ts';
+import { startLogServer } from './log-server.ts';
+import { realm } from './server.ts';
 
 const group = '/aws/lambda-microvms/counter';
 const groupArn = `arn:aws:logs:${realm.region}:${realm.accountId}:log-group:${group}`;
 
-let directory: string;
-let logs: FileLogStore;
-let server: TestServer;
-let client: CloudWatchLogsClient;
+// A host name with `streaming-` before it is not to be had here.
+const { logs, client, close } = await startLogServer({ disableHostPrefix: true });
 
-before(async () => {
-  directory = await mkdtemp(path.join(os.tmpdir(), 'dormouse-tail-'));
-  logs = new FileLogStore(directory);
-  await logs.append(group, 'one', [{ timestamp: 1, message: 'long ago' }]);
-  server = await startServer('relaxed', { services: { logs } });
-  // A host name with `streaming-` before it is not to be had here.
-  client = new CloudWatchLogsClient({ ...server.client, maxAttempts: 1, disableHostPrefix: true });
-});
+before(() => logs.append(group, 'one', [{ timestamp: 1, message: 'long ago' }]));
 
-after(async () => {
-  client.destroy();
-  await server.close();
-  await logs.close();
-  await rm(directory, { recursive: true });
-  assert.deepEqual(server.faults, []);
-});
+after(close);
 
 interface Session {
   readonly start: object;

@@ -1,7 +1,4 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import os from 'node:os';
-import path from 'node:path';
 import { after, before, test } from 'node:test';
 import {
   CloudWatchLogsClient,
@@ -16,22 +13,17 @@ import {
   paginateFilterLogEvents,
   paginateGetLogEvents,
 } from '@aws-sdk/client-cloudwatch-logs';
-import { FileLogStore } from '../../src/telemetry/file-log-store.ts';
+import { startLogServer } from './log-server.ts';
 import { raw } from './raw.ts';
-import { principal, realm, startServer, type TestServer } from './server.ts';
+import { principal, realm, startServer } from './server.ts';
 
 const group = '/aws/lambda-microvms/counter';
 const start = Date.UTC(2026, 0, 2);
 const [one, two] = ['2026/01/02[1.0]microvm-1', '2026/01/02[1.0]microvm-2'] as const;
 
-let directory: string;
-let logs: FileLogStore;
-let server: TestServer;
-let client: CloudWatchLogsClient;
+const { logs, server, client, close } = await startLogServer();
 
 before(async () => {
-  directory = await mkdtemp(path.join(os.tmpdir(), 'dormouse-logs-api-'));
-  logs = new FileLogStore(directory);
   for (let index = 0; index < 25; index += 1) {
     const event = {
       timestamp: start + index,
@@ -40,17 +32,9 @@ before(async () => {
     await logs.append(group, index % 2 === 0 ? one : two, [event]);
   }
   await logs.append('/other/group', 'build', [{ timestamp: 5, message: 'built' }]);
-  server = await startServer('relaxed', { services: { logs } });
-  client = new CloudWatchLogsClient({ ...server.client, maxAttempts: 1 });
 });
 
-after(async () => {
-  client.destroy();
-  await server.close();
-  await logs.close();
-  await rm(directory, { recursive: true });
-  assert.deepEqual(server.faults, []);
-});
+after(close);
 
 async function filter(input: Partial<FilterLogEventsCommandInput>): Promise<(string | undefined)[]> {
   const { events = [] } = await client.send(new FilterLogEventsCommand({ logGroupName: group, ...input }));

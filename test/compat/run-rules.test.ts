@@ -22,6 +22,7 @@ import { limits, type Profile } from '../../src/model/limits.ts';
 import type { Microvm } from '../../src/model/microvm.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { MicrovmRepository } from '../../src/store/microvms.ts';
+import { originForTest } from '../../src/vmm/origin-for-test.ts';
 import type { Vmm } from '../../src/vmm/vmm.ts';
 import { createMemoryImages } from '../api/doubles/images.ts';
 import { createMemoryLogs } from '../api/doubles/logs.ts';
@@ -44,18 +45,7 @@ async function start(context: TestContext, profile: Profile = 'relaxed') {
   };
   const unused = async (): Promise<never> => assert.fail('nothing is booted or resumed here');
   const vmm: Vmm = {
-    origin: {
-      vmm: 'qemu',
-      vmmVersion: '10',
-      accelerator: 'tcg',
-      architecture: 'x86_64',
-      machineType: 'q35',
-      cpuModel: 'qemu64',
-      kernelDigest: '',
-      initrdDigest: '',
-      agentProtocol: 1,
-      deviceLayout: 1,
-    },
+    origin: originForTest,
     boot: unused,
     resume: unused,
     launch: (request) => launchIn(path.basename(request.directory)).promise,

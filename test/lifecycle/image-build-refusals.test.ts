@@ -2,23 +2,13 @@ import assert from 'node:assert/strict';
 import { access, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { originForTest } from '../../src/vmm/origin-for-test.ts';
 import type { Vmm } from '../../src/vmm/vmm.ts';
 import { ImageRoom } from '../support/image-room.ts';
 
 /** Every build here ends before it needs a VM. */
 const noVmm: Vmm = {
-  origin: {
-    vmm: 'qemu',
-    vmmVersion: '0',
-    accelerator: 'tcg',
-    architecture: 'x86_64',
-    machineType: '',
-    cpuModel: '',
-    kernelDigest: '',
-    initrdDigest: '',
-    agentProtocol: 1,
-    deviceLayout: 1,
-  },
+  origin: originForTest,
   boot: () => assert.fail('a VM was booted'),
   launch: () => assert.fail('a VM was launched'),
   resume: () => assert.fail('a VM was resumed'),
