@@ -256,7 +256,7 @@ export function insufficientCapacity(message: string): ServiceError {
   return new ServiceError('InsufficientCapacityException', message);
 }
 
-/** @param why what is the matter with the server's disk, where it is that; unrecorded */
+/** Wording unrecorded where `why` says what is the matter with the server's disk. */
 export function internalFailure(cause: unknown, why?: string): ServiceError {
   const message = why === undefined ? 'Internal server error.' : `The server cannot store anything: ${why}.`;
   return new ServiceError('InternalServerException', `${message} Please try again.`, { cause });

@@ -128,7 +128,9 @@ function build(
     if (state.type === 'file') {
       const picked = picks.get(inode) ?? 'after';
       const chosen = picked === 'before' ? (before ?? { ...state, content: Buffer.alloc(0) }) : state;
-      return void nodes.set(at, { state: chosen, torn: picked === 'torn' });
+      // Of a synced content only the mode can be another.
+      const synced = before?.type === 'file' && nameOf(before.content) === nameOf(state.content);
+      return void nodes.set(at, { state: chosen, torn: picked === 'torn' && !synced });
     }
     nodes.set(at, { state: { type: 'directory', mode: state.mode }, torn: false });
     for (const name of namesIn(before, after)) {
