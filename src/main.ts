@@ -27,7 +27,7 @@ import { openSealingKey } from './identity/sealing-key.ts';
 import { createImageService } from './images/service.ts';
 import { lockDataDirectory } from './instance-lock.ts';
 import { createMicrovmService } from './microvms/service.ts';
-import { systemClock } from './model/clock.ts';
+import { type Clock, systemClock } from './model/clock.ts';
 import { dnsPort, isLoopback, parseAddress } from './model/network-address.ts';
 import { parseWarmPoolPolicy } from './model/warm-pool.ts';
 import { CustomerConnectors } from './network/connectors/customer-connectors.ts';
@@ -80,17 +80,18 @@ const eventPruneMs = 5 * 60 * 1000;
 
 /**
  * Builds the whole server and starts it: the only place where services are made and joined.
+ * @param clock what time it is for the server and all its microVMs
  * @throws {DataDirectoryError} nothing can be stored in the data directory
  * @throws {DataDirectoryInUseError} another server works on the data directory
  * @throws {VmmError} no VMM can be run on this machine
  */
-export async function startServer(config: Config): Promise<RunningServer> {
+export async function startServer(config: Config, clock: Clock = systemClock): Promise<RunningServer> {
   const undo: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step();
   };
   try {
-    return { ...(await start(config, undo)), close };
+    return { ...(await start(config, undo, clock)), close };
   } catch (error) {
     await close();
     throw error;
@@ -108,7 +109,11 @@ function ratesFrom({ profile, rates }: Config): Rates {
   }
 }
 
-async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omit<RunningServer, 'close'>> {
+async function start(
+  config: Config,
+  undo: (() => Promise<void>)[],
+  clock: Clock,
+): Promise<Omit<RunningServer, 'close'>> {
   const rates = ratesFrom(config);
   const at = (...parts: string[]): string => path.join(config.dataDirectory, ...parts);
   const logger = createLogger(config.logLevel);
@@ -130,7 +135,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     store,
     sealer,
     accountId: config.accountId,
-    clock: systemClock,
+    clock,
     rootKey,
   });
   const logs = new FileLogStore(at('logs'), { segmentBytes: config.logStreamMib * 2 ** 19 });
@@ -139,7 +144,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     startLogSweeper(logs, {
       retentionDays: config.logRetentionDays,
       totalBytes: config.logTotalMib * 2 ** 20,
-      clock: systemClock,
+      clock,
       onError: (error) => logger.error({ err: error }, 'old logs could not be removed'),
     }),
   );
@@ -159,16 +164,16 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
       () =>
         events.prune({
           count: config.eventCount,
-          since: systemClock.now() - config.eventRetentionDays * dayMs,
+          since: clock.now() - config.eventRetentionDays * dayMs,
         }),
       {
         intervalMs: eventPruneMs,
-        clock: systemClock,
+        clock,
         onError: (error) => logger.error({ err: error }, 'old events could not be removed'),
       },
     ),
   );
-  const webhooks = new Webhooks({ store, log: events, sealer, clock: systemClock, logger });
+  const webhooks = new Webhooks({ store, log: events, sealer, clock, logger });
   const feed = new EventFeed(events);
   declareEventMetrics(metrics, feed, webhooks);
   await webhooks.recover();
@@ -179,12 +184,12 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     store,
     directory: at('s3'),
     defaultBucket: defaultBucketName(config.accountId),
-    now: () => systemClock.now(),
+    now: () => clock.now(),
   });
   await objects.recover();
 
   const { profile } = config;
-  const connectors = new CustomerConnectors({ store, realm, profile, clock: systemClock, logger });
+  const connectors = new CustomerConnectors({ store, realm, profile, clock, logger });
   await connectors.recover();
   undo.push(() => connectors.close());
   const resolvers = config.dnsServers.map((server) => parseAddress(server, dnsPort));
@@ -192,8 +197,8 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
   const roleCredentials = new ExecutionRoleCredentials(
     config.executionRoleSts === undefined
       ? localSts(pageTokenKey)
-      : remoteSts(config.executionRoleSts, config.region, systemClock.now),
-    systemClock,
+      : remoteSts(config.executionRoleSts, config.region, () => clock.now()),
+    clock,
   );
   /** Set once there is an API; a guest that comes earlier is hung up on. */
   const served: { api?: ApiServer } = {};
@@ -204,13 +209,13 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
       ...realm,
       tokens: createMetadataTokens(await secretSetting(store, 'metadata-token-key', () => randomBytes(32))),
       credentials: roleCredentials,
-      clock: systemClock,
+      clock,
       onFailure: (microvmId, error) => logger.warn({ microvmId, err: error }, 'no credentials for a microVM'),
     }),
     names: createNameService(resolvers.length > 0 ? resolvers : undefined),
     allowed: config.egressAllow,
     connectors,
-    clock: systemClock,
+    clock,
   });
   const images = createImageService({
     store,
@@ -225,7 +230,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     realm,
     assets,
     directory: at('images'),
-    clock: systemClock,
+    clock,
     logger,
     hasLiveMicrovms: (imageArn, imageVersion) => microvms.hasLive(imageArn, imageVersion),
     onWithdrawn: (imageArn, imageVersion) => microvms.withdraw(imageArn, imageVersion),
@@ -240,7 +245,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
     logs,
     network,
     connectors,
-    clock: systemClock,
+    clock,
     logger,
     directory: at('microvms'),
     profile,
@@ -278,9 +283,9 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
   const certificates = await openLocalCertificates({
     directory: at('tls'),
     domain: config.endpointDomain,
-    clock: systemClock,
+    clock,
   });
-  const tokens = await openTokens({ directory: at('tokens'), clock: systemClock });
+  const tokens = await openTokens({ directory: at('tokens'), clock });
   const endpoint = createEndpoint({
     backend: microvms,
     tokens,
@@ -306,7 +311,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
       connectors,
       egressPolicies: connectors.policies,
       egressRefusals: network.refusalsOf,
-      rolePolicies: new RolePolicies({ store, accountId: config.accountId, clock: systemClock }),
+      rolePolicies: new RolePolicies({ store, accountId: config.accountId, clock }),
       mintToken: (microvmId, grants, minutes) => tokens.mint(microvmId, grants, minutes),
       rotateTokenKey: (options) => tokens.rotateKey(options),
       credentials: accessKeys,
@@ -320,7 +325,7 @@ async function start(config: Config, undo: (() => Promise<void>)[]): Promise<Omi
       profile,
       rates,
       metricsAccess: config.metrics ?? (isLoopback(config.host) ? 'open' : 'signed'),
-      clock: systemClock,
+      clock,
       pageTokenKey,
       endpointOf: (endpointId) => `${endpointId}.${config.endpointDomain}${suffix}`,
       describeServer: () => ({

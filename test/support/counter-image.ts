@@ -9,7 +9,7 @@ import {
 } from '@aws-sdk/client-lambda-microvms';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { ZipFile } from 'yazl';
-import type { DormouseServer } from './dormouse-server.ts';
+import type { ServerClients } from './dormouse-server.ts';
 
 const examples = fileURLToPath(new URL('../../examples', import.meta.url));
 const buildRoleArn = 'arn:aws:iam::000000000000:role/build';
@@ -40,7 +40,7 @@ export async function zip(context: Context): Promise<Buffer> {
 
 /** Uploads a zip and creates an image from it; resolves with the image's ARN while the build goes on. */
 export async function createImage(
-  server: DormouseServer,
+  server: ServerClients,
   name: string,
   archive: Buffer,
   members: Partial<CreateMicrovmImageCommandInput> = {},
@@ -68,7 +68,7 @@ export interface BuildOutcome {
 const pollMs = 250;
 
 /** Follows an image until it is built or has failed; the service has no event for it, so clients poll. */
-export async function builtImage(server: DormouseServer, imageArn: string): Promise<BuildOutcome> {
+export async function builtImage(server: ServerClients, imageArn: string): Promise<BuildOutcome> {
   for (;;) {
     const image = await server.client.send(new GetMicrovmImageCommand({ imageIdentifier: imageArn }));
     if (image.state !== 'CREATING' && image.state !== 'UPDATING') {

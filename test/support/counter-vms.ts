@@ -9,7 +9,7 @@ import {
   SuspendMicrovmCommand,
   TerminateMicrovmCommand,
 } from '@aws-sdk/client-lambda-microvms';
-import type { DormouseServer } from './dormouse-server.ts';
+import type { ServerClients } from './dormouse-server.ts';
 import { callEndpoint } from './endpoint-client.ts';
 
 /** What `GET /` of the counter example answers. */
@@ -29,9 +29,9 @@ const pollMs = 100;
 export class CounterVms {
   readonly #imageArn: string;
   /** Replaced by a test that starts its server anew. */
-  server: DormouseServer;
+  server: ServerClients;
 
-  constructor(server: DormouseServer, imageArn: string) {
+  constructor(server: ServerClients, imageArn: string) {
     this.server = server;
     this.#imageArn = imageArn;
   }

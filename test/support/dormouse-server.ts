@@ -27,6 +27,9 @@ export interface Ready {
   readonly dataDirectory: string;
 }
 
+/** How a test talks to a server, wherever that runs. */
+export type ServerClients = Pick<DormouseServer, 'ready' | 'client' | 's3'>;
+
 /** A real server in a process of its own, on free ports and a data directory of its own. */
 export class DormouseServer {
   readonly ready: Ready;

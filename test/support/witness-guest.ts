@@ -1,9 +1,8 @@
 /**
- * A guest that says who it is, what time it has and what its randomness is, and whether it may be told by two VMs. Its
- * `/run` hook notes what a fresh VM draws first.
+ * A guest that says who it is, what it draws and what time it has. Its `/run` hook notes what a fresh VM draws first.
  */
 export const witnessProgram = `
-import json, os, random, socket, ssl, threading, time
+import ctypes, errno, json, os, random, socket, ssl, struct, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlparse
 
@@ -57,13 +56,55 @@ def drawn(q):
     return {"log": log.hex()}
 
 
+def clocks(q):
+    return {"wall": time.time(), "monotonic": time.monotonic()}
+
+
+alarms = {}
+
+
+# A timer for a moment of the wall clock, which may end when that clock is set.
+def alarm(name, at, flags):
+    libc = ctypes.CDLL(None, use_errno=True)
+    timer = libc.timerfd_create(time.CLOCK_REALTIME, 0)
+    libc.timerfd_settime(timer, 1 | flags, struct.pack("llll", 0, 0, at, 0), None)
+
+    def wait():
+        try:
+            os.read(timer, 8)
+            alarms[name] = time.time()
+        except OSError as error:
+            alarms[name] = errno.errorcode[error.errno]
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def set_alarms(q):
+    alarm("plain", int(q["at"]), 0)
+    alarm("cancelled", int(q["at"]) + 30 * 86400, 2)
+    return {}
+
+
+def tls(q):
+    context = ssl.create_default_context(cadata=q["trusted"])
+    try:
+        with socket.create_connection((q["host"], int(q["port"]))) as connection:
+            with context.wrap_socket(connection, server_hostname="service.test"):
+                return {"outcome": "verified"}
+    except ssl.SSLCertVerificationError as error:
+        return {"outcome": error.verify_message}
+
+
 def on_run():
     random.seed()
     noted["run"] = draw()
 
 
 hooks = {"run": on_run}
-actions = {"/who": who, "/time": lambda q: {"now": time.time()}, "/draw": start_drawing, "/drawn": drawn}
+actions = {
+    "/who": who, "/draw": start_drawing, "/drawn": drawn,
+    "/clocks": clocks, "/set-alarms": set_alarms, "/alarms": lambda q: alarms, "/tls": tls,
+}
 
 
 class Handler(BaseHTTPRequestHandler):
