@@ -61,6 +61,8 @@ export class ServerConnection {
   #body: BodyDecoder | undefined;
   #held: Buffer | undefined;
   #reading = false;
+  /** Bytes the client had not taken when its end was last looked at. */
+  #unsent: number | undefined;
 
   constructor(socket: TLSSocket, options: ServerConnectionOptions) {
     this.#socket = socket;
@@ -94,9 +96,7 @@ export class ServerConnection {
         if (elapsed > limits.keepAliveTimeoutMs) this.#end();
         return;
       case 'ending':
-        // The time begins when everything is sent, however long that takes.
-        if (!this.#socket.writableFinished) this.#since = now();
-        else if (elapsed > lingerMs) this.#socket.destroy();
+        this.#checkFarewell(elapsed);
         return;
       default:
         if (elapsed > limits.idleTimeoutMs / looks) this.#checkSilence();
@@ -111,6 +111,16 @@ export class ServerConnection {
     this.#silentLooks = bytes === this.#bytes ? this.#silentLooks + 1 : 0;
     this.#bytes = bytes;
     if (this.#silentLooks >= looks) socket.destroy();
+  }
+
+  /** Waits as long as the client takes something of what is left, and lingers once it has everything. */
+  #checkFarewell(elapsed: number): void {
+    const socket = this.#socket;
+    const most = socket.writableFinished ? lingerMs : this.#options.limits.keepAliveTimeoutMs;
+    if (socket.writableLength !== this.#unsent) {
+      this.#unsent = socket.writableLength;
+      this.#since = this.#options.now();
+    } else if (elapsed > most) socket.destroy();
   }
 
   readBody(): void {
