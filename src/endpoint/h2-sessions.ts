@@ -8,11 +8,13 @@ import { callOverH2, openH2Session } from './upstream-h2.ts';
 /** HTTP/2 sessions with applications, one per port of a microVM, shared by the requests to it. */
 export interface H2Sessions {
   /**
+   * @param fresh whether a session that is open already must not be taken
    * @throws {RefusedError} the application does not speak HTTP/2
    * @throws whatever `dial` throws
    */
   call(
     key: string,
+    fresh: boolean,
     dial: () => Promise<Duplex>,
     request: UpstreamRequest,
     events: UpstreamEvents,
@@ -47,8 +49,8 @@ export function createH2Sessions(limits: EndpointLimits): H2Sessions {
   }
 
   return {
-    async call(key, dial, request, events) {
-      const known = byKey.get(key);
+    async call(key, fresh, dial, request, events) {
+      const known = fresh ? undefined : byKey.get(key);
       const usable = known !== undefined && !known.session.closed && !known.session.destroyed;
       const shared = usable ? known : await open(key, await dial());
       clearTimeout(shared.idle);

@@ -70,11 +70,9 @@ export function createUpstreams(dialer: ShapedDialer, limits: EndpointLimits): U
   ): UpstreamCall | Promise<UpstreamCall> {
     const key = keyOf(target);
     const canRepeat = request.framing === 'none' && repeatable.has(request.method);
-    // A microVM that falls asleep would still take the request and be cut off at it: it is for after the wake.
-    const kept =
-      target.vm.state === 'RUNNING'
-        ? pool.take(key, canRepeat ? limits.upstreamIdleMs : unrepeatableIdleMs)
-        : undefined;
+    const kept = isAwake(target)
+      ? pool.take(key, canRepeat ? limits.upstreamIdleMs : unrepeatableIdleMs)
+      : undefined;
     // The request is sent in the turn in which the connection comes, as an upgrade is: those that were held keep
     // their order.
     const dialled = (): Promise<UpstreamCall> =>
@@ -97,13 +95,18 @@ export function createUpstreams(dialer: ShapedDialer, limits: EndpointLimits): U
     callH1,
     callH2(target, request, events, left) {
       const open = (): Promise<Duplex> => dialer.connect(target.vm, target.port, left.signal);
-      return sessions.call(keyOf(target), open, request, events);
+      return sessions.call(keyOf(target), !isAwake(target), open, request, events);
     },
     close() {
       pool.close();
       sessions.close();
     },
   };
+}
+
+/** One that falls asleep would still take a request and be cut off at it: it is for after the wake. */
+function isAwake(target: Target): boolean {
+  return target.vm.state === 'RUNNING';
 }
 
 function keyOf(target: Target): string {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
+import http2 from 'node:http2';
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import { test } from 'node:test';
@@ -163,35 +164,39 @@ test('a kept connection that was closed meanwhile costs a repeatable request not
   assert.equal(fixture.connections.length, 2);
 });
 
-test('a request to a microVM that is falling asleep waits until it is awake again', async (t) => {
-  const awake = Promise.withResolvers<void>();
-  const waits = Promise.withResolvers<void>();
-  const fixture = await startEndpoint(t, {
-    async connect(_port, _signal, dial) {
-      if (fixture.vm.state === 'RUNNING') return await dial();
-      waits.resolve();
-      await awake.promise;
-      return await dial();
-    },
-  });
-  let handled = 0;
-  await fixture.expose(
-    8080,
-    http.createServer((_request, response) => {
+for (const [protocol, createServer, headers] of [
+  ['HTTP/1.1', () => http.createServer(), {}],
+  ['HTTP/2', () => http2.createServer(), { 'x-aws-proxy-force-h2': 'true' }],
+] as const) {
+  test(`a request over ${protocol} to a microVM that is falling asleep waits until it is awake again`, async (t) => {
+    const awake = Promise.withResolvers<void>();
+    const waits = Promise.withResolvers<void>();
+    const fixture = await startEndpoint(t, {
+      async connect(_port, _signal, dial) {
+        if (fixture.vm.state === 'RUNNING') return await dial();
+        waits.resolve();
+        await awake.promise;
+        return await dial();
+      },
+    });
+    let handled = 0;
+    const server = createServer();
+    server.on('request', (_request: unknown, response: http.ServerResponse | http2.Http2ServerResponse) => {
       handled += 1;
       response.end('ok');
-    }),
-  );
-  await ask(fixture);
-  assert.equal(fixture.connections.length, 1);
-  Object.assign(fixture.vm, { state: 'SUSPENDING' });
-  const answer = ask(fixture);
-  await waits.promise;
-  assert.equal(handled, 1, 'the kept connection is not used');
-  awake.resolve();
-  assert.equal((await answer).status, 200);
-  assert.equal(handled, 2);
-});
+    });
+    await fixture.expose(8080, server);
+    await ask(fixture, { headers });
+    assert.equal(fixture.connections.length, 1);
+    Object.assign(fixture.vm, { state: 'SUSPENDING' });
+    const answer = ask(fixture, { headers });
+    await Promise.race([waits.promise, answer]);
+    assert.equal(handled, 1, 'the kept connection is not used');
+    awake.resolve();
+    assert.equal((await answer).status, 200);
+    assert.equal(handled, 2);
+  });
+}
 
 test('a kept connection that closes under a repeatable request is replaced by a new one', async (t) => {
   const fixture = await startEndpoint(t);
