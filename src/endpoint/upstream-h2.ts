@@ -77,9 +77,10 @@ export function callOverH2(
       bodyless,
       bodyFollows: false,
     });
-  });
-  stream.on('data', (chunk: Uint8Array) => {
-    if (!over && !events.write(chunk)) stream.pause();
+    // Not sooner: of a head and a body that come together, Node tells the body first.
+    stream.on('data', (chunk: Uint8Array) => {
+      if (!over && !events.write(chunk)) stream.pause();
+    });
   });
   stream.on('drain', () => events.drain());
   stream.once('trailers', (_headers, _flags, raw) => {

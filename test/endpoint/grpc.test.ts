@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
+import { compose, Transform } from 'node:stream';
 import { test } from 'node:test';
 import * as grpc from '@grpc/grpc-js';
 import { ask, askH2, h2Headers, h2Session, startEndpoint } from './fixture.ts';
@@ -97,4 +98,34 @@ test('HTTP/2 to the application is used on request, and an HTTP/1.1 application 
   ]) {
     assert.deepEqual([answer.status, answer.body], [502, '']);
   }
+});
+
+test('an answer over HTTP/2 whose head and body come from the guest at once begins with its head', async (t) => {
+  let together = false;
+  const fixture = await startEndpoint(t, {
+    async connect(_port, _signal, dial) {
+      const inside = await dial();
+      let held = Buffer.alloc(0);
+      const gather = new Transform({
+        transform(chunk: Buffer, _encoding, done) {
+          held = Buffer.concat([held, chunk]);
+          if (together && !held.includes('begun')) return done();
+          together = false;
+          done(null, held);
+          held = Buffer.alloc(0);
+        },
+      });
+      return compose(inside, gather);
+    },
+  });
+  const modern = http2.createServer((_request, response) => {
+    together = true;
+    response.writeHead(200, { 'content-type': 'text/plain' });
+    response.write('begun');
+    setImmediate(() => response.end());
+  });
+  await fixture.expose(8080, modern);
+  const session = await h2Session(t, fixture);
+  const answer = await askH2(session, h2Headers(fixture, { 'x-aws-proxy-force-h2': 'true' }));
+  assert.deepEqual([answer.status, answer.body], [200, 'begun']);
 });
