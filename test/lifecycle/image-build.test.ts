@@ -180,6 +180,8 @@ async function ask(room: ImageRoom, vmm: Vmm, snapshot: string): Promise<About> 
   const instance = await vmm.launch({ directory, snapshot });
   try {
     const agent = await greet(instance, 30_000, AbortSignal.timeout(60_000));
+    // It was frozen when it was stored.
+    await agent.thaw();
     const connection = await agent.connect(8080);
     connection.write('GET / HTTP/1.0\r\n\r\n');
     const answer = await text(connection);
