@@ -213,6 +213,18 @@ describe('ways into a microVM beside HTTP', { timeout: 900_000 }, () => {
     await vms.terminate(awake);
   });
 
+  test('use of its CPUs keeps a microVM awake where that is asked for, and no longer than it lasts', async () => {
+    const words = ['run', 'redis', '--idle', '1s', '--suspended', '1h', '--shell', '--wait', '--json'];
+    const busy = JSON.parse((await cli(...words, '--awake-on', 'cpu=20%')).stdout) as RunMicrovmCommandOutput;
+    const loop = 'setsid timeout 8 sh -c "while :; do :; done" >/dev/null 2>&1 &';
+    await cli('exec', busy.microvmId ?? '', '--', 'sh', '-c', loop);
+    const begun = performance.now();
+    await vms.reaches(busy, 'SUSPENDED');
+    const awakeMs = performance.now() - begun;
+    assert.ok(awakeMs > 6000, `it fell asleep after ${awakeMs} ms`);
+    await vms.terminate(busy);
+  });
+
   test('the end of a microVM closes its ports', async () => {
     const id = vm.microvmId ?? '';
     const { stdout } = await cli('publish', id, '6379', '--json');
