@@ -8,7 +8,7 @@ import type { Ready } from './server-process.ts';
  */
 export async function callExtension(
   ready: Ready,
-  method: 'GET' | 'POST',
+  method: 'GET' | 'POST' | 'DELETE',
   at: string,
   content?: object,
 ): Promise<unknown> {
@@ -20,5 +20,5 @@ export async function callExtension(
   );
   const answer = await fetch(url, { method, headers, ...body });
   if (!answer.ok) throw new Error(`${at} was answered ${answer.status}: ${await answer.text()}`);
-  return await answer.json();
+  return answer.status === 204 ? undefined : await answer.json();
 }

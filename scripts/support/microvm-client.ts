@@ -6,8 +6,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import {
   CreateMicrovmAuthTokenCommand,
   GetMicrovmCommand,
+  type GetMicrovmCommandOutput,
   type IdlePolicy,
   LambdaMicrovmsClient,
+  ListMicrovmsCommand,
   type MicrovmState,
   ResumeMicrovmCommand,
   RunMicrovmCommand,
@@ -71,13 +73,29 @@ export class MicrovmClient {
   }
 
   async state(microvmIdentifier: string): Promise<MicrovmState | undefined> {
-    return (await this.#sdk.send(new GetMicrovmCommand({ microvmIdentifier }))).state;
+    return (await this.describe(microvmIdentifier)).state;
+  }
+
+  async describe(microvmIdentifier: string): Promise<GetMicrovmCommandOutput> {
+    return await this.#sdk.send(new GetMicrovmCommand({ microvmIdentifier }));
+  }
+
+  /** Ids of all there are, those that have ended included as long as they are remembered. */
+  async list(): Promise<readonly string[]> {
+    const ids: string[] = [];
+    let nextToken: string | undefined;
+    do {
+      const page = await this.#sdk.send(new ListMicrovmsCommand({ nextToken }));
+      ids.push(...(page.items ?? []).map(({ microvmId }) => microvmId ?? ''));
+      nextToken = page.nextToken;
+    } while (nextToken !== undefined);
+    return ids;
   }
 
   /** @throws when the VM terminates while another state is waited for, or `signal` aborts */
   async until(microvmIdentifier: string, wanted: MicrovmState, signal?: AbortSignal): Promise<void> {
     for (;;) {
-      const { state, stateReason } = await this.#sdk.send(new GetMicrovmCommand({ microvmIdentifier }));
+      const { state, stateReason } = await this.describe(microvmIdentifier);
       if (state === wanted) return;
       if (state === 'TERMINATED') throw new Error(`${microvmIdentifier} has terminated: ${stateReason}`);
       await delay(this.#pollMs, undefined, signal === undefined ? {} : { signal });

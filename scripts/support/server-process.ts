@@ -101,6 +101,11 @@ export class ServerProcess {
     return this.#child.pid;
   }
 
+  /** Resolves when it has ended, however that came. */
+  async ended(): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, 'exit');
+  }
+
   /** As a person stops it; microVMs go on. */
   async stop(): Promise<void> {
     await this.#end('SIGTERM');

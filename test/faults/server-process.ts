@@ -62,8 +62,15 @@ export class ServerProcess {
     this.disk = disk;
   }
 
+  static #whole: ServerProcess | undefined;
+
   static get current(): ServerProcess | undefined {
-    return running.getStore();
+    return running.getStore() ?? ServerProcess.#whole;
+  }
+
+  /** This process is the server, all of it. */
+  becomeThisProcess(): void {
+    ServerProcess.#whole = this;
   }
 
   /** Resolves when the server has crashed. */
@@ -116,12 +123,23 @@ export class ServerProcess {
     return result.value;
   }
 
-  /** As {@link step}, where an answer cannot be withheld: a dead server's call throws. */
-  stepSync<Result>(step: Step, work: () => Result, fail: (code: FailureCode) => Error): Result {
+  /**
+   * As {@link step}, where an answer cannot be withheld: a dead server's call throws.
+   * @param begin does what is under way when a crash comes
+   */
+  stepSync<Result>(
+    step: Step,
+    work: () => Result,
+    fail: (code: FailureCode) => Error,
+    begin?: () => void,
+  ): Result {
     const fault = this.#strikes(step);
     if (fault?.type === 'fail' || fault?.type === 'refuse') throw fail(fault.code);
     if (fault?.type === 'kill-machines') void fault.kill();
-    if (fault?.type === 'crash') this.crash();
+    if (fault?.type === 'crash') {
+      begin?.();
+      this.crash();
+    }
     if (this.#dead) throw new CrashedError('the server has crashed');
     return work();
   }

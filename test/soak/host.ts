@@ -7,9 +7,9 @@ import { type ServerOptions, ServerProcess } from '../../scripts/support/server-
 import type { Tally } from './tally.ts';
 
 const counter = fileURLToPath(new URL('../../examples/counter', import.meta.url));
-const image = 'counter';
+export const image = 'counter';
 /** Woken by requests, and never asleep by itself. */
-const idlePolicy = {
+export const idlePolicy = {
   maxIdleDurationSeconds: 86_400,
   suspendedDurationSeconds: 86_400,
   autoResumeEnabled: true,
@@ -19,6 +19,8 @@ const retryMs = 50;
 const longestAbsenceMs = 120_000;
 /** Each look costs as much as several milliseconds of a guest. */
 const pollMs = 100;
+
+type DropFirst<Values extends unknown[]> = Values extends [unknown, ...infer Rest] ? Rest : never;
 
 /** A server that is killed and started again, each time otherwise set up, and calls that get through to whichever runs. */
 export class Host {
@@ -65,12 +67,18 @@ export class Host {
   async crash(): Promise<void> {
     await this.#countWakes();
     await this.#server.kill();
+    await this.succeed();
+    this.#tally.serversKilled += 1;
+  }
+
+  /** Starts another server on what one left that ends by itself. */
+  async succeed(): Promise<void> {
+    await this.#server.ended();
     this.#client.close();
     const flags = this.#phases[this.#started % this.#phases.length] ?? [];
     this.#server = await ServerProcess.start({ ...this.#options, flags });
     this.#client = await MicrovmClient.open(this.#server.ready, pollMs);
     this.#started += 1;
-    this.#tally.serversKilled += 1;
   }
 
   async stop(): Promise<void> {
@@ -84,11 +92,20 @@ export class Host {
   }
 
   async fork({ microvmId }: LaunchedMicrovm): Promise<LaunchedMicrovm> {
-    const { ready } = this.#server;
-    const forked = await callExtension(ready, 'POST', `microvms/${microvmId}/fork`, { count: 1 });
+    const forked = await this.extension('POST', `microvms/${microvmId}/fork`, { count: 1 });
     const [child] = (forked as { readonly items: readonly LaunchedMicrovm[] }).items;
     if (child === undefined) throw new Error('a fork made nothing');
     return child;
+  }
+
+  /** One call of Dormouse's own API, by the server of the moment. */
+  async extension(...call: DropFirst<Parameters<typeof callExtension>>): Promise<unknown> {
+    return await callExtension(this.#server.ready, ...call);
+  }
+
+  /** One attempt, by the server of the moment. */
+  attempt<Result>(call: (client: MicrovmClient) => Promise<Result>): Promise<Result> {
+    return call(this.#client);
   }
 
   /** One attempt, by the server of the moment: what becomes of it is not known when it fails. */

@@ -28,12 +28,12 @@ export function spawn(
         return start(command);
       },
       (code) => new Error(code),
+      // The harder half: the process was started, and the server gone before it could note that.
+      () => start(command).unref(),
     );
   } catch (error) {
     if (started) throw error;
     if (!(error instanceof CrashedError)) return start(missing);
-    // The harder half: the process was started, and the server gone before it could note that.
-    if (server.struck === step) start(command).unref();
     throw error;
   }
 }

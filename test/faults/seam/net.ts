@@ -4,12 +4,12 @@ import { ServerProcess } from '../server-process.ts';
 
 export * from 'node:net';
 
-export function connect(target: string): real.Socket {
-  const socket = real.connect(target);
+export function connect(target: string | real.NetConnectOpts): real.Socket {
+  const socket = typeof target === 'string' ? real.connect(target) : real.connect(target);
   const server = ServerProcess.current;
   if (server === undefined) return socket;
   server.onCrash(() => socket.destroy());
-  return target.endsWith('/qmp') ? overheard(server, socket) : socket;
+  return typeof target === 'string' && target.endsWith('/qmp') ? overheard(server, socket) : socket;
 }
 
 /** Reading a VMM's state has no effect on it. */
