@@ -327,7 +327,8 @@ async function discard(engine: Engine, vm: Microvm, live: LiveGuest | undefined)
   live?.agent.close();
   await instance?.kill();
   await live?.logs?.end();
-  await rm(directory, { recursive: true, force: true });
+  // A checkpoint that was being written may be given its name just now, out of the directory that is emptied.
+  await rm(directory, { recursive: true, force: true, maxRetries: 5 });
 }
 
 async function orKill(instance: VmmInstance, work: () => Promise<LiveGuest>): Promise<LiveGuest> {
