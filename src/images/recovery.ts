@@ -1,6 +1,7 @@
-import { readdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { ensureDirectory } from '../blobs/durable.ts';
+import { entries } from '../blobs/entries.ts';
 import type { ImageVersion } from '../model/image.ts';
 import type { Vmm } from '../vmm/vmm.ts';
 import { type ImagePaths, nameOf } from './image-paths.ts';
@@ -39,11 +40,4 @@ export async function removeForeignVersions(
       if (!kept.has(version)) await rm(version, { recursive: true, force: true });
     }
   }
-}
-
-async function entries(directory: string): Promise<readonly string[]> {
-  return await readdir(directory).catch((error: unknown) => {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
-    throw error;
-  });
 }

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { directorySize } from '../blobs/directory-size.ts';
 import { syncDirectory, writeFileDurably } from '../blobs/durable.ts';
+import { entries } from '../blobs/entries.ts';
 import { checkpointNameTaken, checkpointNotFound, tooManyCheckpoints } from '../errors.ts';
 
 /** Checkpoints that one VM can have. */
@@ -39,7 +40,7 @@ export class Checkpoints {
 
   /** The oldest first. */
   async list(): Promise<readonly Checkpoint[]> {
-    const found = await Promise.all((await this.#names()).map((name) => this.#read(name)));
+    const found = await Promise.all((await entries(this.#directory)).map((name) => this.#read(name)));
     return found.flatMap((item) => item ?? []).sort((a, b) => a.createdAt - b.createdAt);
   }
 
@@ -113,13 +114,6 @@ export class Checkpoints {
     return path.join(this.#directory, name);
   }
 
-  async #names(): Promise<readonly string[]> {
-    return await readdir(this.#directory).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return [];
-      throw error;
-    });
-  }
-
   async #read(name: string): Promise<Checkpoint | undefined> {
     if (name.endsWith(unfinished)) return undefined;
     try {
@@ -143,7 +137,7 @@ export class Checkpoints {
 
   /** What a server that was killed has left. */
   async #removeUnfinished(): Promise<void> {
-    for (const name of await this.#names()) {
+    for (const name of await entries(this.#directory)) {
       if (name.endsWith(unfinished)) await rm(this.#at(name), { recursive: true, force: true });
     }
   }

@@ -1,11 +1,12 @@
 import path from 'node:path';
+import { entries } from '../../blobs/entries.ts';
 import { applyEvent, type Microvm, terminationReasons } from '../../model/microvm.ts';
 import { MicrovmRepository } from '../../store/microvms.ts';
 import { readDifference, verifyDifference } from '../../vmm/qemu/difference.ts';
 import { DifferenceCorruptError } from '../../vmm/vmm.ts';
 import type { DataContext } from './context.ts';
-import { entries, leftOver, remove, unreadable } from './entries.ts';
 import type { Finding } from './finding.ts';
+import { leftOver, remove, unreadable } from './left-over.ts';
 
 /** Sleeping microVMs whose files are damaged or missing, and files of no microVM. */
 export async function examineMicrovms(

@@ -1,7 +1,8 @@
 import path from 'node:path';
+import { entries } from '../../blobs/entries.ts';
 import type { DataContext } from './context.ts';
-import { entries, leftOver } from './entries.ts';
 import type { Finding } from './finding.ts';
+import { leftOver } from './left-over.ts';
 
 /** Objects of the built-in bucket whose content is missing, and files of no object. */
 export async function examineObjects(context: DataContext): Promise<readonly Finding[]> {

@@ -14,11 +14,11 @@ export interface WorkingProcess {
 
 /** Processes that work in directories of microVMs and of builds. */
 export async function workingProcesses(directory: string): Promise<readonly WorkingProcess[]> {
+  const rooms = ['microvms', 'images/builds'].map((room) => path.join(directory, room));
   const found: WorkingProcess[] = [];
   for (const entry of await readdir('/proc')) {
     if (!/^\d+$/.test(entry)) continue;
     const home = await readlink(`/proc/${entry}/cwd`).catch(() => '');
-    const rooms = ['microvms', 'images/builds'].map((room) => path.join(directory, room));
     if (!rooms.some((room) => home.startsWith(`${room}/`))) continue;
     const identity = await identify(Number(entry));
     if (identity !== undefined) found.push({ identity, directory: home.replace(/ \(deleted\)$/, '') });

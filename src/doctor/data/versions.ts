@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { entries } from '../../blobs/entries.ts';
 import { nameOf } from '../../images/image-paths.ts';
 import { conditionFrom, hasSnapshot } from '../../images/version-conditions.ts';
 import type { ImageVersion } from '../../model/image.ts';
@@ -6,8 +7,8 @@ import { ImageRepository } from '../../store/images.ts';
 import { MicrovmRepository } from '../../store/microvms.ts';
 import { verifySnapshot } from '../../vmm/qemu/snapshot-checks.ts';
 import type { DataContext } from './context.ts';
-import { entries, leftOver, remove, unreadable } from './entries.ts';
 import type { Finding, Repair } from './finding.ts';
+import { leftOver, remove, unreadable } from './left-over.ts';
 
 /** Image versions whose snapshot is damaged, outdated or not what its row says, and files of no version. */
 export async function examineVersions(context: DataContext): Promise<readonly Finding[]> {

@@ -1,15 +1,7 @@
-import { readdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { syncDirectory } from '../../blobs/durable.ts';
 import type { Finding, FindingKind } from './finding.ts';
-
-/** Names in a directory; none where there is no such directory. */
-export async function entries(directory: string): Promise<readonly string[]> {
-  return await readdir(directory).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw error;
-  });
-}
 
 export async function remove(file: string): Promise<void> {
   await rm(file, { recursive: true, force: true });
