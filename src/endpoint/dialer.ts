@@ -18,6 +18,8 @@ export interface Dialer {
     onDatagram: DatagramListener,
     signal: AbortSignal,
   ): Promise<DatagramChannel>;
+  /** Waits within the same bounds for what is opened already for another. */
+  join<Way>(microvmId: string, opening: Promise<Way>, signal: AbortSignal): Promise<Way>;
   /** Connections being opened. */
   waiting(): number;
 }
@@ -98,6 +100,13 @@ export function createDialer(options: {
         signal,
         (left) => backend.associate(microvmId, port, onDatagram, left),
         (late) => late.close(),
+      ),
+    join: (microvmId, opening, signal) =>
+      reach(
+        microvmId,
+        signal,
+        () => opening,
+        () => undefined,
       ),
   };
 }

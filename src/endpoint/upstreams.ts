@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { Microvm } from '../model/microvm.ts';
 import { ConnectionPool } from './connection-pool.ts';
 import type { Departure } from './departure.ts';
-import { createH2Sessions } from './h2-sessions.ts';
+import { createH2Sessions, type H2Way } from './h2-sessions.ts';
 import { ClientConnection } from './http1/client-connection.ts';
 import type { EndpointLimits } from './options.ts';
 import type { ShapedDialer } from './shaping/shaping.ts';
@@ -31,7 +31,7 @@ export interface Upstreams {
     request: UpstreamRequest,
     events: UpstreamEvents,
     left: Departure,
-  ): Promise<UpstreamCall>;
+  ): UpstreamCall | Promise<UpstreamCall>;
   close(): void;
 }
 
@@ -94,8 +94,14 @@ export function createUpstreams(dialer: ShapedDialer, limits: EndpointLimits): U
   return {
     callH1,
     callH2(target, request, events, left) {
-      const open = (): Promise<Duplex> => dialer.connect(target.vm, target.port, left.signal);
-      return sessions.call(keyOf(target), !isAwake(target), open, request, events);
+      const { vm, port } = target;
+      const way: H2Way = {
+        key: keyOf(target),
+        fresh: !isAwake(target),
+        dial: (signal) => dialer.connect(vm, port, signal),
+        join: (opening, signal) => dialer.join(vm.microvmId, opening, signal),
+      };
+      return sessions.call(way, request, events, left);
     },
     close() {
       pool.close();

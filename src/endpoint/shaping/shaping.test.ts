@@ -142,6 +142,7 @@ test('a microVM is forgotten when it owes nothing, and no sooner', async () => {
     connect: async () => duplexPair()[0],
     waiting: () => 0,
     associate: () => Promise.reject(new Error('not used')),
+    join: () => Promise.reject(new Error('not used')),
   };
   const shaped = shapeDialer(dialer, () => 1000, clock);
   const connect = (): Promise<Duplex> => shaped.connect(vm, 8080, new AbortController().signal);

@@ -6,7 +6,7 @@ import { ShapedStream } from './shaped-stream.ts';
 import { TokenBucket } from './token-bucket.ts';
 
 /** Opens connections into microVMs, each microVM's together no faster than its size allows. */
-export interface ShapedDialer extends Pick<Dialer, 'associate'> {
+export interface ShapedDialer extends Pick<Dialer, 'associate' | 'join'> {
   /** @throws as {@link Dialer.connect} does */
   connect(vm: Pick<Microvm, 'microvmId' | 'memoryMib'>, port: number, signal: AbortSignal): Promise<Duplex>;
   /** Forgets microVMs that owe nothing. Call it every few seconds. */
@@ -35,6 +35,7 @@ export function shapeDialer(
 
   return {
     associate: dialer.associate,
+    join: dialer.join,
     async connect(vm, port, signal) {
       const connection = await dialer.connect(vm.microvmId, port, signal);
       const rate = bytesPerSecondOf(vm);
