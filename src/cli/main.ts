@@ -1,7 +1,10 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { CommanderError } from 'commander';
 import { describe, ExitStatus, exitCodes, UsageError } from './errors.ts';
 import { note, style } from './output.ts';
 import { createProgram } from './program.ts';
+
+const flushPollMs = 5;
 
 /** Runs one command line; resolves with the exit status. */
 async function main(): Promise<number> {
@@ -26,4 +29,12 @@ function endQuietlyWhenNobodyReads(error: NodeJS.ErrnoException): void {
   throw error;
 }
 
-process.exitCode = await main();
+/** Resolves once everything written has left. There is no event for that, and to write more may fail where all is read. */
+async function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  while (stream.writableLength > 0) await delay(flushPollMs);
+}
+
+const status = await main();
+await Promise.all([process.stdout, process.stderr].map(flushed));
+// All is done and said. Left to itself Node may turn for ever around a socket whose peer was killed.
+process.exit(status);

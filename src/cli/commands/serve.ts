@@ -2,7 +2,6 @@ import { once } from 'node:events';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type ConfigInput, configSchema, loadConfig, parseRate } from '../../config.ts';
 import { collect, parseAmount, parseCount, parseMemory, parsePort } from '../arguments.ts';
-import { exitCodes } from '../errors.ts';
 import { note, print } from '../output.ts';
 import { examples } from '../remote-command.ts';
 
@@ -192,6 +191,4 @@ async function serve(options: ServeOptions): Promise<void> {
   }
   await stop;
   await server.close();
-  // All is closed and said. Left to itself Node may turn for ever around a socket whose peer was killed.
-  process.exit(exitCodes.ok);
 }
