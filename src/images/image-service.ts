@@ -62,6 +62,8 @@ export interface ImageService {
 
   getVersion(identifier: string, version: string): Promise<ImageVersion>;
   listVersions(identifier: string, page: PageRequest): Promise<Page<ImageVersion>>;
+  /** Those of all images that are damaged or outdated. An extension. */
+  unusableVersions(): Promise<readonly ImageVersion[]>;
   setVersionStatus(identifier: string, version: string, status: ImageVersionStatus): Promise<ImageVersion>;
   deleteVersion(identifier: string, version: string): Promise<ImageVersion>;
 

@@ -22,7 +22,6 @@ import { imageArn, type Realm } from '../model/arn.ts';
 import type { Clock } from '../model/clock.ts';
 import {
   busyStates,
-  type CpuArchitecture,
   type Image,
   type ImageBuild,
   type ImageConfiguration,
@@ -38,7 +37,7 @@ import type { KnownConnectors } from '../network/connectors/resolve-connectors.t
 import { findClaim, type TokenClaim } from '../store/client-tokens.ts';
 import type { Store } from '../store/database.ts';
 import type { EventLog } from '../store/event-log.ts';
-import { type BuildRecord, ImageRepository } from '../store/images.ts';
+import { ImageRepository } from '../store/images.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Vmm } from '../vmm/vmm.ts';
 import { BuildQueue } from './build-queue.ts';
@@ -48,6 +47,7 @@ import type { ImageBuilder } from './image-builder.ts';
 import type { ImagePaths } from './image-paths.ts';
 import type { ImageAndVersion, ImageInput, ImageService } from './image-service.ts';
 import { resolveConfiguration } from './input-rules.ts';
+import { newVersion } from './new-version.ts';
 import { removeAbandonedBuilds, removeForeignVersions } from './recovery.ts';
 import { findRunnable } from './runnable-version.ts';
 import { hasSnapshot, VersionConditions, type VersionName } from './version-conditions.ts';
@@ -186,6 +186,10 @@ export class Images implements ImageService {
     return await this.#repository.listVersions(image.imageArn, page);
   }
 
+  async unusableVersions(): Promise<readonly ImageVersion[]> {
+    return (await this.#repository.allVersions()).filter(({ condition }) => condition !== null);
+  }
+
   async setVersionStatus(
     identifier: string,
     version: string,
@@ -310,34 +314,11 @@ export class Images implements ImageService {
     configuration: ImageConfiguration,
     claim: TokenClaim | undefined,
   ): Promise<ImageAndVersion> {
-    const now = image.updatedAt;
-    const version: ImageVersion = {
-      imageArn: image.imageArn,
-      imageVersion,
-      state: 'PENDING',
-      status: 'INACTIVE',
-      stateReason: null,
-      condition: null,
-      configuration,
-      createdAt: now,
-      updatedAt: now,
-    };
-    const architecture: CpuArchitecture =
-      this.#options.vmm.origin.architecture === 'arm64' ? 'ARM_64' : 'X86_64';
-    const build: ImageBuild = {
-      imageArn: image.imageArn,
-      imageVersion,
-      buildId: randomUUID(),
-      buildState: 'PENDING',
-      architecture,
-      stateReason: null,
-      snapshotBuild: null,
-      createdAt: now,
-    };
-    const record: BuildRecord = { image, version, build };
+    const architecture = this.#options.vmm.origin.architecture === 'arm64' ? 'ARM_64' : 'X86_64';
+    const record = newVersion(image, imageVersion, configuration, architecture);
     await this.#repository.addVersion(record, claim);
     this.#queue.add(record);
-    return { image, version };
+    return { image, version: record.version };
   }
 
   async #replay(claim: TokenClaim | undefined): Promise<ImageAndVersion | undefined> {

@@ -44,6 +44,7 @@ describe('versions whose snapshot cannot be launched from', () => {
       [marked.state, marked.status, marked.condition, marked.stateReason],
       ['FAILED', 'ACTIVE', 'DAMAGED', damaged],
     );
+    assert.deepEqual(await room.images.unusableVersions(), [marked]);
     assert.deepEqual(room.withdrawn, [`${arn} 2.0`]);
     await assert.rejects(room.images.runnableVersion(arn, '2.0'), refused);
     await assert.rejects(room.images.runnableVersion(arn, undefined), refused, 'nor is 1.0 launched instead');
@@ -80,6 +81,7 @@ describe('versions whose snapshot cannot be launched from', () => {
     const third = await second.restart();
     third.images.watchSnapshots();
     await becomes(third, '1.0', null);
+    assert.deepEqual(await third.images.unusableVersions(), []);
     const version = await third.images.runnableVersion(arn, undefined);
     assert.deepEqual([version.state, version.stateReason], ['SUCCESSFUL', null]);
   });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { signRequest } from '../../src/api/sigv4/sign.ts';
-import { managedBaseImageArn } from '../../src/model/arn.ts';
+import { imageArn, managedBaseImageArn } from '../../src/model/arn.ts';
 import { raw } from './raw.ts';
 import { credentials, realm, startServer, type TestServer } from './server.ts';
 
@@ -48,6 +48,28 @@ test('inspects a microVM', async () => {
   assert.equal(details.suspendedAt, null);
   assert.ok(Math.abs(Number(details.lastActivityAt) - Date.now() / 1000) < 60);
   assert.equal((await raw(server, 'GET', '/dormouse/v1/microvms/other')).status, 404);
+});
+
+test('lists the versions that cannot be launched from, in order, with what to do', async (t) => {
+  const { images } = server.services;
+  const { unusableVersions } = images;
+  t.after(() => Object.assign(images, { unusableVersions }));
+  const path = '/dormouse/v1/image-conditions';
+  assert.deepEqual((await raw(server, 'GET', path)).json, { versions: [] });
+  const found = await images.getVersion(imageArn(realm, 'demo'), '1.0');
+  const stateReason = 'Update the image.';
+  const unusable = [
+    { ...found, imageVersion: '10.0', condition: 'OUTDATED', stateReason },
+    { ...found, imageVersion: '9.0', condition: 'DAMAGED', stateReason },
+  ];
+  Object.assign(images, { unusableVersions: async () => unusable });
+  const { imageArn: arn, status } = found;
+  assert.deepEqual((await raw(server, 'GET', path)).json, {
+    versions: [
+      { imageArn: arn, imageVersion: '9.0', status, condition: 'DAMAGED', stateReason },
+      { imageArn: arn, imageVersion: '10.0', status, condition: 'OUTDATED', stateReason },
+    ],
+  });
 });
 
 test('rotates the token key, where there is one', async (t) => {

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { ServiceError } from '../../src/service-error.ts';
 import { defaultLogGroup, microvmLogStream } from '../../src/telemetry/log-store.ts';
 import { type CliFixture, startCliFixture } from './fixture.ts';
 
@@ -156,6 +157,44 @@ test('images are listed and deleted', async () => {
   assert.match((await fixture.dormouse('images')).stdout, /^doomed /m);
   assert.match((await fixture.dormouse('rm', '--image', 'doomed')).stdout, /doomed {2}DELETING/);
   assert.doesNotMatch((await fixture.dormouse('images')).stdout, /^doomed /m);
+});
+
+test('images tells what is wrong with a version, and what to do', async (t) => {
+  const { images } = fixture.server.services;
+  const { unusableVersions } = images;
+  t.after(() => Object.assign(images, { unusableVersions }));
+  await json('build', context, '--name', 'worn');
+  await json('build', context, '--name', 'worn');
+  assert.match(
+    (await fixture.dormouse('images', 'worn')).stdout,
+    /^2\.0 +SUCCESSFUL +ACTIVE +\d+s\n1\.0 .*\n$/m,
+  );
+  const { imageArn } = await images.get('arn:aws:lambda:us-east-1:123456789012:microvm-image:worn');
+  const damaged = {
+    ...(await images.getVersion(imageArn, '1.0')),
+    condition: 'DAMAGED',
+    stateReason: 'Its memory is damaged.\u001b[2J Update the image.',
+  };
+  Object.assign(images, { unusableVersions: async () => [damaged] });
+  const why =
+    '\n\nworn 1.0 is DAMAGED: Its memory is damaged. Update the image.\n' +
+    '  → build it again: dormouse build <directory> --name worn\n';
+  const all = (await fixture.dormouse('images')).stdout;
+  assert.match(all, /^worn .* 1\.0 DAMAGED$/m);
+  assert.ok(all.endsWith(why), all);
+  const versions = (await fixture.dormouse('images', 'worn')).stdout;
+  assert.match(versions, /^1\.0 .* DAMAGED$/m);
+  assert.ok(versions.endsWith(why), versions);
+  const listed = (await json('images', 'worn')) as readonly { condition: string | null }[];
+  assert.deepEqual(
+    listed.map(({ condition }) => condition),
+    [null, 'DAMAGED'],
+  );
+  const refuse = () => Promise.reject(new ServiceError('AccessDeniedException', 'No.'));
+  Object.assign(images, { unusableVersions: refuse });
+  const without = await fixture.dormouse('images');
+  assert.match(without.stdout, /^worn /m);
+  assert.match(without.stderr, /^Whether versions are damaged or outdated is not shown: No\.$/m);
 });
 
 test('env prints exports that a shell takes', async () => {

@@ -20,6 +20,7 @@ import { deleteKeys } from './keys-delete.ts';
 import { listKeys } from './keys-list.ts';
 import { rotateKeys } from './keys-rotate.ts';
 import { listEgressRefusals } from './list-egress-refusals.ts';
+import { listImageConditions } from './list-image-conditions.ts';
 import { listLogStreams } from './list-log-streams.ts';
 import { listPorts } from './list-ports.ts';
 import { publishPort } from './publish-port.ts';
@@ -40,6 +41,7 @@ export const extensionOperations: readonly Operation[] = [
   describeServer,
   forkMicrovm,
   inspectMicrovm,
+  listImageConditions,
   createCheckpoint,
   listCheckpoints,
   deleteCheckpoint,

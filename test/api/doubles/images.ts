@@ -115,6 +115,7 @@ export function createMemoryImages(realm: Realm, now: () => number): ImageServic
       image(arn);
       return pageOf(versions.get(arn) ?? [], (item) => item.imageVersion, page);
     },
+    unusableVersions: async () => [...versions.values()].flat().filter(({ condition }) => condition !== null),
     async setVersionStatus(arn, label, status) {
       const changed = { ...version(arn, label), status };
       versions.set(
