@@ -93,15 +93,37 @@ test('a hierarchy that failed for a moment limits the VMMs that start afterwards
   ]);
   const inTheWay = path.join(directory, 'pids', 'dormouse');
   await rm(path.dirname(inTheWay), { recursive: true });
-  const groups = await ControlGroups.find({ name: 'dormouse', mountInfo });
+  let time = 0;
+  const groups = await ControlGroups.find({ name: 'dormouse', mountInfo, now: () => time });
   assert.match(groups.obstacle ?? '', /no control group for pids: ENOENT/);
   await mkdir(path.dirname(inTheWay));
+  time += 1_000;
   await Promise.all(['one', 'two'].map((name, pid) => groups.enclose(`/data/${name}`, pid, limits)));
   assert.equal(groups.obstacle, undefined);
   assert.equal(groups.description, 'memory, pids (version 1)');
   const made = await readdir(inTheWay);
   assert.equal(made.length, 2);
   for (const name of made) assert.equal(await read('pids', 'dormouse', name, 'pids.max'), '256');
+});
+
+test('a hierarchy that cannot be used is tried ever less often, not at the start of every VMM', async (t) => {
+  const { directory, mountInfo } = await hierarchies(t, [['pids', 'cgroup cgroup rw,pids']]);
+  const home = path.join(directory, 'pids');
+  await rm(home, { recursive: true });
+  let time = 0;
+  const groups = await ControlGroups.find({ name: 'dormouse', mountInfo, now: () => time });
+  // What stands in its way changes with each try, so that the next one is seen by its reason.
+  const ways = [() => rm(home), () => writeFile(home, '')] as const;
+  const reasons = ['ENOENT', 'ENOTDIR'] as const;
+  const tries: number[] = [];
+  for (let way: 0 | 1 = 0; time < 2_000_000; time += 1_000) {
+    await Promise.all(['one', 'two'].map((name) => groups.enclose(`/data/${name}`, 4711, limits)));
+    if (!groups.obstacle?.includes(reasons[way])) continue;
+    tries.push(time / 1_000);
+    way = way === 0 ? 1 : 0;
+    await ways[way]();
+  }
+  assert.deepEqual(tries, [0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 1023, 1623]);
 });
 
 test('groups of the kernel appear, take processes, and go with them', async (t) => {

@@ -10,6 +10,13 @@ const creationAttempts = 100;
 const removalAttempts = 200;
 const removalPauseMs = 1;
 
+/**
+ * How long a hierarchy that cannot be used is left alone: at first for a moment, because the host may have failed for
+ * a moment only, then twice as long each time.
+ */
+const firstRetryMs = 1_000;
+const longestRetryMs = 600_000;
+
 /** Threads and processes of one VMM: virtual CPUs, and up to 64 threads for its disk. */
 const processes = 256;
 const periodMicroseconds = 100_000;
@@ -78,6 +85,8 @@ export interface ControlGroupOptions {
   readonly name: string;
   /** Where the kernel says what is mounted; for tests. */
   readonly mountInfo?: string;
+  /** Milliseconds that only grow; for tests. */
+  readonly now?: () => number;
 }
 
 /**
@@ -89,9 +98,15 @@ export class ControlGroups {
   readonly #hierarchies: Hierarchy[] = [];
   /** What is mounted and could not be used so far, and why. */
   readonly #unusable = new Map<Hierarchy, string>();
+  readonly #now: () => number;
+  /** The try under way; VMMs that start together need no more than one. */
+  #trial: Promise<void> | undefined;
+  #retryMs = firstRetryMs;
+  #nextTrialAt = Number.NEGATIVE_INFINITY;
 
-  private constructor(name: string, mounted: readonly Hierarchy[]) {
+  private constructor(name: string, mounted: readonly Hierarchy[], now: () => number) {
     this.#name = name;
+    this.#now = now;
     for (const hierarchy of mounted) this.#unusable.set(hierarchy, '');
   }
 
@@ -99,10 +114,11 @@ export class ControlGroups {
   static async find({
     name,
     mountInfo = '/proc/self/mountinfo',
+    now = () => performance.now(),
   }: ControlGroupOptions): Promise<ControlGroups> {
     const mounted = await mountedHierarchies(await readFile(mountInfo, 'utf8').catch(() => ''));
-    const found = new ControlGroups(name, mounted);
-    await found.#tryUnusable();
+    const found = new ControlGroups(name, mounted, now);
+    await found.#retryUnusable();
     await found.#removeParents();
     return found;
   }
@@ -117,12 +133,27 @@ export class ControlGroups {
     return `no control group for ${missing.join(' and ')}: ${reason}`;
   }
 
-  /** A host that fails for a moment must not leave VMMs without limits for as long as the server runs. */
+  /**
+   * A host that fails for a moment must not leave VMMs without limits for as long as the server runs, and one that
+   * has nothing to offer must not be asked at the start of every VMM.
+   */
+  async #retryUnusable(): Promise<void> {
+    if (this.#trial === undefined && this.#unusable.size > 0 && this.#now() >= this.#nextTrialAt) {
+      this.#trial = this.#tryUnusable().finally(() => {
+        this.#trial = undefined;
+        this.#nextTrialAt = this.#now() + this.#retryMs;
+        this.#retryMs = Math.min(this.#retryMs * 2, longestRetryMs);
+      });
+    }
+    await this.#trial;
+  }
+
   async #tryUnusable(): Promise<void> {
     for (const hierarchy of [...this.#unusable.keys()]) {
       try {
         await enable(hierarchy, this.#name);
-        if (this.#unusable.delete(hierarchy)) this.#hierarchies.push(hierarchy);
+        this.#unusable.delete(hierarchy);
+        this.#hierarchies.push(hierarchy);
       } catch (error) {
         this.#unusable.set(hierarchy, error instanceof Error ? error.message : String(error));
       }
@@ -142,10 +173,10 @@ export class ControlGroups {
   /**
    * Makes the group of the VMM in `directory` with its limits and puts the process there. The first of several
    * joins waits until all processors have passed through the scheduler, so it is best done while QEMU starts. What
-   * could not be used before is tried again.
+   * could not be used before is tried again now and then.
    */
   async enclose(directory: string, pid: number, limits: GroupLimits): Promise<void> {
-    await this.#tryUnusable();
+    await this.#retryUnusable();
     for (const hierarchy of [...this.#hierarchies]) {
       const group = path.join(hierarchy.root, this.#name, groupName(directory));
       const join = async (): Promise<void> => {
