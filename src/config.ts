@@ -44,6 +44,8 @@ export const configSchema = z.object({
    * any rate. When absent, the profile's: 2 for `aws`, any rate for `relaxed`.
    */
   endpointBandwidth: z.number().min(0).max(1_000_000).optional(),
+  /** Seconds from a request's head to the end of its answer, of its WebSocket or tunnel; 0 for any. */
+  endpointTotalTime: z.number().min(0).max(31_536_000).default(0),
   /** Address that published ports are opened on; `0.0.0.0` for other machines to reach them. */
   publishHost: z.string().min(1).default('127.0.0.1'),
   /** Networks that guests reach besides the Internet, in CIDR notation: private services meant for them. */
@@ -123,6 +125,7 @@ const environmentNames: Readonly<Record<string, keyof ConfigInput>> = {
   DORMOUSE_ENDPOINT_PORT: 'endpointPort',
   DORMOUSE_ENDPOINT_DOMAIN: 'endpointDomain',
   DORMOUSE_ENDPOINT_BANDWIDTH: 'endpointBandwidth',
+  DORMOUSE_ENDPOINT_TOTAL_TIME: 'endpointTotalTime',
   DORMOUSE_PUBLISH_HOST: 'publishHost',
   DORMOUSE_EGRESS_ALLOW: 'egressAllow',
   DORMOUSE_DNS_SERVERS: 'dnsServers',
@@ -152,6 +155,7 @@ const numeric: ReadonlySet<string> = new Set([
   'port',
   'endpointPort',
   'endpointBandwidth',
+  'endpointTotalTime',
   'vmmUidBase',
   'memoryBudgetMib',
   'cpuOvercommit',

@@ -11,7 +11,7 @@ import { ensureDirectory, writeFileDurably } from './blobs/durable.ts';
 import { type Config, ConfigError } from './config.ts';
 import { openLocalCertificates } from './endpoint/certificates.ts';
 import { createEndpoint } from './endpoint/endpoint.ts';
-import { bandwidthLimits } from './endpoint/options.ts';
+import { bandwidthLimits, totalTimeLimits } from './endpoint/options.ts';
 import { PublishedPorts } from './endpoint/published/published-ports.ts';
 import { declareEndpointMetrics } from './endpoint/tally.ts';
 import { openTokens } from './endpoint/tokens.ts';
@@ -292,7 +292,7 @@ async function start(
     certificates,
     domain: config.endpointDomain,
     profile,
-    limits: bandwidthLimits(config.endpointBandwidth),
+    limits: { ...bandwidthLimits(config.endpointBandwidth), ...totalTimeLimits(config.endpointTotalTime) },
     onError: (error) => logger.error({ err: error }, 'the endpoint failed'),
   });
   declareEndpointMetrics(metrics, () => endpoint.status());

@@ -118,11 +118,12 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
     connections.add(connection);
     socket.once('close', () => connections.delete(connection));
   });
+  const shortestTime = Math.min(limits.headersTimeoutMs, limits.keepAliveTimeoutMs, limits.totalTimeMs);
   const timers = [
     setInterval(sweep, sweepMs),
     setInterval(() => void renew(), renewMs),
     // One timer for all connections: most of theirs would be for nothing.
-    setInterval(checkTimes, Math.min(1000, limits.headersTimeoutMs / 4, limits.keepAliveTimeoutMs / 4)),
+    setInterval(checkTimes, Math.min(1000, shortestTime / 4)),
   ];
   for (const timer of timers) timer.unref();
 

@@ -17,6 +17,8 @@ export interface BodySink {
 
 /** One request of a client and the way to answer it, whatever the version of HTTP. The sink is the response's. */
 export interface Exchange extends BodySink {
+  /** What client, application and log know the request by. */
+  readonly requestId: string;
   readonly method: string;
   /** Path and query, starting with a slash, or `*`. */
   readonly path: string;

@@ -18,6 +18,8 @@ export interface EndpointLimits {
   readonly keepAliveTimeoutMs: number;
   /** Silence on a connection in the middle of a request, stream or WebSocket. */
   readonly idleTimeoutMs: number;
+  /** All the time from a request's head to the end of its answer, WebSocket or tunnel. */
+  readonly totalTimeMs: number;
   /** Bytes and number of headers of one message, in either direction. */
   readonly headerBytes: number;
   readonly headerCount: number;
@@ -54,6 +56,7 @@ const common: Omit<EndpointLimits, 'perToken' | 'perMicrovm' | 'bytesPerSecondPe
   headersTimeoutMs: 15_000,
   keepAliveTimeoutMs: 75_000,
   idleTimeoutMs: 6 * 3600 * 1000,
+  totalTimeMs: Number.POSITIVE_INFINITY,
   headerBytes: 64 * 1024,
   headerCount: 200,
   concurrentStreams: 1000,
@@ -98,4 +101,9 @@ export function bandwidthLimits(
 ): Partial<Pick<EndpointLimits, 'bytesPerSecondPerGib'>> {
   if (megabytesPerGib === undefined) return {};
   return { bytesPerSecondPerGib: megabytesPerGib === 0 ? Number.POSITIVE_INFINITY : megabytesPerGib * 1e6 };
+}
+
+/** The option of the server for it: seconds that a request may take in all, 0 for any. */
+export function totalTimeLimits(seconds: number): Pick<EndpointLimits, 'totalTimeMs'> {
+  return { totalTimeMs: seconds === 0 ? Number.POSITIVE_INFINITY : seconds * 1000 };
 }

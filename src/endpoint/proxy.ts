@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { type Admission, choosePort, type Doorkeeper } from './admission.ts';
 import type { BodySink, Exchange } from './exchange.ts';
 import { forwardableTrailers, membersOf, valuesOf } from './headers.ts';
@@ -24,7 +23,7 @@ export interface ProxyContext {
  * everything is known the request is on its way when this returns: a promise a step costs more than the steps.
  */
 export function serveExchange(exchange: Exchange, context: ProxyContext): void {
-  const requestId = randomUUID();
+  const { requestId } = exchange;
   try {
     checkHead(exchange, context.limits);
     const admission = context.doorkeeper.admit(exchange, exchange.fields.token);

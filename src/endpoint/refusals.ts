@@ -22,6 +22,8 @@ export const refusals = {
   malformedUpgrade: { status: 400, body: 'Malformed upgrade request', error: 'BAD_REQUEST' },
   malformedRequest: { status: 400, body: 'Malformed request', error: 'BAD_REQUEST' },
   requestTimeout: { status: 408, body: 'Request timeout', error: 'BAD_REQUEST' },
+  /** More than all the time that a request may take, and no answer has begun. */
+  overdue: { status: 504, body: 'Request took too long', error: 'TIMEOUT' },
   headersTooLarge: { status: 431, body: 'Request header fields too large', error: 'BAD_REQUEST' },
   /** The connection was opened for another microVM: a browser tries again on its own connection. */
   misdirected: { status: 421, body: 'Misdirected request', error: 'BAD_REQUEST' },

@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { choosePort, hasIngress } from './admission.ts';
 import { execPath, serveExec } from './exec.ts';
 import { type RequestFields, singleValue } from './fields.ts';
@@ -23,7 +23,7 @@ export interface UpgradeContext extends ProxyContext {
 /** Serves a request for another protocol. Never rejects. */
 export async function serveUpgrade(client: UpgradeClient, context: UpgradeContext): Promise<void> {
   const { exchange } = client;
-  const requestId = randomUUID();
+  const { requestId } = exchange;
   try {
     checkHead(exchange, context.limits);
     const offered = readSubprotocols(exchange.fields.list);

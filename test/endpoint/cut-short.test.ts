@@ -94,6 +94,18 @@ for (const [name, server, headers] of framings) {
   });
 }
 
+test('a response to a client of HTTP/1.0, which only the connection delimits, ends with a reset', async (t) => {
+  const fixture = await startEndpoint(t);
+  await fixture.expose(8080, saying('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nbegun!\r\n'));
+  const socket = await rawConnection(fixture);
+  socket.write(`GET / HTTP/1.0\r\nHost: ${fixture.host}\r\nX-Aws-Proxy-Auth: ${fixture.token}\r\n\r\n`);
+  let received = '';
+  while (!received.includes('begun!')) received += String((await once(socket, 'data'))[0]);
+  const ended = ending(socket);
+  sever(fixture);
+  assert.equal(await ended, 'broken');
+});
+
 test('an upload under way ends with the microVM', async (t) => {
   const fixture = await startEndpoint(t);
   const arrived = Promise.withResolvers<void>();

@@ -13,6 +13,7 @@ interface ServeOptions {
   readonly endpointPort?: number;
   readonly endpointDomain?: string;
   readonly endpointBandwidth?: number;
+  readonly endpointTotalTime?: number;
   readonly publishHost?: string;
   readonly egressAllow?: string[];
   readonly executionRoleSts?: string;
@@ -59,6 +60,11 @@ export function addServe(program: Command): void {
     .option(
       '--endpoint-bandwidth <number>',
       'MB/s that a microVM gets through its endpoint for each GiB of its memory; 0 for any (default: 0, aws: 2)',
+      parseAmount,
+    )
+    .option(
+      '--endpoint-total-time <seconds>',
+      'most that a request, WebSocket or tunnel takes in all; 0 for any time (default: 0)',
       parseAmount,
     )
     .option('--publish-host <address>', 'address that published ports are opened on (default: 127.0.0.1)')

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -7,18 +8,24 @@ import { buffer } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import tls from 'node:tls';
 import { openLocalCertificates } from '../certificates.ts';
+import type { Exchange } from '../exchange.ts';
 import { ServerConnection } from './server-connection.ts';
 
 const limits = {
   headerBytes: 65_536,
   headersTimeoutMs: 15_000,
   keepAliveTimeoutMs: 75_000,
+  totalTimeMs: Number.POSITIVE_INFINITY,
   idleTimeoutMs: 1e9,
 };
 const body = 'x'.repeat(4 * 1024 * 1024);
 
-/** A client that has sent a request, and reads nothing of the answer unless the test does. */
-async function answered(t: TestContext) {
+/** A client, and the connection that serves it, whose time passes when the test says so. */
+async function connected(
+  t: TestContext,
+  serve: (exchange: Exchange) => void,
+  replaced: Partial<typeof limits> = {},
+) {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'dormouse-h1-'));
   t.after(() => rm(directory, { recursive: true }));
   const clock = { now: () => Date.now() };
@@ -32,19 +39,13 @@ async function answered(t: TestContext) {
   const client = tls.connect({ socket: far, rejectUnauthorized: false });
   t.after(() => client.destroy());
   const time = { ms: 0 };
-  const served = Promise.withResolvers<void>();
   const connection = new ServerConnection(socket, {
-    limits,
+    limits: { ...limits, ...replaced },
     now: () => time.ms,
-    serve(exchange) {
-      exchange.refuse(200, ['Content-Length', String(body.length)], body);
-      served.resolve();
-    },
+    serve,
     upgrade: () => assert.fail('nothing is upgraded'),
-    onError: served.reject,
+    onError: (error) => client.destroy(error instanceof Error ? error : new Error(String(error))),
   });
-  client.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
-  await served.promise;
   /** Looks at the connection every second, as the endpoint does. */
   const wait = (seconds: number): void => {
     for (let second = 0; second < seconds; second += 1) {
@@ -53,6 +54,18 @@ async function answered(t: TestContext) {
     }
   };
   return { client, socket, wait };
+}
+
+/** A client that has sent a request, and reads nothing of the answer unless the test does. */
+async function answered(t: TestContext) {
+  const served = Promise.withResolvers<void>();
+  const connection = await connected(t, (exchange) => {
+    exchange.refuse(200, ['Content-Length', String(body.length)], body);
+    served.resolve();
+  });
+  connection.client.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+  await served.promise;
+  return connection;
 }
 
 test('a client that takes nothing of the last answer has the time of an idle connection', async (t) => {
@@ -68,4 +81,32 @@ test('a client that takes the last answer late has time to take all of it', asyn
   wait(70);
   const got = await buffer(client);
   assert.ok(got.toString('latin1').endsWith(body));
+});
+
+test('the time of a request begins with the request, however old its connection is', async (t) => {
+  const requests: Exchange[] = [];
+  const { client, wait } = await connected(
+    t,
+    (exchange) => {
+      requests.push(exchange);
+      client.emit('served');
+    },
+    { totalTimeMs: 10_000 },
+  );
+  const ask = async (): Promise<Exchange | undefined> => {
+    const served = once(client, 'served');
+    client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await served;
+    return requests.pop();
+  };
+  for (let round = 0; round < 3; round += 1) {
+    const request = await ask();
+    wait(8);
+    request?.refuse(200, ['Content-Length', '0'], '');
+    assert.match(String((await once(client, 'data'))[0]), /^HTTP\/1\.1 200 /);
+  }
+  const late = await ask();
+  wait(11);
+  assert.match(String((await once(client, 'data'))[0]), /^HTTP\/1\.1 504 /);
+  assert.ok(late?.left.happened);
 });

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
+import { breakOff } from '../break-off.ts';
 import type { Exchange } from '../exchange.ts';
 import type { EndpointLimits } from '../options.ts';
 import { type Refusal, refusalHeaders, refusals } from '../refusals.ts';
@@ -18,7 +19,7 @@ import { upgradeOverH1 } from './server-upgrade.ts';
 export interface ServerConnectionOptions {
   readonly limits: Pick<
     EndpointLimits,
-    'headerBytes' | 'headersTimeoutMs' | 'keepAliveTimeoutMs' | 'idleTimeoutMs'
+    'headerBytes' | 'headersTimeoutMs' | 'keepAliveTimeoutMs' | 'idleTimeoutMs' | 'totalTimeMs'
   >;
   /** Milliseconds on any clock that only goes forward. */
   readonly now: () => number;
@@ -51,6 +52,8 @@ export class ServerConnection {
   #phase: Phase = 'first head';
   /** When the phase began; in the middle of an exchange, when it was last looked at. */
   #since: number;
+  /** When the last request began. */
+  #begun = 0;
   /** Bytes that had passed when it was last looked at, and how often it has been the same number. */
   #bytes = 0;
   #silentLooks = 0;
@@ -86,7 +89,8 @@ export class ServerConnection {
   /** Ends what takes too long. Call it now and then. */
   checkTime(): void {
     const { limits, now } = this.#options;
-    const elapsed = now() - this.#since;
+    const time = now();
+    const elapsed = time - this.#since;
     switch (this.#phase) {
       case 'first head':
       case 'head':
@@ -99,8 +103,15 @@ export class ServerConnection {
         this.#checkFarewell(elapsed);
         return;
       default:
-        if (elapsed > limits.idleTimeoutMs / looks) this.#checkSilence();
+        if (time - this.#begun > limits.totalTimeMs) this.#expire();
+        else if (elapsed > limits.idleTimeoutMs / looks) this.#checkSilence();
     }
+  }
+
+  #expire(): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined) this.breakOff();
+    else this.#refuse(refusals.overdue);
   }
 
   /** Looks now and then whether any byte has passed: a timer would be wound up again for each of them. */
@@ -133,6 +144,10 @@ export class ServerConnection {
     else if (this.#body === undefined) this.#next();
     // What is left of a request that has been answered is read for the sake of the one behind it.
     else this.readBody();
+  }
+
+  breakOff(): void {
+    breakOff(this.#socket);
   }
 
   destroy(): void {
@@ -223,6 +238,7 @@ export class ServerConnection {
     this.#body = decoderOf(section.framing ?? 0, this.#options.limits.headerBytes);
     this.lasts = section.persistent;
     this.#enter('exchange');
+    this.#begun = this.#since;
     const exchange = new ServerExchange(head, this);
     this.#exchange = exchange;
     if (!section.upgrade) {
@@ -288,8 +304,8 @@ export class ServerConnection {
     } else {
       // The application must not take what it has got of the body for all of it.
       exchange.left.happen();
-      if (exchange.responded()) this.#socket.destroy();
-      else exchange.refuse(refusal.status, refusalHeaders(refusal, randomUUID()), refusal.body);
+      if (exchange.responded()) exchange.abort();
+      else exchange.refuse(refusal.status, refusalHeaders(refusal, exchange.requestId), refusal.body);
     }
   }
 

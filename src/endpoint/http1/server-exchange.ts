@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { Departure } from '../departure.ts';
 import type { BodyFraming, BodySink, Exchange } from '../exchange.ts';
 import type { RequestFields } from '../fields.ts';
@@ -27,10 +28,13 @@ export interface ExchangeChannel {
   /** The response is complete. */
   responseIsComplete(): void;
   destroy(): void;
+  /** Resets the connection: its end would be that of the response. */
+  breakOff(): void;
 }
 
 /** One request over HTTP/1.1 and its response. */
 export class ServerExchange implements Exchange {
+  readonly requestId = randomUUID();
   readonly method: string;
   readonly path: string;
   readonly fields: RequestFields;
@@ -44,6 +48,8 @@ export class ServerExchange implements Exchange {
   readonly #version: Version;
   #writer: BodyWriter | undefined;
   #responded = false;
+  /** The end of the connection is that of the response. */
+  #endless = false;
   #over = false;
   #onOver: (() => void) | undefined;
 
@@ -105,7 +111,10 @@ export class ServerExchange implements Exchange {
     } else if (!bodyless) {
       framing = this.#version === '1.1' ? 'chunked' : 'endless';
       if (framing === 'chunked') text += 'Transfer-Encoding: chunked\r\n';
-      else this.#channel.lasts = false;
+      else {
+        this.#endless = true;
+        this.#channel.lasts = false;
+      }
     } else if (this.method !== 'HEAD' && status !== 204 && status !== 304) {
       // Without a length, a client takes what follows for the body of a response that may have one.
       text += 'Content-Length: 0\r\n';
@@ -139,7 +148,8 @@ export class ServerExchange implements Exchange {
   }
 
   abort(): void {
-    this.#channel.destroy();
+    if (this.#endless) this.#channel.breakOff();
+    else this.#channel.destroy();
   }
 
   /** The connection is gone. */

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import type { Exchange } from '../exchange.ts';
 import { MalformedMessage, OversizedMessage } from '../http1/grammar.ts';
@@ -28,6 +27,7 @@ export interface ServerConnectionOptions {
     | 'headersTimeoutMs'
     | 'keepAliveTimeoutMs'
     | 'idleTimeoutMs'
+    | 'totalTimeMs'
     | 'concurrentStreams'
     | 'streamWindowBytes'
     | 'connectionWindowBytes'
@@ -79,6 +79,7 @@ export class ServerConnection implements FrameSink {
     this.#streams = new ServerStreams(
       this.#outbox,
       limits,
+      now,
       () => this.#strike(),
       () => {
         this.#since = now();
@@ -107,6 +108,8 @@ export class ServerConnection implements FrameSink {
       if (elapsed > limits.headersTimeoutMs) this.#end(errorCodes.none);
     } else if (this.#streams.areAtRest && elapsed > limits.keepAliveTimeoutMs) {
       this.#end(errorCodes.none);
+    } else {
+      this.#streams.endOverdue();
     }
   }
 
@@ -224,7 +227,7 @@ export class ServerConnection implements FrameSink {
     this.#strike();
     const refusal = refusals.headersTooLarge;
     const exchange = new ServerExchange(stream, oversizedHead, this);
-    exchange.refuse(refusal.status, refusalHeaders(refusal, randomUUID()), refusal.body);
+    exchange.refuse(refusal.status, refusalHeaders(refusal, exchange.requestId), refusal.body);
   }
 
   #onTrailers(stream: ServerStream, block: Buffer, endStream: boolean): void {

@@ -1,9 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import { Departure } from '../departure.ts';
 import type { BodyFraming, BodySink, Exchange } from '../exchange.ts';
 import type { RequestFields } from '../fields.ts';
 import { type HeaderList, requestIdHeader } from '../headers.ts';
 import { dateNow } from '../http1/date.ts';
 import { MalformedMessage } from '../http1/grammar.ts';
+import { refusalHeaders, refusals } from '../refusals.ts';
 import type { TokenMemory } from '../tokens.ts';
 import type { UpstreamResponse } from '../upstream.ts';
 import { errorCodes } from './errors.ts';
@@ -23,6 +25,7 @@ export interface ExchangeOrigin {
 
 /** One request over HTTP/2 and its response. */
 export class ServerExchange implements Exchange {
+  readonly requestId = randomUUID();
   readonly method: string;
   readonly path: string;
   readonly fields: RequestFields;
@@ -47,6 +50,7 @@ export class ServerExchange implements Exchange {
     this.#stream = stream;
     this.#origin = origin;
     stream.onClose = () => this.#settle();
+    stream.onOverdue = () => this.#expire();
   }
 
   get serverName(): string | undefined {
@@ -125,6 +129,16 @@ export class ServerExchange implements Exchange {
 
   abort(): void {
     this.#stream.reset(errorCodes.internal);
+  }
+
+  #expire(): void {
+    if (this.#responded) {
+      this.abort();
+      return;
+    }
+    this.left.happen();
+    const { overdue } = refusals;
+    this.refuse(overdue.status, refusalHeaders(overdue, this.requestId), overdue.body);
   }
 
   #settle(): void {

@@ -37,6 +37,10 @@ export class ServerStream {
   readonly id: number;
   /** Called when the client takes more, after `write` returned false. */
   onDrain: (() => void) | undefined;
+  /** When it began, where that matters. */
+  begun = 0;
+  /** Called when the stream has taken more than all the time it may. */
+  onOverdue: (() => void) | undefined;
   /** Called once, when the stream is over; `orderly` when both sides have ended, and not one of them reset it. */
   onClose: ((orderly: boolean) => void) | undefined;
   readonly #host: StreamHost;

@@ -17,6 +17,8 @@ export class ServerStreams implements StreamHost {
   last = 0;
   readonly #outbox: Outbox;
   readonly #most: number;
+  readonly #totalTimeMs: number;
+  readonly #now: () => number;
   readonly #strike: () => void;
   readonly #onRest: () => void;
   readonly #received: ReceiveWindow;
@@ -34,17 +36,24 @@ export class ServerStreams implements StreamHost {
   #dataLeft = 0;
 
   /**
+   * @param now milliseconds on any clock that only goes forward
    * @param strike called for what a client may not do all day; throws when it has done it too often
    * @param onRest called when the last stream has ended
    */
   constructor(
     outbox: Outbox,
-    limits: Pick<EndpointLimits, 'concurrentStreams' | 'streamWindowBytes' | 'connectionWindowBytes'>,
+    limits: Pick<
+      EndpointLimits,
+      'concurrentStreams' | 'streamWindowBytes' | 'connectionWindowBytes' | 'totalTimeMs'
+    >,
+    now: () => number,
     strike: () => void,
     onRest: () => void,
   ) {
     this.#outbox = outbox;
     this.#most = limits.concurrentStreams;
+    this.#totalTimeMs = limits.totalTimeMs;
+    this.#now = now;
     this.#strike = strike;
     this.#onRest = onRest;
     this.#received = new ReceiveWindow(limits.connectionWindowBytes);
@@ -60,6 +69,10 @@ export class ServerStreams implements StreamHost {
     return this.#open.size > this.#most;
   }
 
+  get #isTimed(): boolean {
+    return this.#totalTimeMs !== Number.POSITIVE_INFINITY;
+  }
+
   get(streamId: number): ServerStream | undefined {
     return this.#open.get(streamId);
   }
@@ -67,6 +80,7 @@ export class ServerStreams implements StreamHost {
   /** @param length of the request's body, if it is known */
   begin(streamId: number, endStream: boolean, length: string | undefined): ServerStream {
     const stream = new ServerStream(streamId, this, endStream, length);
+    if (this.#isTimed) stream.begun = this.#now();
     this.last = streamId;
     this.#open.set(streamId, stream);
     return stream;
@@ -76,6 +90,17 @@ export class ServerStreams implements StreamHost {
   reset(stream: ServerStream, code: ErrorCode): void {
     this.#strike();
     stream.reset(code);
+  }
+
+  /** Ends those that have taken more than all the time they may. */
+  endOverdue(): void {
+    if (!this.#isTimed) return;
+    const latest = this.#now() - this.#totalTimeMs;
+    for (const stream of this.#open.values()) {
+      // They are in the order in which they began.
+      if (stream.begun >= latest) return;
+      stream.onOverdue?.();
+    }
   }
 
   /** The connection ends, and with it all of them. */

@@ -12,6 +12,7 @@ export class StreamDuplex extends Duplex {
     super({ allowHalfOpen: true });
     this.#stream = stream;
     stream.onDrain = () => this.#drain();
+    stream.onOverdue = () => this.breakOff();
     const told = stream.onClose;
     stream.onClose = (orderly) => {
       told?.(orderly);
