@@ -7,7 +7,8 @@ import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, describe, it } from 'node:test';
 import type { Finding, FindingKind } from '../../src/doctor/data/finding.ts';
-import { flipByte } from '../contract/on-the-host.ts';
+import { flipByte, processesIn } from '../contract/on-the-host.ts';
+import { kernelGroups } from '../support/kernel-groups.ts';
 import { goesOn, holdsTogether } from './invariants.ts';
 import { asleep, awake, type Subject } from './scenarios.ts';
 import { imageArn, imageInput, World } from './world.ts';
@@ -18,6 +19,8 @@ const { examineData } = await import('../../src/doctor/data/examine-data.ts');
 const { dataKinds } = await import('../../src/doctor/data/finding.ts');
 const { openData } = await import('../../src/doctor/data/open-data.ts');
 const { repairFindings } = await import('../../src/doctor/data/repair.ts');
+const { ControlGroups } = await import('../../src/vmm/qemu/control-groups.ts');
+const { identify, killProcess } = await import('../../src/vmm/qemu/process.ts');
 const { lockDataDirectory } = await import('../../src/instance-lock.ts');
 
 type Problem = readonly [kind: FindingKind, subject: string];
@@ -27,12 +30,14 @@ describe('the examination of a data directory', { timeout: 240_000 }, () => {
   let sleeping: Subject;
   let broken: Subject;
   let running: Subject;
+  let killed: Subject;
 
   before(async () => {
     world = await World.create();
     sleeping = await asleep(world);
     broken = await asleep(world);
     running = await awake(world);
+    killed = await awake(world);
     await world.call(({ images }) => images.update(imageArn, imageInput));
     await world.imageSettles('UPDATING');
     await world.stop();
@@ -45,6 +50,8 @@ describe('the examination of a data directory', { timeout: 240_000 }, () => {
     dataDirectory: world.directory,
     helper: locateAssets().memoryDifference,
     now: () => world.clock.now(),
+    // Control groups are the whole machine's.
+    mountInfo: at('no-mounts'),
   });
 
   async function found(): Promise<readonly Finding[]> {
@@ -115,6 +122,57 @@ describe('the examination of a data directory', { timeout: 240_000 }, () => {
     await repair('process', 'microvm-files');
     assert.deepEqual(await exit, [null, 'SIGKILL']);
     await lists();
+  });
+
+  it('lists and removes what a process left that was killed', async () => {
+    const { microvmId } = killed.vm;
+    const directory = at('microvms', microvmId);
+    const before = await readdir(directory);
+    const identity = await identify(Number((await processesIn(directory))[0]));
+    assert.ok(identity);
+    await lists();
+    await killProcess(identity);
+    await lists(['vmm-files', microvmId]);
+    assert.deepEqual(await repair('vmm-files'), ['vmm-files repaired']);
+    const left = new Set(['process.json', 'qmp', 'agent', 'console']);
+    assert.deepEqual(
+      await readdir(directory),
+      before.filter((name) => !left.delete(name)),
+    );
+    assert.equal(left.size, 0, 'all of them were there');
+    await lists();
+  });
+
+  it('lists and removes a control group without a process, and that of a process it ends', async (t) => {
+    const place = await kernelGroups();
+    if (typeof place === 'string') return t.skip(place);
+    t.after(() => place.remove());
+    const groups = await ControlGroups.find({ name: 'dormouse-vms', mountInfo: place.mountInfo });
+    const limits = { memoryMib: 128, vcpus: 1, overheadBytes: 2 ** 20 };
+    const directories = ['gone', 'stray'].map((last) => at('microvms', `microvm-${last}`));
+    const [gone, stray] = await Promise.all(
+      directories.map(async (cwd) => {
+        await mkdir(cwd);
+        const sleeper = spawn('sleep', ['600'], { cwd });
+        const exit = once(sleeper, 'exit');
+        await once(sleeper, 'spawn');
+        await groups.enclose(cwd, sleeper.pid ?? 0, limits);
+        return { exit, kill: () => sleeper.kill('SIGKILL') };
+      }),
+    );
+    const examine = () => examineData({ ...options(), mountInfo: place.mountInfo });
+    const kinds = (findings: readonly Finding[]) => findings.map(({ kind }) => kind);
+    gone?.kill();
+    await gone?.exit;
+    const { findings, close } = await examine();
+    const outcomes = await repairFindings(findings, async () => true);
+    await close();
+    assert.deepEqual(kinds(findings), ['process', 'control-group', 'microvm-files', 'microvm-files']);
+    assert.ok(outcomes.every(({ outcome }) => outcome === 'repaired'));
+    await stray?.exit;
+    const after = await examine();
+    await after.close();
+    assert.deepEqual(after.findings, []);
   });
 
   it('lists an object whose content is missing', async () => {
@@ -193,7 +251,9 @@ describe('the examination of a data directory', { timeout: 240_000 }, () => {
   it('leaves everybody else as they were', async () => {
     assert.equal((await world.machines()).length, 1, 'the process of the microVM that runs');
     await world.start();
-    assert.match((await world.get(broken.vm.microvmId)).stateReason ?? '', /unexpectedly/);
+    for (const { vm } of [broken, killed]) {
+      assert.match((await world.get(vm.microvmId)).stateReason ?? '', /unexpectedly/);
+    }
     await goesOn(world, running);
     await goesOn(world, sleeping);
     await holdsTogether(world);

@@ -13,4 +13,6 @@ export interface DataContext {
   /** Opened, and brought up to date, by the first repair that changes it. */
   readonly writing: () => Promise<Store>;
   readonly now: () => number;
+  /** Where the kernel says what is mounted, if not in the usual place. */
+  readonly mountInfo?: string | undefined;
 }

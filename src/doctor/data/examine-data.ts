@@ -8,6 +8,7 @@ import { examineMicrovms } from './microvms.ts';
 import { examineObjects } from './objects.ts';
 import { examineProcesses, workingProcesses } from './processes.ts';
 import { examineVersions } from './versions.ts';
+import { examineVmmRemains } from './vmm-remains.ts';
 
 export interface ExamineOptions {
   /** The caller has its lock: no server works on it meanwhile. */
@@ -16,6 +17,8 @@ export interface ExamineOptions {
   readonly helper: string;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  /** Where the kernel says what is mounted; for tests. */
+  readonly mountInfo?: string;
 }
 
 export interface Examination {
@@ -28,7 +31,12 @@ export interface Examination {
  * Looks at all that a server keeps: its store, every byte of snapshots and of sleeping microVMs, the objects of its
  * bucket, and what belongs to nobody. Changes nothing; each finding brings its repair along.
  */
-export async function examineData({ dataDirectory, helper, now }: ExamineOptions): Promise<Examination> {
+export async function examineData({
+  dataDirectory,
+  helper,
+  now,
+  mountInfo,
+}: ExamineOptions): Promise<Examination> {
   const directory = await realpath(dataDirectory).catch(() => path.resolve(dataDirectory));
   const file = path.join(directory, 'dormouse.sqlite');
   if (!(await exists(file))) return { findings: [], close: async () => undefined };
@@ -43,6 +51,7 @@ export async function examineData({ dataDirectory, helper, now }: ExamineOptions
       directory,
       helper,
       now,
+      mountInfo,
       reading,
       paths: new ImagePaths(path.join(directory, 'images')),
       writing: () => {
@@ -65,6 +74,7 @@ async function examineAll(context: DataContext): Promise<readonly Finding[]> {
   const inUse = new Set(processes.map(({ directory }) => directory));
   return [
     ...(await examineProcesses(context, processes)),
+    ...(await examineVmmRemains(context, inUse)),
     ...(await examineVersions(context)),
     ...(await examineMicrovms(context, inUse)),
     ...(await examineObjects(context)),

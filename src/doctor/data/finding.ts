@@ -2,6 +2,8 @@
 export const findingKinds = [
   'database',
   'process',
+  'control-group',
+  'vmm-files',
   'unmarked-version',
   'healed-version',
   'damaged-version',

@@ -1,6 +1,7 @@
 import { readdir, readlink } from 'node:fs/promises';
 import path from 'node:path';
 import { MicrovmRepository } from '../../store/microvms.ts';
+import { removeGroupsOf } from '../../vmm/qemu/idle-groups.ts';
 import { identify, killProcess, type ProcessIdentity } from '../../vmm/qemu/process.ts';
 import type { DataContext } from './context.ts';
 import type { Finding } from './finding.ts';
@@ -39,6 +40,12 @@ export async function examineProcesses(
       kind: 'process',
       subject: `process ${identity.pid}`,
       detail: `works in ${directory} and belongs to no microVM that is alive`,
-      repair: { does: `end process ${identity.pid}`, run: () => killProcess(identity) },
+      repair: {
+        does: `end process ${identity.pid}`,
+        run: async () => {
+          await killProcess(identity);
+          await removeGroupsOf(directory, context.mountInfo);
+        },
+      },
     }));
 }

@@ -1,14 +1,19 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { type MachineShape, VmmError } from '../vmm.ts';
+import {
+  type Controller,
+  type Hierarchy,
+  mountedHierarchies,
+  ownGroups,
+  removeGroup,
+  tryToRemove,
+  unified,
+} from './hierarchies.ts';
 
 /** Many, because another server may be tidying up all the while. */
 const creationAttempts = 100;
-/** The last thread of a killed process leaves its group a moment after the process is gone. */
-const removalAttempts = 200;
-const removalPauseMs = 1;
 
 /**
  * How long a hierarchy that cannot be used is left alone: at first for a moment, because the host may have failed for
@@ -22,28 +27,6 @@ const processes = 256;
 const periodMicroseconds = 100_000;
 /** Share of the disk's time against groups that have 100, where the kernel divides it. */
 const ioWeight = 50;
-
-/** Groups of all servers of this host begin so; that of builds has its own way. */
-const ownPrefix = 'dormouse-';
-const groupOfBuilds = 'dormouse-builds';
-
-/** Controllers that limit a VMM; without the first two a VMM counts as unlimited. */
-const controllers = ['memory', 'pids', 'cpu', 'blkio'] as const;
-type Controller = (typeof controllers)[number];
-/** Version 2 calls it otherwise. */
-const unified: Readonly<Record<Controller, string>> = {
-  memory: 'memory',
-  pids: 'pids',
-  cpu: 'cpu',
-  blkio: 'io',
-};
-
-/** A mounted hierarchy and those of our controllers that it has. */
-interface Hierarchy {
-  readonly root: string;
-  readonly version: 1 | 2;
-  readonly controllers: readonly Controller[];
-}
 
 export interface GroupLimits extends MachineShape {
   /** Memory of the VMM besides that of its guest. */
@@ -116,7 +99,7 @@ export class ControlGroups {
     mountInfo = '/proc/self/mountinfo',
     now = () => performance.now(),
   }: ControlGroupOptions): Promise<ControlGroups> {
-    const mounted = await mountedHierarchies(await readFile(mountInfo, 'utf8').catch(() => ''));
+    const mounted = await mountedHierarchies(mountInfo);
     const found = new ControlGroups(name, mounted, now);
     await found.#retryUnusable();
     await found.#removeParents();
@@ -205,12 +188,9 @@ export class ControlGroups {
    */
   async removeIdle(): Promise<void> {
     for (const { root } of this.#hierarchies) {
-      for (const name of await directoriesIn(root)) {
-        if (!name.startsWith(ownPrefix) || name === groupOfBuilds) continue;
-        const parent = path.join(root, name);
-        const groups = await directoriesIn(parent);
-        await Promise.all(groups.map((group) => tryToRemove(path.join(parent, group))));
-        await tryToRemove(parent);
+      for (const { group, members } of await ownGroups(root)) {
+        await Promise.all(members.map(tryToRemove));
+        await tryToRemove(group);
       }
     }
   }
@@ -220,44 +200,13 @@ export class ControlGroups {
   }
 }
 
-async function directoriesIn(directory: string): Promise<readonly string[]> {
-  const entries = await readdir(directory, { withFileTypes: true }).catch(() => []);
-  return entries.flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
-}
-
 /** One name for one VM directory, also after the server that made the group is gone. */
-function groupName(directory: string): string {
+export function groupName(directory: string): string {
   const digest = createHash('sha256').update(path.resolve(directory)).digest('hex').slice(0, 12);
   return `${path
     .basename(directory)
     .replaceAll(/[^a-zA-Z0-9_-]/g, '_')
     .slice(0, 60)}-${digest}`;
-}
-
-/** Paths in mountinfo have spaces and the like as octal numbers. */
-function decodeOctal(text: string): string {
-  return text.replaceAll(/\\(\d{3})/g, (_all, octal: string) =>
-    String.fromCharCode(Number.parseInt(octal, 8)),
-  );
-}
-
-/** Each of our controllers belongs to one hierarchy; those without any are left out. */
-async function mountedHierarchies(mountInfo: string): Promise<readonly Hierarchy[]> {
-  const found: Hierarchy[] = [];
-  for (const line of mountInfo.split('\n')) {
-    const [mount = '', file = ''] = line.split(' - ');
-    const root = decodeOctal(mount.split(' ')[4] ?? '');
-    const [type, , options = ''] = file.split(' ');
-    if (type === 'cgroup') {
-      const names = new Set(options.split(','));
-      found.push({ root, version: 1, controllers: controllers.filter((name) => names.has(name)) });
-    } else if (type === 'cgroup2') {
-      const text = await readFile(path.join(root, 'cgroup.controllers'), 'utf8').catch(() => '');
-      const names = new Set(text.trim().split(' '));
-      found.push({ root, version: 2, controllers: controllers.filter((name) => names.has(unified[name])) });
-    }
-  }
-  return found.filter(({ controllers: names }) => names.length > 0);
 }
 
 /** Makes the group that holds the others, and in version 2 hands it the controllers. */
@@ -302,19 +251,4 @@ async function applySettings(group: string, hierarchy: Hierarchy, limits: GroupL
       if (optional !== true) throw error;
     });
   }
-}
-
-async function removeGroup(group: string): Promise<void> {
-  for (let attempt = 1; attempt < removalAttempts; attempt += 1) {
-    if (await tryToRemove(group)) return;
-    await delay(removalPauseMs);
-  }
-}
-
-/** Whether the group is gone. One in use, or that may not be removed, is left to the next server. */
-async function tryToRemove(group: string): Promise<boolean> {
-  return await rmdir(group).then(
-    () => true,
-    (error: NodeJS.ErrnoException) => error.code === 'ENOENT',
-  );
 }
