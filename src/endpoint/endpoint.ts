@@ -116,7 +116,10 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
         ? new H2Connection(socket, h2Options)
         : new H1Connection(socket, h1Options);
     connections.add(connection);
-    socket.once('close', () => connections.delete(connection));
+    socket.once('close', () => {
+      connections.delete(connection);
+      connection.presence.end();
+    });
   });
   const shortestTime = Math.min(limits.headersTimeoutMs, limits.keepAliveTimeoutMs, limits.totalTimeMs);
   const timers = [

@@ -1,6 +1,7 @@
 import type { Departure } from './departure.ts';
 import type { RequestFields } from './fields.ts';
 import type { HeaderList } from './headers.ts';
+import type { Presence } from './presence.ts';
 import type { TokenMemory } from './tokens.ts';
 import type { UpstreamResponse } from './upstream.ts';
 
@@ -28,6 +29,7 @@ export interface Exchange extends BodySink {
   readonly framing: BodyFraming;
   /** Of the client's connection. */
   readonly memory: TokenMemory;
+  readonly presence: Presence;
   /** When the client leaves before its response is complete. */
   readonly left: Departure;
   /** Starts the request's body; until then none of it is read. */

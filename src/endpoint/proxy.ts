@@ -38,22 +38,25 @@ export function serveExchange(exchange: Exchange, context: ProxyContext): void {
 }
 
 /**
- * Counts a request against the limits of its microVM and token.
+ * Counts a request and its connection against the limits of its microVM and token.
  * @param whenOver registers what is to happen at the end of the request
  * @throws {RefusedError}
  */
 export function enter(
   context: Pick<ProxyContext, 'traffic' | 'limits'>,
+  { presence }: Pick<Exchange, 'presence'>,
   admission: Admission,
   whenOver: (leave: () => void) => void,
 ): void {
   const { traffic, limits } = context;
   const { vm, tokenId } = admission;
-  const ofMicrovm = traffic.enter(vm.microvmId, limits.perMicrovm(vm));
-  if (ofMicrovm === undefined) throw new RefusedError(refusals.rateLimited);
-  const ofToken = traffic.enter(tokenId, limits.perToken);
-  if (ofToken === undefined) {
-    ofMicrovm.leave();
+  const { perToken } = limits;
+  const perMicrovm = limits.perMicrovm(vm);
+  const ofMicrovm = traffic.enter(vm.microvmId, perMicrovm);
+  const ofToken = ofMicrovm && traffic.enter(tokenId, perToken);
+  if (!ofMicrovm || !ofToken || !presence.countFor(ofMicrovm, ofToken, { perMicrovm, perToken })) {
+    ofMicrovm?.leave();
+    ofToken?.leave();
     throw new RefusedError(refusals.rateLimited);
   }
   whenOver(() => {
@@ -95,7 +98,7 @@ function forward(
   // A shell token opens no port: the service answers 502 (spec section 6).
   if (admission.claims.grant === 'shell') throw new RefusedError(badGateway('BAD_GATEWAY'));
   const port = choosePort(admission, fields.ports, undefined);
-  enter(context, admission, (leave) => exchange.whenOver(leave));
+  enter(context, exchange, admission, (leave) => exchange.whenOver(leave));
   const authority = fields.authority ?? '';
   const request: UpstreamRequest = { method, path, authority, requestId, fields, framing };
   const target = { vm: admission.vm, port };

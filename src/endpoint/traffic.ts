@@ -1,8 +1,10 @@
 import type { TrafficLimits } from './options.ts';
 
-/** What one party has under way. */
-class Account {
+/** What one party, a microVM or a token, has under way. */
+export class Account {
   active = 0;
+  /** Connections of clients that count for it. */
+  connections = 0;
   /** Requests that may start now; refilled as time passes, one second's worth at most. */
   allowance: number;
   refilledAt: number;
@@ -27,7 +29,7 @@ export class Traffic {
   }
 
   /** Lets one request of the party in, unless it has too many. Every entry is ended by `leave`. */
-  enter(party: string, limits: TrafficLimits): Pick<Account, 'leave'> | undefined {
+  enter(party: string, limits: Omit<TrafficLimits, 'connections'>): Account | undefined {
     let account = this.#accounts.get(party);
     if (account === undefined) {
       account = new Account(limits.requestsPerSecond, this.#now());
@@ -46,11 +48,12 @@ export class Traffic {
     return account;
   }
 
-  /** Forgets parties without requests whose allowance is full again. Call it every few seconds. */
+  /** Forgets parties without requests and connections whose allowance is full again. Call it every few seconds. */
   sweep(): void {
     const stale = this.#now() - 1000;
     for (const [party, account] of this.#accounts) {
-      if (account.active === 0 && account.refilledAt <= stale) this.#accounts.delete(party);
+      if (account.active > 0 || account.connections > 0) continue;
+      if (account.refilledAt <= stale) this.#accounts.delete(party);
     }
   }
 

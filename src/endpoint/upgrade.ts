@@ -35,7 +35,7 @@ export async function serveUpgrade(client: UpgradeClient, context: UpgradeContex
     const whenOver = client.whenClosed;
     if (isTunnel(client.protocol)) {
       const port = tunnelPort(exchange.path, admission);
-      enter(context, admission, whenOver);
+      enter(context, exchange, admission, whenOver);
       await serveTunnel(client, { vm: admission.vm, port }, requestId, context.dialer);
       return;
     }
@@ -46,13 +46,13 @@ export async function serveUpgrade(client: UpgradeClient, context: UpgradeContex
       if (!hasIngress(admission.vm, 'SHELL_INGRESS')) throw new RefusedError(refusals.portDenied);
       const path = exchange.path.split('?', 1)[0] ?? '';
       if (!shellPaths.has(path) && path !== execPath) throw new RefusedError(badGateway('NOT_FOUND'));
-      enter(context, admission, whenOver);
+      enter(context, exchange, admission, whenOver);
       if (path === execPath) return serveExec(client, admission.vm.microvmId, context.exec, requestId);
       await serveShell(client, admission.vm.microvmId, context.exec, requestId);
       return;
     }
     const port = choosePort(admission, exchange.fields.ports, offered.port);
-    enter(context, admission, whenOver);
+    enter(context, exchange, admission, whenOver);
     await serveWebSocket(client, offered, { vm: admission.vm, port }, requestId, context);
   } catch (error) {
     answerFailure(exchange, error, requestId, context);

@@ -26,7 +26,11 @@ function patient(): { server: http.Server; release: () => void; arrived: (count:
 }
 
 test('more requests at a time than a microVM may have are refused with 429', async (t) => {
-  const fixture = await startEndpoint(t, { profile: 'aws', vm: { memoryMib: 512 } });
+  const fixture = await startEndpoint(t, {
+    limits: {
+      perMicrovm: () => ({ connections: 100, concurrent: 8, requestsPerSecond: Number.POSITIVE_INFINITY }),
+    },
+  });
   const app = patient();
   await fixture.expose(8080, app.server);
   const first = Array.from({ length: 8 }, () => ask(fixture));
@@ -49,7 +53,7 @@ test('more requests at a time than a microVM may have are refused with 429', asy
 
 test('a token has a limit of its own', async (t) => {
   const fixture = await startEndpoint(t, {
-    limits: { perToken: { concurrent: 1, requestsPerSecond: Number.POSITIVE_INFINITY } },
+    limits: { perToken: { connections: 10, concurrent: 1, requestsPerSecond: Number.POSITIVE_INFINITY } },
   });
   const app = patient();
   await fixture.expose(8080, app.server);

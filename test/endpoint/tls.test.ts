@@ -90,7 +90,9 @@ test('the certificate names the microVM and its lifetime is short', async (t) =>
 
 test('a WebSocket counts against the limits as long as it is open, and no longer', async (t) => {
   const fixture = await startEndpoint(t, {
-    limits: { perMicrovm: () => ({ concurrent: 1, requestsPerSecond: Number.POSITIVE_INFINITY }) },
+    limits: {
+      perMicrovm: () => ({ connections: 10, concurrent: 1, requestsPerSecond: Number.POSITIVE_INFINITY }),
+    },
   });
   const server = http.createServer();
   const sockets = new WebSocketServer({ server });

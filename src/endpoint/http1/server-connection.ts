@@ -3,6 +3,7 @@ import type { TLSSocket } from 'node:tls';
 import { breakOff } from '../break-off.ts';
 import type { Exchange } from '../exchange.ts';
 import type { EndpointLimits } from '../options.ts';
+import { Presence } from '../presence.ts';
 import { type Refusal, refusalHeaders, refusals } from '../refusals.ts';
 import { serverNameOf } from '../server-name.ts';
 import { TokenMemory } from '../tokens.ts';
@@ -43,6 +44,7 @@ type Phase = 'first head' | 'idle' | 'head' | 'exchange' | 'handed over' | 'endi
 export class ServerConnection {
   readonly serverName: string | undefined;
   readonly memory = new TokenMemory();
+  readonly presence = new Presence();
   readonly outbox: Outbox;
   readonly keepAlive: string;
   lasts = true;

@@ -3,6 +3,7 @@ import { Departure } from '../departure.ts';
 import type { BodyFraming, BodySink, Exchange } from '../exchange.ts';
 import type { RequestFields } from '../fields.ts';
 import { type HeaderList, requestIdHeader } from '../headers.ts';
+import type { Presence } from '../presence.ts';
 import type { TokenMemory } from '../tokens.ts';
 import type { UpstreamResponse } from '../upstream.ts';
 import { BodyWriter } from './body-writer.ts';
@@ -16,6 +17,7 @@ import type { Outbox } from './outbox.ts';
 export interface ExchangeChannel {
   readonly serverName: string | undefined;
   readonly memory: TokenMemory;
+  readonly presence: Presence;
   readonly outbox: Outbox;
   /** The end of the head of a response after which the connection stays. */
   readonly keepAlive: string;
@@ -68,6 +70,10 @@ export class ServerExchange implements Exchange {
 
   get memory(): TokenMemory {
     return this.#channel.memory;
+  }
+
+  get presence(): Presence {
+    return this.#channel.presence;
   }
 
   /** The response is complete, or the client gone. */

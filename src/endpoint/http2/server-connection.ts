@@ -3,6 +3,7 @@ import type { Exchange } from '../exchange.ts';
 import { MalformedMessage, OversizedMessage } from '../http1/grammar.ts';
 import { Outbox } from '../http1/outbox.ts';
 import type { EndpointLimits } from '../options.ts';
+import { Presence } from '../presence.ts';
 import { refusalHeaders, refusals } from '../refusals.ts';
 import { serverNameOf } from '../server-name.ts';
 import { TokenMemory } from '../tokens.ts';
@@ -50,6 +51,7 @@ const lingerMs = 2000;
 export class ServerConnection implements FrameSink {
   readonly serverName: string | undefined;
   readonly memory = new TokenMemory();
+  readonly presence = new Presence();
   readonly #socket: TLSSocket;
   readonly #options: ServerConnectionOptions;
   readonly #outbox: Outbox;

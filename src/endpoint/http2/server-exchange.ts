@@ -5,6 +5,7 @@ import type { RequestFields } from '../fields.ts';
 import { type HeaderList, requestIdHeader } from '../headers.ts';
 import { dateNow } from '../http1/date.ts';
 import { MalformedMessage } from '../http1/grammar.ts';
+import type { Presence } from '../presence.ts';
 import { refusalHeaders, refusals } from '../refusals.ts';
 import type { TokenMemory } from '../tokens.ts';
 import type { UpstreamResponse } from '../upstream.ts';
@@ -21,6 +22,7 @@ const date = fieldName('date');
 export interface ExchangeOrigin {
   readonly serverName: string | undefined;
   readonly memory: TokenMemory;
+  readonly presence: Presence;
 }
 
 /** One request over HTTP/2 and its response. */
@@ -59,6 +61,10 @@ export class ServerExchange implements Exchange {
 
   get memory(): TokenMemory {
     return this.#origin.memory;
+  }
+
+  get presence(): Presence {
+    return this.#origin.presence;
   }
 
   responded(): boolean {

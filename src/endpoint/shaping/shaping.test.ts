@@ -120,7 +120,7 @@ test('the profiles and the option set the rate by the size of a microVM', async 
   const { aws, relaxed } = endpointLimits;
   const rates = [512, 1024, 2048, 4096, 8192].map((memoryMib) => [
     (memoryMib / 1024) * aws.bytesPerSecondPerGib,
-    aws.perMicrovm(fakeMicrovm({ memoryMib })).concurrent,
+    aws.perMicrovm(fakeMicrovm({ memoryMib })).connections,
   ]);
   assert.deepEqual(rates, [
     [1e6, 8],
