@@ -1,12 +1,11 @@
 import { once } from 'node:events';
-import { type RawData, type WebSocket, WebSocketServer } from 'ws';
+import type { RawData, WebSocket } from 'ws';
 import { z } from 'zod';
 import type { ExecSession, ExecSpec } from '../guest/guest-agent.ts';
-import { requestIdHeader } from './headers.ts';
-import { badGateway, RefusedError, refusals } from './refusals.ts';
+import { badGateway, RefusedError } from './refusals.ts';
 import type { Exec } from './shell.ts';
-import { subprotocolMarker } from './subprotocols.ts';
 import type { UpgradeClient } from './upgrade-client.ts';
+import { acceptWebSocket } from './web-socket.ts';
 
 /**
  * Path on which a shell token runs one command over a WebSocket; an extension. The client's first message is
@@ -35,25 +34,13 @@ const control = z.discriminatedUnion('type', [
 ]);
 
 const environment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root' };
-const longestMessage = 1024 * 1024;
 /** Output waiting for a slow client; beyond it the process is made to wait. */
 const mostBuffered = 1024 * 1024;
 const commandTimeoutMs = 10_000;
 
-const server = new WebSocketServer({
-  noServer: true,
-  maxPayload: longestMessage,
-  perMessageDeflate: false,
-  handleProtocols: (offered) => (offered.has(subprotocolMarker) ? subprotocolMarker : false),
-});
-
-server.on('headers', (headers, request) => {
-  headers.push(`${requestIdHeader}: ${String(request.headers[requestIdHeader])}`);
-});
-
 /**
  * Runs a command for a client that may have a shell.
- * @throws {RefusedError} there is nothing to run it with, or the client came over HTTP/2
+ * @throws {RefusedError} there is nothing to run it with
  */
 export function serveExec(
   client: UpgradeClient,
@@ -62,10 +49,8 @@ export function serveExec(
   requestId: string,
 ): void {
   if (exec === undefined) throw new RefusedError(badGateway('BAD_GATEWAY'));
-  if (client.handOver === undefined) throw new RefusedError(refusals.malformedUpgrade);
-  const { request, socket, head } = client.handOver();
-  request.headers[requestIdHeader] = requestId;
-  server.handleUpgrade(request, socket, head, (connection) => {
+  if (client.exchange.left.happened) return;
+  acceptWebSocket(client, requestId, (connection) => {
     connection.on('error', () => connection.terminate());
     const left = new AbortController();
     connection.once('close', () => left.abort());

@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { type WebSocket, WebSocketServer } from 'ws';
+import type { WebSocket } from 'ws';
 import type { ExecSession, ExecSpec } from '../guest/guest-agent.ts';
-import { requestIdHeader } from './headers.ts';
-import { badGateway, RefusedError, refusals } from './refusals.ts';
-import { subprotocolMarker } from './subprotocols.ts';
+import { badGateway, RefusedError } from './refusals.ts';
 import type { UpgradeClient } from './upgrade-client.ts';
+import { acceptWebSocket } from './web-socket.ts';
 
 /** Starts a process in a microVM, waking it when it sleeps. */
 export type Exec = (microvmId: string, spec: ExecSpec, signal: AbortSignal) => Promise<ExecSession>;
@@ -32,20 +31,12 @@ const shell: ExecSpec = {
   pty: { columns: 80, rows: 24 },
 };
 
-const longestMessage = 1024 * 1024;
 /** Output waiting for a slow client; beyond it the shell is made to wait. */
 const mostBuffered = 1024 * 1024;
 
-const server = new WebSocketServer({
-  noServer: true,
-  maxPayload: longestMessage,
-  perMessageDeflate: false,
-  handleProtocols: (offered) => (offered.has(subprotocolMarker) ? subprotocolMarker : false),
-});
-
 /**
  * Opens a shell for a client that may have one.
- * @throws {RefusedError} the microVM cannot be reached, or the client came over HTTP/2
+ * @throws {RefusedError} the microVM cannot be reached
  */
 export async function serveShell(
   client: UpgradeClient,
@@ -54,18 +45,11 @@ export async function serveShell(
   requestId: string,
 ): Promise<void> {
   if (exec === undefined) throw new RefusedError(badGateway('BAD_GATEWAY'));
-  if (client.handOver === undefined) throw new RefusedError(refusals.malformedUpgrade);
   const session = await exec(microvmId, shell, client.exchange.left.signal);
   if (client.exchange.left.happened) return session.close();
-  const { request, socket, head } = client.handOver();
-  socket.once('close', () => session.close());
-  request.headers[requestIdHeader] = requestId;
-  server.handleUpgrade(request, socket, head, (connection) => join(connection, session));
+  const stream = acceptWebSocket(client, requestId, (connection) => join(connection, session));
+  stream.once('close', () => session.close());
 }
-
-server.on('headers', (headers, request) => {
-  headers.push(`${requestIdHeader}: ${String(request.headers[requestIdHeader])}`);
-});
 
 function join(connection: WebSocket, session: ExecSession): void {
   const { stdio } = session;

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Exchange } from './exchange.ts';
 import type { HeaderList } from './headers.ts';
@@ -16,12 +15,6 @@ export interface UpgradeClient {
   whenClosed(callback: () => void): void;
   /** Agrees to the upgrade and gives the stream that carries the new protocol. */
   accept(headers: HeaderList): Duplex;
-  /** Leaves the whole handshake to someone else. Only over HTTP/1.1. */
-  readonly handOver?: () => {
-    readonly request: IncomingMessage;
-    readonly socket: Duplex;
-    readonly head: Buffer;
-  };
 }
 
 /** The `Sec-WebSocket-Accept` that answers a key (RFC 6455, section 4.2.2). */

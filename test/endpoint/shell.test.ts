@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import http2 from 'node:http2';
 import { Duplex, PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import { WebSocket } from 'ws';
 import type { Exec } from '../../src/endpoint/shell.ts';
 import type { ExecSession, ExecSpec } from '../../src/guest/guest-agent.ts';
-import { ask, type Fixture, lookupLoopback, startEndpoint } from './fixture.ts';
+import { closeFrame, FrameReader, opcodes, webSocketFrame } from '../support/websocket-frames.ts';
+import { ask, type Fixture, h2Session, lookupLoopback, startEndpoint } from './fixture.ts';
 
 const shellIngress = 'arn:aws:lambda:us-east-1:aws:network-connector:aws-network-connector:SHELL_INGRESS';
 
@@ -92,6 +94,56 @@ test('a shell speaks the recorded protocol', async (t) => {
   const [code, reason] = await once(socket, 'close');
   assert.deepEqual([code, String(reason)], [1000, 'shell exited']);
   await process.closed.promise;
+});
+
+test('a shell over HTTP/2, as a browser opens it that has a connection already', async (t) => {
+  const process = new FakeProcess();
+  const fixture = await startEndpoint(t, {
+    exec: async () => process,
+    vm: { ingressNetworkConnectors: [shellIngress] },
+    limits: {
+      perMicrovm: () => ({ connections: 10, concurrent: 1, requestsPerSecond: Number.POSITIVE_INFINITY }),
+    },
+  });
+  const token = await fixture.tokens.mint(fixture.vm.microvmId, 'shell', 5);
+  const session = await h2Session(t, fixture);
+  const request = {
+    ':path': '/shell',
+    ':method': 'CONNECT',
+    ':protocol': 'websocket',
+    ':scheme': 'https',
+    ':authority': fixture.host,
+    'sec-websocket-version': '13',
+    'sec-websocket-protocol': `lambda-microvms, lambda-microvms.authentication.${token}`,
+  };
+  const stream = session.request(request);
+  const [head] = await once(stream, 'response');
+  assert.deepEqual([head[':status'], head['sec-websocket-protocol']], [200, 'lambda-microvms']);
+  assert.match(String(head['x-amzn-requestid']), /^[0-9a-f-]{36}$/);
+  const frames = new FrameReader(stream);
+  assert.match(String((await frames.next()).payload), /"session_init"/);
+  process.print('λ $ ');
+  assert.deepEqual(await frames.next(), { opcode: opcodes.binary, payload: Buffer.from('λ $ ') });
+  stream.write(webSocketFrame({ opcode: opcodes.text, payload: '{"type":"resize","cols":120,"rows":40}' }));
+  stream.write(webSocketFrame({ opcode: opcodes.binary, payload: 'ls\n' }));
+  assert.equal(String((await once(process.typed, 'data'))[0]), 'ls\n');
+  assert.deepEqual(process.sizes, ['120x40']);
+  process.end();
+  assert.deepEqual(await frames.next(), {
+    opcode: opcodes.close,
+    payload: Buffer.concat([Buffer.of(1000 >> 8, 1000 & 0xff), Buffer.from('shell exited')]),
+  });
+  stream.write(closeFrame(1000));
+  await assert.rejects(frames.next(), /the stream has ended/);
+  await process.closed.promise;
+  stream.end();
+  await once(stream, 'close');
+  assert.equal(stream.rstCode, http2.constants.NGHTTP2_NO_ERROR);
+
+  const another = session.request(request);
+  const [status] = await once(another, 'response');
+  assert.equal(status[':status'], 200, 'the first does not count any more');
+  another.on('error', () => undefined).close(http2.constants.NGHTTP2_CANCEL);
 });
 
 test('a client that leaves ends its shell', async (t) => {

@@ -44,3 +44,31 @@ export function closeFrame(code: number, reason: Buffer | string = '', masked = 
   const payload = Buffer.concat([Buffer.of(code >> 8, code & 0xff), Buffer.from(reason)]);
   return webSocketFrame({ opcode: opcodes.close, payload, masked });
 }
+
+/** Reads unmasked frames from a stream, one after the other. */
+export class FrameReader {
+  readonly #chunks: AsyncIterator<Buffer>;
+  #bytes: Buffer = Buffer.alloc(0);
+
+  constructor(stream: AsyncIterable<Buffer>) {
+    this.#chunks = stream[Symbol.asyncIterator]();
+  }
+
+  /** @throws {Error} the stream has ended */
+  async next(): Promise<{ readonly opcode: number; readonly payload: Buffer }> {
+    const [first = 0, length = 0] = await this.#take(2);
+    if (length > 125) throw new Error('a frame longer than this reader reads');
+    return { opcode: first & 0x0f, payload: await this.#take(length) };
+  }
+
+  async #take(size: number): Promise<Buffer> {
+    while (this.#bytes.length < size) {
+      const { done, value } = await this.#chunks.next();
+      if (done === true) throw new Error('the stream has ended');
+      this.#bytes = Buffer.concat([this.#bytes, value]);
+    }
+    const taken = this.#bytes.subarray(0, size);
+    this.#bytes = this.#bytes.subarray(size);
+    return taken;
+  }
+}

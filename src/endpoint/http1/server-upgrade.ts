@@ -1,6 +1,5 @@
-import { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
-import { membersOf, pairsOf, valuesOf } from '../headers.ts';
+import { membersOf, valuesOf } from '../headers.ts';
 import type { UpgradeClient } from '../upgrade-client.ts';
 import { fieldText } from './grammar.ts';
 import type { RequestHead } from './head.ts';
@@ -28,16 +27,6 @@ export function upgradeOverH1(
     whenClosed(callback) {
       if (socket.closed) callback();
       else socket.once('close', callback);
-    },
-    handOver() {
-      const { rest } = connection.handOver();
-      const request = new IncomingMessage(socket);
-      request.method = method;
-      request.url = head.target;
-      request.headers = Object.fromEntries(
-        pairsOf(fields).map(([name, value]) => [name.toLowerCase(), value]),
-      );
-      return { request, socket, head: rest };
     },
     accept(answer) {
       const text = `HTTP/1.1 101 Switching Protocols\r\n${fieldText(answer)}\r\n`;
