@@ -181,3 +181,22 @@ test('the key file is readable by its owner alone, and a damaged one is not quot
     return true;
   });
 });
+
+test('those that send one token at the same time are told in the order in which they came', async (t) => {
+  const tokens = await tokensAt(t, { now: 0 });
+  const token = await tokens.mint(microvmId, [{ port: 80 }], 5);
+  const forged = `${token.slice(0, -1)}${token.endsWith('A') ? 'Q' : 'A'}`;
+  for (const [sent, status] of [
+    [token, 'valid'],
+    [forged, 'invalid'],
+  ] as const) {
+    const order: number[] = [];
+    const came = Array.from({ length: 300 }, (_, index) => index);
+    const told = came.map(async (index) => {
+      assert.equal((await tokens.verify(sent)).status, status);
+      order.push(index);
+    });
+    await Promise.all(told);
+    assert.deepEqual(order, came);
+  }
+});

@@ -64,6 +64,8 @@ export async function openTokens(options: TokensOptions): Promise<Tokens> {
   const keys = await openTokenKeys(options.directory, clock);
   // Keyed by digest: tokens themselves are not kept, and looking one up does not compare secrets.
   const cache = new Lru<TokenClaims>(options.cacheSize ?? 4096);
+  /** Tokens being decrypted: who sends the same one meanwhile waits for it, and so keeps the order of arrival. */
+  const underWay = new Map<string, Promise<Verification>>();
   /** Rotations of the key so far. */
   let rotation = 0;
 
@@ -103,6 +105,16 @@ export async function openTokens(options: TokensOptions): Promise<Tokens> {
       cache.delete(tokenId);
       return { status: 'invalid' };
     }
+    const begun = underWay.get(tokenId) ?? examine(token, tokenId);
+    underWay.set(tokenId, begun);
+    try {
+      return await begun;
+    } finally {
+      if (underWay.get(tokenId) === begun) underWay.delete(tokenId);
+    }
+  }
+
+  async function examine(token: string, tokenId: string): Promise<Verification> {
     const kid = keyIdOf(token);
     if (kid === undefined) return { status: 'malformed' };
     const claims = token.split('.').every(isCanonical) ? await decrypt(token, kid) : undefined;
