@@ -2,12 +2,11 @@
  * `npm test [-- PATTERN…]`: static checks, unit tests, then tests on whole servers and real VMs.
  * A pattern narrows to test files whose path contains it, and leaves out what is not a test file.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { glob } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { run, type Step } from './runner/step.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const bin = path.join(root, 'node_modules', '.bin');
@@ -16,25 +15,9 @@ const skippedReporter = fileURLToPath(new URL('support/skipped-reporter.ts', imp
 /** Directories whose tests start VMs: one file at a time, so that they do not starve each other. */
 const vmDirectories = ['contract', 'lifecycle', 'soak'] as const;
 
-/** A file that takes so long hangs. */
-const hangMs = 20 * 60 * 1000;
-
-interface Step {
-  readonly name: string;
-  readonly command: string;
-  readonly arguments: readonly string[];
-}
-
-let running: ChildProcess | undefined;
-
-async function run(step: Step): Promise<boolean> {
-  console.log(`\n▶ ${step.name}`);
-  const child = spawn(step.command, step.arguments, { cwd: root, stdio: 'inherit' });
-  running = child;
-  const [code] = (await once(child, 'exit')) as [number | null];
-  running = undefined;
-  return code === 0;
-}
+const minuteMs = 60_000;
+/** What takes longer hangs. All together is well below what a CI service allows, so that it is we who say what hung. */
+const limits = { testMs: 10 * minuteMs, fileMs: 15 * minuteMs, allMs: 80 * minuteMs };
 
 async function testFiles(patterns: readonly string[]): Promise<readonly string[]> {
   const files = await Array.fromAsync(
@@ -58,7 +41,9 @@ function tests(name: string, files: readonly string[], concurrency: number): rea
       arguments: [
         '--disable-warning=ExperimentalWarning',
         '--test',
-        `--test-timeout=${hangMs}`,
+        `--test-timeout=${limits.testMs}`,
+        // What a test leaves running must not keep the others waiting.
+        '--test-force-exit',
         `--test-concurrency=${concurrency}`,
         '--test-reporter=spec',
         '--test-reporter-destination=stdout',
@@ -68,6 +53,23 @@ function tests(name: string, files: readonly string[], concurrency: number): rea
       ],
     },
   ];
+}
+
+/** Resolves with the names of the steps that failed. */
+async function runAll(steps: readonly Step[], signal: AbortSignal): Promise<readonly string[]> {
+  const failed: string[] = [];
+  for (const step of steps) {
+    if (signal.aborted) return [...failed, `${step.name} (not run)`];
+    console.log(`\n▶ ${step.name}`);
+    const passed = await run(step, root, {
+      fileMs: limits.fileMs,
+      lookMs: 1000,
+      onOverdue: (file) => console.log(`✖ killed, not done within ${limits.fileMs / minuteMs} min: ${file}`),
+      signal,
+    });
+    if (!passed) failed.push(step.name);
+  }
+  return failed;
 }
 
 async function main(patterns: readonly string[]): Promise<number> {
@@ -93,18 +95,18 @@ async function main(patterns: readonly string[]): Promise<number> {
     ),
     ...tests('tests on real VMs', files.filter(needsVms), 1),
   ];
-  const failed: string[] = [];
-  for (const step of steps) {
-    if (!(await run(step))) failed.push(step.name);
+  const ending = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => ending.abort(new Error(`ended by ${signal}`)));
   }
+  const timer = setTimeout(() => {
+    ending.abort(new Error(`not done within ${limits.allMs / minuteMs} min`));
+  }, limits.allMs);
+  const failed = await runAll(steps, ending.signal);
+  clearTimeout(timer);
+  if (ending.signal.aborted) console.log(`\n${(ending.signal.reason as Error).message}`);
   console.log(failed.length === 0 ? '\nall passed' : `\nfailed: ${failed.join(', ')}`);
   return failed.length === 0 ? 0 : 1;
 }
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
-    running?.kill(signal);
-    process.exitCode = 130;
-  });
-}
 process.exitCode = await main(process.argv.slice(2));
