@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { describe, test } from 'node:test';
+import { until } from '../../test/support/until.ts';
 import { EventLog } from '../store/event-log.ts';
 import { DifferenceCorruptError, SnapshotCorruptError, SnapshotIncompatibleError } from '../vmm/vmm.ts';
 import { arn, built, exists, open, type Room, says } from './images-for-test.ts';
@@ -15,9 +16,9 @@ function damage(room: Room, version: string): Error {
 
 /** The watch works in the background, and nobody is told. */
 async function becomes(room: Room, version: string, condition: string | null): Promise<void> {
-  while ((await room.images.getVersion(arn, version)).condition !== condition) {
-    await new Promise(setImmediate);
-  }
+  await until(`${version} is ${condition}`, async () => {
+    return (await room.images.getVersion(arn, version)).condition === condition;
+  });
 }
 
 const damaged =

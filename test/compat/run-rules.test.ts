@@ -27,6 +27,7 @@ import type { Vmm } from '../../src/vmm/vmm.ts';
 import { createMemoryImages } from '../api/doubles/images.ts';
 import { createMemoryLogs } from '../api/doubles/logs.ts';
 import { realm, startServer } from '../api/server.ts';
+import { until } from '../support/until.ts';
 
 /** What RunMicrovm is held against, by the real rules, on a machine whose launches end when the test says so. */
 
@@ -130,7 +131,7 @@ async function start(context: TestContext, profile: Profile = 'relaxed') {
       launchIn(microvmIdentifier ?? '').reject(new Error('there is no such machine'));
       await client.send(new TerminateMicrovmCommand({ microvmIdentifier }));
       const state = async () => (await client.send(new GetMicrovmCommand({ microvmIdentifier }))).state;
-      while ((await state()) !== 'TERMINATED') await new Promise(setImmediate);
+      await until('it has ended', async () => (await state()) === 'TERMINATED');
     },
   };
 }

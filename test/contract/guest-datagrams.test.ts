@@ -3,11 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { after, before, beforeEach, describe, it, type TestContext } from 'node:test';
-import { setImmediate } from 'node:timers/promises';
 import { type GuestAgent, GuestConnectError } from '../../src/guest/guest-agent.ts';
 import { openGuestAgent } from '../../src/guest/session.ts';
 import { maximumPayload } from '../../src/guest/wire.ts';
 import { type DatagramChannel, longestDatagram } from '../../src/model/datagrams.ts';
+import { until } from '../support/until.ts';
 import { AgentProcess } from './agent-process.ts';
 
 interface Receiver {
@@ -150,7 +150,7 @@ describe('datagrams through the real agent', { timeout: 120_000 }, () => {
     assert.ok(dropped > 90, `${dropped} dropped`);
     await agent.stats();
     // Once the guest has taken what was under way there is room again.
-    while (!association.send(sent)) await setImmediate();
+    await until('there is room', () => association.send(sent));
   });
 
   it('ends with the session, and when it is closed', async (context) => {

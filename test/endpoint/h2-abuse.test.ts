@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { until } from '../support/until.ts';
 import { type Fixture, type FixtureOptions, h2Headers, h2Session, startEndpoint } from './fixture.ts';
 import * as h2 from './raw-h2.ts';
 
@@ -139,7 +140,7 @@ test('a client that reads nothing for long gets all its answers when it does', a
   for (let index = 0; index < count; index += 1) {
     connection.send(frame(h2.HEADERS, whole, 2 * index + 1, anonymous));
   }
-  while (fixture.endpoint.status().requests['http/2'] < 4000) await new Promise(setImmediate);
+  await until('it has read half of them', () => fixture.endpoint.status().requests['http/2'] >= 4000);
   connection.socket.resume();
   const answer = await connection.next(({ type, id }) => type === h2.DATA && id === 2 * count - 1);
   assert.equal(String(answer?.payload), 'Request missing authentication');

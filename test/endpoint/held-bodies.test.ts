@@ -4,6 +4,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import http from 'node:http';
 import { type TestContext, test } from 'node:test';
+import { until } from '../support/until.ts';
 import { ask, askH2, type Fixture, h2Headers, h2Session, rawConnection, startEndpoint } from './fixture.ts';
 
 async function startAsleep(t: TestContext, awake: Promise<void>): Promise<Fixture> {
@@ -37,7 +38,7 @@ for (const [version, mostReceived] of [
       version === '1.1'
         ? ask(fixture, request)
         : askH2(await h2Session(t, fixture), h2Headers(fixture, { ':method': 'POST' }), body);
-    while (fixture.endpoint.status().waiting === 0) await new Promise(setImmediate);
+    await until('it waits', () => fixture.endpoint.status().waiting > 0);
     for (let turn = 0; turn < 500; turn += 1) await new Promise(setImmediate);
     assert.ok(fixture.endpoint.status().receivedBytes <= mostReceived);
     awake.resolve();
@@ -67,7 +68,7 @@ test('a client that waits for 100 (Continue) gets it from the application, once 
   const told = [once(socket, 'data'), once(stream, 'continue')];
   let early = true;
   for (const one of told) void one.then(() => assert.ok(!early, 'nobody is told to go on before'));
-  while (fixture.endpoint.status().waiting !== told.length) await new Promise(setImmediate);
+  await until('both wait', () => fixture.endpoint.status().waiting === told.length);
   early = false;
   awake.resolve();
   const [[line]] = (await Promise.all(told)) as [[Buffer], unknown[]];

@@ -6,6 +6,7 @@ import { after, before, describe, it, type TestContext } from 'node:test';
 import type tls from 'node:tls';
 import type { Microvm } from '../../src/model/microvm.ts';
 import { type Answer, World } from '../faults/world.ts';
+import { until } from '../support/until.ts';
 import { type Fixture, h2Headers, h2Session, rawConnection, startEndpoint } from './fixture.ts';
 
 const idlePolicy = { maxIdleDurationSeconds: 600, suspendedDurationSeconds: 6000, autoResumeEnabled: true };
@@ -21,7 +22,7 @@ interface Client {
 describe('requests that are held', { timeout: 300_000 }, () => {
   let world: World;
   before(async () => {
-    world = await World.create({ tickMs: 0 });
+    world = await World.create({ tickMs: 1 });
   });
   after(() => world.destroy());
 
@@ -60,10 +61,10 @@ describe('requests that are held', { timeout: 300_000 }, () => {
     return await world.reaches(microvmId, 'SUSPENDED');
   }
 
-  /** Lets the transition that begins next go no further than its step `at`. */
-  function hold(at: number): () => void {
+  /** Lets the transition that begins next go no further than this step, without which it cannot end. */
+  function hold(step: 'qmp cont' | 'qmp stop'): () => void {
     const gate = Promise.withResolvers<void>();
-    world.server.process.plan({ type: 'hold', at, until: gate.promise });
+    world.server.process.plan({ type: 'hold', step, until: gate.promise });
     return () => gate.resolve();
   }
 
@@ -72,29 +73,29 @@ describe('requests that are held', { timeout: 300_000 }, () => {
     const before = endpoint.status().waiting;
     for (const [index, client] of clients.entries()) {
       client.send();
-      while (endpoint.status().waiting !== before + index + 1) await new Promise(setImmediate);
+      await until('the client waits', () => endpoint.status().waiting === before + index + 1);
     }
   }
 
   const begin: Readonly<Record<string, () => Promise<{ vm: Microvm; release: () => void }>>> = {
     'is launched': async () => {
-      const release = hold(3);
+      const release = hold('qmp cont');
       const vm = await world.run({ idlePolicy });
       assert.equal(vm.state, 'PENDING');
       return { vm, release };
     },
     'falls asleep': async () => {
       const { microvmId } = await running();
-      const release = hold(1);
+      const release = hold('qmp stop');
       void world.call(({ microvms }) => microvms.suspend(microvmId));
       return { vm: await world.reaches(microvmId, 'SUSPENDING'), release };
     },
-    'is asleep': async () => ({ vm: await suspended(), release: hold(0) }),
+    'is asleep': async () => ({ vm: await suspended(), release: hold('qmp cont') }),
     'wakes up': async () => {
       const vm = await suspended();
-      const release = hold(4);
+      const release = hold('qmp cont');
       void world.call(({ microvms }) => microvms.resume(vm.microvmId));
-      while (world.server.process.struck === undefined) await new Promise(setImmediate);
+      await until('it wakes up', () => world.server.process.struck !== undefined);
       return { vm, release };
     },
   };
@@ -144,10 +145,10 @@ describe('requests that are held', { timeout: 300_000 }, () => {
     ];
     const [first, last] = staying;
     assert.ok(first && last);
-    const release = hold(2);
+    const release = hold('qmp cont');
     await arrive(fixture, [first, ...leaving, last]);
     for (const client of leaving) client.leave();
-    while (fixture.endpoint.status().waiting !== staying.length) await new Promise(setImmediate);
+    await until('those that left are gone', () => fixture.endpoint.status().waiting === staying.length);
     release();
     const answers = (await Promise.all(staying.map(({ answer }) => answer))).map(parsed);
     assert.deepEqual(connected, [0, leaving.length + 1]);
@@ -160,7 +161,7 @@ describe('requests that are held', { timeout: 300_000 }, () => {
     const vm = await suspended();
     const { fixture, session } = await scene(t, vm, { waitersPerMicrovm: 2 });
     const held = [await overH1(fixture), overH2(session, fixture)];
-    const release = hold(2);
+    const release = hold('qmp cont');
     await arrive(fixture, held);
     const more = [
       await overH1(fixture),
@@ -183,7 +184,7 @@ describe('requests that are held', { timeout: 300_000 }, () => {
       await webSocket(fixture),
       await tunnel(fixture),
     ];
-    const release = hold(2);
+    const release = hold('qmp cont');
     for (const client of held) client.send();
     for (const client of held) assert.match(await client.answer, /\b503\b.*MicroVM is waking up/s);
     assert.equal(fixture.endpoint.status().waiting, 0);

@@ -5,6 +5,7 @@ import http2 from 'node:http2';
 import net from 'node:net';
 import { test } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
+import { until } from '../support/until.ts';
 import { ask, askH2, h2Headers, h2Session, lookupLoopback, rawConnection, startEndpoint } from './fixture.ts';
 
 /** Answers nothing until told to. */
@@ -131,7 +132,7 @@ test('an HTTP/2 connection without a stream is given up, one with a silent strea
   app.release();
   assert.equal((await answer).status, 200);
   await once(busy, 'close');
-  while (fixture.endpoint.status().connections > 0) await new Promise(setImmediate);
+  await until('the connections are gone', () => fixture.endpoint.status().connections === 0);
 });
 
 test('connections beyond the limit are not accepted', async (t) => {

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { until } from '../support/until.ts';
 import { ask, askH2, h2Headers, h2Session, rawConnection, startEndpoint } from './fixture.ts';
 
 /** Answers with method, path and body of the request, as soon or as late as the path says. */
@@ -82,7 +83,7 @@ test('a request that breaks off in its body is not completed for the application
     `POST / HTTP/1.1\r\nHost: ${fixture.host}\r\nX-Aws-Proxy-Auth: ${fixture.token}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n`,
   );
   // Once the application has the beginning, the rest is nonsense.
-  while (fixture.connections.length === 0) await new Promise(setImmediate);
+  await until('the application has it', () => fixture.connections.length > 0);
   socket.write('zz\r\n');
   const [answer] = await once(socket, 'data');
   assert.match(String(answer), /^HTTP\/1\.1 400 [\s\S]*\r\nConnection: close\r\n/);

@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
 import type { EndpointLimits } from '../../src/endpoint/options.ts';
 import { MicrovmUnreachableError, type UnreachableCode } from '../../src/microvms/microvm-service.ts';
+import { until } from '../support/until.ts';
 import { ask, askH2, h2Headers, h2Session, lookupLoopback, startEndpoint } from './fixture.ts';
 
 function app(): http.Server {
@@ -141,9 +142,9 @@ test('a client that leaves while it waits leaves no trace', async (t) => {
   assert.equal(fixture.endpoint.status().waiting, 0);
   // The microVM service was too late to notice: its connection is closed, not used.
   late.reject(new Error('now'));
-  while (dialled === undefined) await new Promise(setImmediate);
+  await until('it has been dialled', () => dialled !== undefined);
   await new Promise(setImmediate);
-  assert.ok(dialled.destroyed);
+  assert.ok(dialled?.destroyed);
 });
 
 test('a kept connection that was closed meanwhile costs a repeatable request nothing', async (t) => {

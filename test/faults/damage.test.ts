@@ -5,6 +5,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { ImageVersion } from '../../src/model/image.ts';
 import { flipByte } from '../contract/on-the-host.ts';
+import { until } from '../support/until.ts';
 import { goesOn, holdsTogether, livesAndEnds } from './invariants.ts';
 import { asleep, awake, type Subject } from './scenarios.ts';
 import { imageArn, World } from './world.ts';
@@ -41,18 +42,14 @@ async function currentVersion(world: World): Promise<ImageVersion> {
   return await world.call(({ images }) => images.getVersion(imageArn, '1.0'));
 }
 
-/** For what happens in the background, where nobody is told. */
-async function until(world: World, what: string, holds: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 30_000;
-  while (!(await holds())) {
-    assert.ok(performance.now() < deadline, `waited for ever: ${what}`);
-    await world.call(() => new Promise((resolve) => setTimeout(resolve, 5)));
-  }
+/** For what happens in the background, where nobody is told; the world's clock goes on meanwhile. */
+async function becomes(world: World, what: string, holds: () => Promise<boolean>): Promise<void> {
+  await world.call(() => until(what, holds));
 }
 
 async function versionBecomes(world: World, condition: string | null): Promise<void> {
   await world.call(async ({ images }) => images.watchSnapshots());
-  await until(world, `${condition}`, async () => (await currentVersion(world)).condition === condition);
+  await becomes(world, `${condition}`, async () => (await currentVersion(world)).condition === condition);
 }
 
 function snapshotFile(world: World, name: string): string {
@@ -111,7 +108,7 @@ describe('damaged files', { timeout: 300_000 }, () => {
         await whileDamaged(snapshotFile(world, name), damage, async () => {
           const { microvmId } = await world.run();
           const ended = async () => (await world.get(microvmId)).state === 'TERMINATED';
-          await until(world, 'the launch ends', ended);
+          await becomes(world, 'the launch ends', ended);
           assert.match(
             (await world.get(microvmId)).stateReason ?? '',
             /snapshot .* is damaged/,
@@ -141,10 +138,10 @@ it('VMs kept ready of a version are given up when it is found damaged', async (t
   const world = await World.create({ warmPool: { kind: 'fixed', count: 1 } });
   t.after(() => world.destroy());
   const running = await awake(world);
-  await until(world, 'a spare VM', async () => (await world.machines()).length === 2);
+  await becomes(world, 'a spare VM', async () => (await world.machines()).length === 2);
   await whileDamaged(snapshotFile(world, 'memory'), flipByte, async () => {
     await versionBecomes(world, 'DAMAGED');
-    await until(world, 'no spare VM', async () => (await world.machines()).length === 1);
+    await becomes(world, 'no spare VM', async () => (await world.machines()).length === 1);
     await assert.rejects(world.run(), /is damaged/);
     await goesOn(world, running);
   });

@@ -20,8 +20,8 @@ export type Fault =
   | { readonly type: 'refuse'; readonly code: FailureCode }
   /** Every VMM is killed before this step; the server goes on. */
   | { readonly type: 'kill-machines'; readonly at: number; readonly kill: () => Promise<void> }
-  /** The step takes until then. */
-  | { readonly type: 'hold'; readonly at: number; readonly until: Promise<void> };
+  /** The first step of this name takes until then. */
+  | { readonly type: 'hold'; readonly step: string; readonly until: Promise<void> };
 
 export type FailureCode = 'EIO' | 'ENOSPC' | 'EROFS';
 
@@ -154,7 +154,11 @@ export class ServerProcess {
     if (this.#fault.type === 'fail' ? !step.mayFail : !step.effect) return undefined;
     this.steps.push(step);
     const index = this.#eligible++;
-    if (index !== this.#fault.at) return undefined;
+    const meets =
+      this.#fault.type === 'hold'
+        ? this.struck === undefined && step.name === this.#fault.step
+        : index === this.#fault.at;
+    if (!meets) return undefined;
     this.struck = step;
     return this.#fault;
   }

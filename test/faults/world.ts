@@ -16,6 +16,7 @@ import type { Confinement as Confined } from '../../src/vmm/qemu/confinement.ts'
 import type { Vmm } from '../../src/vmm/vmm.ts';
 import { processesIn } from '../contract/on-the-host.ts';
 import { type FakeMachine, sharedFakeMachine } from '../fake-machine/fake-machine.ts';
+import { until } from '../support/until.ts';
 import { DurableDisk } from './power/durable-disk.ts';
 import { quickScratchRoot } from './scratch-root.ts';
 import { CrashedError, ServerProcess } from './server-process.ts';
@@ -40,7 +41,7 @@ const realm = { region: 'us-east-1', accountId: '000000000000' };
 export const imageArn = `arn:aws:lambda:${realm.region}:${realm.accountId}:microvm-image:web`;
 const memoryMib = 128;
 const appPort = 8080;
-const answerTimeoutMs = 20_000;
+const answerTimeoutMs = 60_000;
 const defaultTickMs = 20;
 
 /** What the fake machine's application answers. */
@@ -181,7 +182,10 @@ export class World {
         // It ended by itself meanwhile.
       }
     }
-    while ((await this.machines()).some((pid) => killed.includes(pid))) await new Promise(setImmediate);
+    await until('the machines are gone', async () => {
+      const left = await this.machines();
+      return !left.some((pid) => killed.includes(pid));
+    });
   }
 
   async run(input: Partial<RunInput> = {}): Promise<Microvm> {
@@ -243,9 +247,9 @@ export class World {
 
   /** Waits until so many launches and wakes wait for room. */
   async waiting(count: number): Promise<void> {
-    while (!(await this.server.metrics.text()).includes(`dormouse_capacity_waiting ${count}\n`)) {
-      await new Promise((resolve) => setTimeout(resolve, 2));
-    }
+    await until(`${count} wait for room`, async () =>
+      (await this.server.metrics.text()).includes(`dormouse_capacity_waiting ${count}\n`),
+    );
   }
 
   async imageSettles(from: string): Promise<string> {
@@ -375,7 +379,17 @@ const application = {
 
 const hooks = {
   port: appPort,
-  microvmHooks: { run: 'ENABLED', resume: 'ENABLED', suspend: 'ENABLED', terminate: 'ENABLED' },
+  microvmHooks: {
+    run: 'ENABLED',
+    resume: 'ENABLED',
+    suspend: 'ENABLED',
+    terminate: 'ENABLED',
+    // Real time passes while a busy host lets the machine stand still.
+    runTimeoutInSeconds: 60,
+    resumeTimeoutInSeconds: 60,
+    suspendTimeoutInSeconds: 60,
+    terminateTimeoutInSeconds: 60,
+  },
   microvmImageHooks: { ready: 'ENABLED' },
 } as const;
 

@@ -15,6 +15,7 @@ import { callEndpoint } from '../support/endpoint-client.ts';
 import { HookDesk } from '../support/hook-desk.ts';
 import { hookProgram } from '../support/hook-guest.ts';
 import { signedSuccess } from '../support/signed-request.ts';
+import { until } from '../support/until.ts';
 
 const host = Object.values(networkInterfaces())
   .flatMap((addresses) => addresses ?? [])
@@ -277,6 +278,6 @@ describe('hooks, as an application gets them', { timeout: 900_000 }, () => {
 
   /** It has failed, so that to be asked about it is no failure of the test. */
   async function ends(vm: RunMicrovmCommandOutput): Promise<void> {
-    while ((await vms.state(vm)) !== 'TERMINATED') await new Promise((resolve) => setTimeout(resolve, 100));
+    await until('it has ended', async () => (await vms.state(vm)) === 'TERMINATED');
   }
 });

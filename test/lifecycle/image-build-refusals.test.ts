@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { originForTest } from '../../src/vmm/origin-for-test.ts';
 import type { Vmm } from '../../src/vmm/vmm.ts';
 import { ImageRoom } from '../support/image-room.ts';
+import { until } from '../support/until.ts';
 
 /** Every build here ends before it needs a VM. */
 const noVmm: Vmm = {
@@ -115,9 +116,7 @@ describe('builds that fail before a VM is needed', { timeout: 120_000 }, () => {
     });
     try {
       await crowded.create('waits', { README: '' }, { resources: [{ minimumMemoryInMiB: 512 }] });
-      while ((await crowded.log('waits', 'docker')).length === 0) {
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
+      await until('it says that it waits', async () => (await crowded.log('waits', 'docker')).length > 0);
       makeRoom();
       assert.match((await crowded.built('waits')).stateReason ?? '', /^ARCHIVE_DOCKERFILE_NOT_FOUND/);
       assert.deepEqual((await crowded.log('waits', 'docker')).slice(0, 2), [
@@ -134,19 +133,14 @@ describe('builds that fail before a VM is needed', { timeout: 120_000 }, () => {
   it('stops a build when the server goes down, and starts it again with the next', async () => {
     const dockerfile = `${base}RUN echo started; sleep 600\nCMD ["true"]\n`;
     await room.create('interrupted', { Dockerfile: dockerfile });
-    const started = async (): Promise<void> => {
-      while (!(await room.log('interrupted', 'docker')).includes('started')) {
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-    };
-    await started();
+    const starts = async (): Promise<number> =>
+      (await room.log('interrupted', 'docker')).filter((line) => line === 'started').length;
+    await until('it has started', async () => (await starts()) === 1);
     await room.close();
     assert.deepEqual(await room.leftovers(), []);
     room = await ImageRoom.open(noVmm, room.directory);
     assert.equal((await room.images.get('interrupted')).state, 'CREATING');
-    while ((await room.log('interrupted', 'docker')).filter((line) => line === 'started').length < 2) {
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    await until('it has started again', async () => (await starts()) === 2);
     assert.notDeepEqual(await room.leftovers(), []);
   });
 });

@@ -112,9 +112,7 @@ describe('builds with a real VM', { timeout: 600_000 }, () => {
       codeArtifact: { uri: 's3://artifacts/web' },
       resources,
     });
-    while ((await room.images.get('web')).state === 'UPDATING') {
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
+    await room.built('web', '2.0');
     const image = await room.images.get('web');
     assert.deepEqual([image.state, image.latestActiveImageVersion], ['UPDATED', '2.0']);
     const log = await room.log('web', 'docker', '2.0');

@@ -14,6 +14,7 @@ import {
   removeDataDirectory,
   temporaryDirectory,
 } from '../support/dormouse-server.ts';
+import { until } from '../support/until.ts';
 
 const idlePolicy = { maxIdleDurationSeconds: 600, suspendedDurationSeconds: 600, autoResumeEnabled: true };
 const flags = ['--warm-pool', 'fixed:1'];
@@ -44,7 +45,7 @@ describe('the warm pool', { timeout: 600_000 }, () => {
 
   /** The pool is filled in the background, and nobody is told. */
   async function filledTo(count: number): Promise<void> {
-    while ((await metric('microvms')) !== count) await new Promise((resolve) => setTimeout(resolve, 50));
+    await until(`${count} in the pool`, async () => (await metric('microvms')) === count);
   }
 
   function vmProcesses(): Promise<readonly number[]> {

@@ -23,6 +23,7 @@ import { endlessBuildRoom } from './endless-build-room.ts';
 const realm = { region: 'us-east-1', accountId: '000000000000' };
 const pollMs = 100;
 const leavingMs = 10_000;
+const buildMs = 300_000;
 
 /** Takes the artifact of key `K` from the file `K` of a directory. */
 function directoryOfArtifacts(directory: string): ArtifactSource {
@@ -99,11 +100,14 @@ export class ImageRoom {
     return image;
   }
 
-  /** Waits until version 1.0 of an image is built or has failed; the room has no event for it. */
-  async built(name: string): Promise<ImageVersion> {
+  /** Waits until a version of an image is built or has failed; the room has no event for it. */
+  async built(name: string, number = '1.0'): Promise<ImageVersion> {
+    const deadline = performance.now() + buildMs;
     for (;;) {
-      const version = await this.images.getVersion(name, '1.0');
+      const version = await this.images.getVersion(name, number);
       if (version.state === 'SUCCESSFUL' || version.state === 'FAILED') return version;
+      if (performance.now() > deadline)
+        throw new Error(`version ${number} of ${name} is ${version.state} for ever`);
       await new Promise((resolve) => setTimeout(resolve, pollMs));
     }
   }
