@@ -6,9 +6,10 @@ import { after, before, describe, it } from 'node:test';
 import type { ImageVersion } from '../../src/model/image.ts';
 import { flipByte } from '../contract/on-the-host.ts';
 import { until } from '../support/until.ts';
+import { imageArn } from './image-of-world.ts';
 import { goesOn, holdsTogether, livesAndEnds } from './invariants.ts';
 import { asleep, awake, type Subject } from './scenarios.ts';
-import { imageArn, World } from './world.ts';
+import { World } from './world.ts';
 
 const damages: Readonly<Record<string, (file: string) => Promise<void>>> = {
   altered: flipByte,

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Microvm } from '../../src/model/microvm.ts';
+import { imageArn } from './image-of-world.ts';
 import type { Subject } from './scenarios.ts';
-import { imageArn, type World } from './world.ts';
+import type { World } from './world.ts';
 
 const transient: readonly Microvm['state'][] = ['PENDING', 'SUSPENDING', 'TERMINATING'];
 const settleMs = 10_000;

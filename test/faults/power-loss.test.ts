@@ -9,12 +9,13 @@ import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before as beforehand, describe, it } from 'node:test';
+import { imageArn } from './image-of-world.ts';
 import { goesOn, holdsTogether, liveMicrovms } from './invariants.ts';
 import type { DiskMoment } from './power/durable-disk.ts';
 import { type PossibleState, possibleStates } from './power/possible-states.ts';
 import { type PowerScenario, powerScenarios } from './power/scenarios.ts';
 import type { Subject } from './scenarios.ts';
-import { imageArn, World } from './world.ts';
+import { World } from './world.ts';
 
 /** What a client has been told by then, and holds on a server that finds it. */
 type Promised = (world: World) => Promise<void>;

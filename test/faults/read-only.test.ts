@@ -1,10 +1,11 @@
 /** A disk that takes nothing any more while the server runs, and then does again: no microVM notices. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { imageArn, imageInput } from './image-of-world.ts';
 import { goesOn, holdsTogether, livesAndEnds } from './invariants.ts';
 import { asleep, awake, type Subject } from './scenarios.ts';
 import type { FailureCode } from './server-process.ts';
-import { imageArn, imageInput, World } from './world.ts';
+import { World } from './world.ts';
 
 const page = { limit: 10, after: undefined };
 

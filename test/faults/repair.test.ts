@@ -9,9 +9,10 @@ import { after, before, describe, it } from 'node:test';
 import type { Finding, FindingKind } from '../../src/doctor/data/finding.ts';
 import { flipByte, processesIn } from '../contract/on-the-host.ts';
 import { kernelGroups } from '../support/kernel-groups.ts';
+import { imageArn, imageInput } from './image-of-world.ts';
 import { goesOn, holdsTogether } from './invariants.ts';
 import { asleep, awake, type Subject } from './scenarios.ts';
-import { imageArn, imageInput, World } from './world.ts';
+import { World } from './world.ts';
 
 // What is loaded before the seam has no part in the crashes of servers, and would keep their connections.
 const { locateAssets } = await import('../../src/assets.ts');

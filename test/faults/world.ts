@@ -17,13 +17,13 @@ import type { Vmm } from '../../src/vmm/vmm.ts';
 import { processesIn } from '../contract/on-the-host.ts';
 import { type FakeMachine, sharedFakeMachine } from '../fake-machine/fake-machine.ts';
 import { until } from '../support/until.ts';
+import { application, appPort, imageArn, imageInput, memoryMib, realm } from './image-of-world.ts';
 import { DurableDisk } from './power/durable-disk.ts';
 import { quickScratchRoot } from './scratch-root.ts';
 import { CrashedError, ServerProcess } from './server-process.ts';
 import { WorldClock } from './world-clock.ts';
 
 const { ensureDirectory } = await import('../../src/blobs/durable.ts');
-const { managedBaseImageArn } = await import('../../src/model/arn.ts');
 const { ImagePaths } = await import('../../src/images/image-paths.ts');
 const { Images } = await import('../../src/images/images.ts');
 const { platformError } = await import('../../src/images/build-failure.ts');
@@ -37,10 +37,6 @@ const { Confinement } = await import('../../src/vmm/qemu/confinement.ts');
 const { createQemuVmm } = await import('../../src/vmm/qemu/qemu-vmm.ts');
 
 const connectors = { requireActive: () => undefined };
-const realm = { region: 'us-east-1', accountId: '000000000000' };
-export const imageArn = `arn:aws:lambda:${realm.region}:${realm.accountId}:microvm-image:web`;
-const memoryMib = 128;
-const appPort = 8080;
 const answerTimeoutMs = 60_000;
 const defaultTickMs = 20;
 
@@ -365,41 +361,6 @@ export class World {
     };
   }
 }
-
-const application = {
-  argv: ['app'],
-  env: {},
-  workdir: '/',
-  uid: 0,
-  gid: 0,
-  supplementaryGids: [],
-  hostname: 'microvm',
-  capabilities: 'default',
-} as const;
-
-const hooks = {
-  port: appPort,
-  microvmHooks: {
-    run: 'ENABLED',
-    resume: 'ENABLED',
-    suspend: 'ENABLED',
-    terminate: 'ENABLED',
-    // Real time passes while a busy host lets the machine stand still.
-    runTimeoutInSeconds: 60,
-    resumeTimeoutInSeconds: 60,
-    suspendTimeoutInSeconds: 60,
-    terminateTimeoutInSeconds: 60,
-  },
-  microvmImageHooks: { ready: 'ENABLED' },
-} as const;
-
-export const imageInput = {
-  baseImageArn: managedBaseImageArn(realm.region),
-  buildRoleArn: 'arn:aws:iam::000000000000:role/build',
-  codeArtifact: { uri: 's3://bucket/web.zip' },
-  resources: [{ minimumMemoryInMiB: memoryMib }],
-  hooks,
-};
 
 async function readAll(stream: Duplex): Promise<string> {
   const chunks: Buffer[] = [];

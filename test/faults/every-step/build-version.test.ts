@@ -1,4 +1,4 @@
-import { imageArn, imageInput } from '../world.ts';
+import { imageArn, imageInput } from '../image-of-world.ts';
 import { everyStep } from './every-step.ts';
 
 everyStep({

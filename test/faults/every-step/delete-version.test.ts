@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { imageArn, imageInput } from '../world.ts';
+import { imageArn, imageInput } from '../image-of-world.ts';
 import { everyStep } from './every-step.ts';
 
 everyStep({

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { imageArn, imageInput } from '../image-of-world.ts';
 import { goesOn } from '../invariants.ts';
 import { asleep, awake, type Subject } from '../scenarios.ts';
-import { imageArn, imageInput, type World } from '../world.ts';
+import type { World } from '../world.ts';
 
 type Promised = (world: World) => Promise<void>;
 
