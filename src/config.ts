@@ -44,8 +44,15 @@ export const configSchema = z.object({
    * any rate. When absent, the profile's: 2 for `aws`, any rate for `relaxed`.
    */
   endpointBandwidth: z.number().min(0).max(1_000_000).optional(),
+  /** Seconds of silence in the middle of a request, WebSocket or tunnel after which its connection is closed. */
+  endpointIdleTime: z.number().min(1).max(86_400).default(21_600),
   /** Seconds from a request's head to the end of its answer, of its WebSocket or tunnel; 0 for any. */
   endpointTotalTime: z.number().min(0).max(31_536_000).default(0),
+  /**
+   * Most connections, requests under way and requests per second, of a microVM and with a token, by their names;
+   * null for any number. The others keep the profile's.
+   */
+  endpointLimits: z.record(z.string(), z.number().positive().max(1_000_000_000).nullable()).default({}),
   /** Address that published ports are opened on; `0.0.0.0` for other machines to reach them. */
   publishHost: z.string().min(1).default('127.0.0.1'),
   /** Networks that guests reach besides the Internet, in CIDR notation: private services meant for them. */
@@ -125,7 +132,9 @@ const environmentNames: Readonly<Record<string, keyof ConfigInput>> = {
   DORMOUSE_ENDPOINT_PORT: 'endpointPort',
   DORMOUSE_ENDPOINT_DOMAIN: 'endpointDomain',
   DORMOUSE_ENDPOINT_BANDWIDTH: 'endpointBandwidth',
+  DORMOUSE_ENDPOINT_IDLE_TIME: 'endpointIdleTime',
   DORMOUSE_ENDPOINT_TOTAL_TIME: 'endpointTotalTime',
+  DORMOUSE_ENDPOINT_LIMITS: 'endpointLimits',
   DORMOUSE_PUBLISH_HOST: 'publishHost',
   DORMOUSE_EGRESS_ALLOW: 'egressAllow',
   DORMOUSE_DNS_SERVERS: 'dnsServers',
@@ -155,6 +164,7 @@ const numeric: ReadonlySet<string> = new Set([
   'port',
   'endpointPort',
   'endpointBandwidth',
+  'endpointIdleTime',
   'endpointTotalTime',
   'vmmUidBase',
   'memoryBudgetMib',
@@ -171,29 +181,38 @@ const numeric: ReadonlySet<string> = new Set([
 /** Separated by commas. */
 const lists: ReadonlySet<string> = new Set(['egressAllow', 'dnsServers']);
 
+type Numbers = Readonly<Record<string, number | null>>;
+
 /**
- * Reads `RunMicrovm=50` or `RunMicrovm=off`.
+ * Reads `NAME=50` or `NAME=off`.
  * @throws {RangeError} it is neither
  */
-export function parseRate(text: string): Readonly<Record<string, number | null>> {
-  const [, operation, rate] = /^(\w+)=(off|\d+(?:\.\d+)?)$/.exec(text.trim()) ?? [];
-  if (operation === undefined)
-    throw new RangeError(`not a rate such as RunMicrovm=50 or RunMicrovm=off: ${text}`);
-  return { [operation]: rate === 'off' ? null : Number(rate) };
+function parseNumber(text: string, kind: string, example: string): Numbers {
+  const [, name, number] = /^([\w-]+)=(off|\d+(?:\.\d+)?)$/.exec(text.trim()) ?? [];
+  if (name === undefined)
+    throw new RangeError(`not a ${kind} such as ${example}=50 or ${example}=off: ${text}`);
+  return { [name]: number === 'off' ? null : Number(number) };
 }
 
+/** @throws {RangeError} */
+export const parseRate = (text: string): Numbers => parseNumber(text, 'rate', 'RunMicrovm');
+
+/** @throws {RangeError} */
+export const parseLimit = (text: string): Numbers => parseNumber(text, 'limit', 'token-connections');
+
 function readVariable(option: string, value: string): unknown {
-  if (option === 'rates') return readRates(value);
+  if (option === 'rates') return readNumbers(option, value, parseRate);
+  if (option === 'endpointLimits') return readNumbers(option, value, parseLimit);
   if (lists.has(option)) return value.split(',').map((item) => item.trim());
   if (option === 'evictIdle' && (value === 'true' || value === 'false')) return value === 'true';
   return numeric.has(option) ? Number(value) : value;
 }
 
-function readRates(value: string): object {
+function readNumbers(option: string, value: string, parse: (text: string) => Numbers): object {
   try {
-    return Object.assign({}, ...value.split(',').map(parseRate));
+    return Object.assign({}, ...value.split(',').map(parse));
   } catch (error) {
-    throw new ConfigError(`invalid configuration\nrates: ${(error as Error).message}`);
+    throw new ConfigError(`invalid configuration\n${option}: ${(error as Error).message}`);
   }
 }
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { throttledOperations } from './api/dispatch.ts';
-import { chooseRates, type Rates } from './api/rates.ts';
+import { chooseRates } from './api/rates.ts';
 import { type ApiServer, createApi } from './api/server.ts';
 import { localSts } from './api/sts/local-sts.ts';
 import { locateAssets } from './assets.ts';
@@ -10,8 +10,8 @@ import { openDataDirectory } from './blobs/data-directory.ts';
 import { ensureDirectory, writeFileDurably } from './blobs/durable.ts';
 import { type Config, ConfigError } from './config.ts';
 import { openLocalCertificates } from './endpoint/certificates.ts';
+import { configuredLimits } from './endpoint/configured-limits.ts';
 import { createEndpoint } from './endpoint/endpoint.ts';
-import { bandwidthLimits, totalTimeLimits } from './endpoint/options.ts';
 import { PublishedPorts } from './endpoint/published/published-ports.ts';
 import { declareEndpointMetrics } from './endpoint/tally.ts';
 import { openTokens } from './endpoint/tokens.ts';
@@ -98,13 +98,13 @@ export async function startServer(config: Config, clock: Clock = systemClock): P
   }
 }
 
-/** @throws {ConfigError} a rate is set of an operation that does not exist */
-function ratesFrom({ profile, rates }: Config): Rates {
+/** @throws {ConfigError} something is set that does not exist */
+function chosen<Choice>(option: keyof Config, choose: () => Choice): Choice {
   try {
-    return chooseRates(profile, rates, throttledOperations);
+    return choose();
   } catch (error) {
     throw error instanceof RangeError
-      ? new ConfigError(`invalid configuration\nrates: ${error.message}`)
+      ? new ConfigError(`invalid configuration\n${option}: ${error.message}`)
       : error;
   }
 }
@@ -114,7 +114,8 @@ async function start(
   undo: (() => Promise<void>)[],
   clock: Clock,
 ): Promise<Omit<RunningServer, 'close'>> {
-  const rates = ratesFrom(config);
+  const rates = chosen('rates', () => chooseRates(config.profile, config.rates, throttledOperations));
+  const limitsOfEndpoint = chosen('endpointLimits', () => configuredLimits(config.profile, config));
   const at = (...parts: string[]): string => path.join(config.dataDirectory, ...parts);
   const logger = createLogger(config.logLevel);
   await openDataDirectory(config.dataDirectory);
@@ -292,7 +293,7 @@ async function start(
     certificates,
     domain: config.endpointDomain,
     profile,
-    limits: { ...bandwidthLimits(config.endpointBandwidth), ...totalTimeLimits(config.endpointTotalTime) },
+    limits: limitsOfEndpoint,
     onError: (error) => logger.error({ err: error }, 'the endpoint failed'),
   });
   declareEndpointMetrics(metrics, () => endpoint.status());

@@ -121,7 +121,9 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
       connection.presence.end();
     });
   });
-  const shortestTime = Math.min(limits.headersTimeoutMs, limits.keepAliveTimeoutMs, limits.totalTimeMs);
+  const { headersTimeoutMs, keepAliveTimeoutMs, idleTimeoutMs, totalTimeMs } = limits;
+  // Silence is looked for several times within its limit.
+  const shortestTime = Math.min(headersTimeoutMs, keepAliveTimeoutMs, totalTimeMs, idleTimeoutMs / 4);
   const timers = [
     setInterval(sweep, sweepMs),
     setInterval(() => void renew(), renewMs),

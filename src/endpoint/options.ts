@@ -105,16 +105,3 @@ function documentedTraffic({ memoryMib }: Pick<Microvm, 'memoryMib'>): TrafficLi
   const peakVcpus = Math.max(1, Math.floor(memoryMib / 512));
   return { ...relaxedTraffic, connections: 8 * peakVcpus, requestsPerSecond: 10 * peakVcpus };
 }
-
-/** The option of the server for it: MB/s for each GiB of memory, 0 for any rate; undefined keeps the profile's. */
-export function bandwidthLimits(
-  megabytesPerGib: number | undefined,
-): Partial<Pick<EndpointLimits, 'bytesPerSecondPerGib'>> {
-  if (megabytesPerGib === undefined) return {};
-  return { bytesPerSecondPerGib: megabytesPerGib === 0 ? Number.POSITIVE_INFINITY : megabytesPerGib * 1e6 };
-}
-
-/** The option of the server for it: seconds that a request may take in all, 0 for any. */
-export function totalTimeLimits(seconds: number): Pick<EndpointLimits, 'totalTimeMs'> {
-  return { totalTimeMs: seconds === 0 ? Number.POSITIVE_INFINITY : seconds * 1000 };
-}

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { type ConfigInput, configSchema, loadConfig, parseRate } from '../../config.ts';
+import { type ConfigInput, configSchema, loadConfig, parseLimit, parseRate } from '../../config.ts';
 import { collect, parseAmount, parseCount, parseMemory, parsePort } from '../arguments.ts';
 import { note, print } from '../output.ts';
 import { examples } from '../remote-command.ts';
@@ -13,7 +13,9 @@ interface ServeOptions {
   readonly endpointPort?: number;
   readonly endpointDomain?: string;
   readonly endpointBandwidth?: number;
+  readonly endpointIdleTime?: number;
   readonly endpointTotalTime?: number;
+  readonly endpointLimit?: ConfigInput['endpointLimits'];
   readonly publishHost?: string;
   readonly egressAllow?: string[];
   readonly executionRoleSts?: string;
@@ -63,9 +65,19 @@ export function addServe(program: Command): void {
       parseAmount,
     )
     .option(
+      '--endpoint-idle-time <seconds>',
+      'silence after which a request, WebSocket or tunnel is given up (default: 21600)',
+      parseAmount,
+    )
+    .option(
       '--endpoint-total-time <seconds>',
       'most that a request, WebSocket or tunnel takes in all; 0 for any time (default: 0)',
       parseAmount,
+    )
+    .option(
+      '--endpoint-limit <name=number>',
+      'most connections, requests or requests a second of a microVM or a token, or off, such as token-connections=50; may be repeated',
+      collectLimit,
     )
     .option('--publish-host <address>', 'address that published ports are opened on (default: 127.0.0.1)')
     .option(
@@ -146,18 +158,25 @@ export function addServe(program: Command): void {
   );
 }
 
-function collectRate(text: string, earlier: ConfigInput['rates']): ConfigInput['rates'] {
-  try {
-    return { ...earlier, ...parseRate(text) };
-  } catch (error) {
-    throw new InvalidArgumentError((error as Error).message);
-  }
+const collectRate = collected(parseRate);
+const collectLimit = collected(parseLimit);
+
+/** Reads an option that may be repeated, each time for another name. */
+function collected<Numbers extends object>(parse: (text: string) => Numbers) {
+  return (text: string, earlier: Numbers | undefined): Numbers => {
+    try {
+      return { ...earlier, ...parse(text) };
+    } catch (error) {
+      throw new InvalidArgumentError((error as Error).message);
+    }
+  };
 }
 
 async function serve(options: ServeOptions): Promise<void> {
   const {
     readyJson,
     rate,
+    endpointLimit,
     dnsServer,
     dataDir,
     assetsDir,
@@ -172,6 +191,7 @@ async function serve(options: ServeOptions): Promise<void> {
     {
       ...rest,
       ...(rate === undefined ? {} : { rates: rate }),
+      ...(endpointLimit === undefined ? {} : { endpointLimits: endpointLimit }),
       ...(memoryBudget === undefined ? {} : { memoryBudgetMib: memoryBudget }),
       ...(diskReserve === undefined ? {} : { diskReserveMib: diskReserve }),
       ...(wakeCache === undefined ? {} : { wakeCacheMib: wakeCache }),

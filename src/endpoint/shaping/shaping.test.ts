@@ -4,7 +4,7 @@ import { type Duplex, duplexPair } from 'node:stream';
 import { test } from 'node:test';
 import { fakeMicrovm } from '../../../test/endpoint/fixture.ts';
 import { ManualClock } from '../../microvms/manual-clock-for-test.ts';
-import { bandwidthLimits, endpointLimits } from '../options.ts';
+import { endpointLimits } from '../options.ts';
 import { ShapedStream } from './shaped-stream.ts';
 import { shapeDialer } from './shaping.ts';
 import { TokenBucket } from './token-bucket.ts';
@@ -116,7 +116,7 @@ test('the end of either side destroys the other', async () => {
   await once(second, 'close');
 });
 
-test('the profiles and the option set the rate by the size of a microVM', async () => {
+test('the profiles set the rate by the size of a microVM', async () => {
   const { aws, relaxed } = endpointLimits;
   const rates = [512, 1024, 2048, 4096, 8192].map((memoryMib) => [
     (memoryMib / 1024) * aws.bytesPerSecondPerGib,
@@ -130,9 +130,6 @@ test('the profiles and the option set the rate by the size of a microVM', async 
     [16e6, 128],
   ]);
   assert.equal(relaxed.bytesPerSecondPerGib, Number.POSITIVE_INFINITY);
-  assert.deepEqual(bandwidthLimits(undefined), {});
-  assert.deepEqual(bandwidthLimits(0), { bytesPerSecondPerGib: Number.POSITIVE_INFINITY });
-  assert.deepEqual(bandwidthLimits(0.5), { bytesPerSecondPerGib: 500_000 });
 });
 
 test('a microVM is forgotten when it owes nothing, and no sooner', async () => {
