@@ -89,6 +89,7 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
       tally.request('upgrade');
       void serveUpgrade(client, context);
     },
+    onRefuse: ({ error }) => tally.refused(error),
     onError: (error) => onError(error, { requestId: 'connection' }),
   });
   const h1Options = connectionOptions('http/1.1');

@@ -2,6 +2,7 @@ import type { Departure } from './departure.ts';
 import type { RequestFields } from './fields.ts';
 import type { HeaderList } from './headers.ts';
 import type { Presence } from './presence.ts';
+import type { Refusal } from './refusals.ts';
 import type { TokenMemory } from './tokens.ts';
 import type { UpstreamResponse } from './upstream.ts';
 
@@ -46,7 +47,7 @@ export interface Exchange extends BodySink {
    */
   respond(response: UpstreamResponse, requestId: string, bodyless: boolean, onDrain: () => void): void;
   /** Answers in the application's place; what is left of the request's body is not wanted. */
-  refuse(status: number, headers: HeaderList, body: string): void;
+  refuse(refusal: Refusal): void;
   /** Breaks off a response that cannot be completed. */
   abort(): void;
   responded(): boolean;

@@ -31,9 +31,9 @@ export function serveExchange(exchange: Exchange, context: ProxyContext): void {
       admission instanceof Promise
         ? admission.then((admitted) => forward(exchange, admitted, requestId, context))
         : forward(exchange, admission, requestId, context);
-    forwarded?.catch((error: unknown) => answerFailure(exchange, error, requestId, context));
+    forwarded?.catch((error: unknown) => answerFailure(exchange, error, context));
   } catch (error) {
-    answerFailure(exchange, error, requestId, context);
+    answerFailure(exchange, error, context);
   }
 }
 

@@ -79,18 +79,17 @@ export function refusalHeaders(refusal: Refusal, requestId: string): string[] {
 export function answerFailure(
   exchange: Exchange,
   error: unknown,
-  requestId: string,
   context: { readonly onError: (error: unknown, detail: { readonly requestId: string }) => void },
 ): void {
   if (exchange.left.happened) return;
-  if (!(error instanceof RefusedError)) context.onError(error, { requestId });
+  if (!(error instanceof RefusedError)) context.onError(error, { requestId: exchange.requestId });
   if (exchange.responded()) exchange.abort();
-  else refuse(exchange, error instanceof RefusedError ? error.refusal : refusals.internal, requestId);
+  else refuse(exchange, error instanceof RefusedError ? error.refusal : refusals.internal);
 }
 
-function refuse(exchange: Exchange, refusal: Refusal, requestId: string): void {
+function refuse(exchange: Exchange, refusal: Refusal): void {
   try {
-    exchange.refuse(refusal.status, refusalHeaders(refusal, requestId), refusal.body);
+    exchange.refuse(refusal);
   } catch {
     exchange.abort();
   }

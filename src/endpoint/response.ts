@@ -72,7 +72,7 @@ export class Response implements UpstreamEvents {
     const exchange = this.#exchange;
     const refused = error instanceof RefusedError || exchange.responded();
     const shown = refused ? error : new RefusedError(badGateway('BAD_GATEWAY'), { cause: error });
-    answerFailure(exchange, shown, this.#requestId, ignore);
+    answerFailure(exchange, shown, ignore);
   }
 
   /** What one version of HTTP says, another may have no words for. */

@@ -8,6 +8,8 @@ export type RequestKind = 'http/1.1' | 'http/2' | 'upgrade';
 /** Sums since the start of the endpoint. */
 export interface EndpointTotals {
   readonly requests: Readonly<Record<RequestKind, number>>;
+  /** Answers of our own, by their `x-aws-proxy-error`. */
+  readonly refusals: ReadonlyMap<string, number>;
   /** Bytes on the wire, TLS and all. */
   readonly receivedBytes: number;
   readonly sentBytes: number;
@@ -17,6 +19,7 @@ export interface EndpointTotals {
 export class Tally {
   readonly #sockets: ReadonlySet<Wire>;
   readonly #requests: Record<RequestKind, number> = { 'http/1.1': 0, 'http/2': 0, upgrade: 0 };
+  readonly #refusals = new Map<string, number>();
   /** Of connections that are closed. */
   #received = 0;
   #sent = 0;
@@ -30,6 +33,10 @@ export class Tally {
     this.#requests[kind] += 1;
   }
 
+  refused(error: string): void {
+    this.#refusals.set(error, (this.#refusals.get(error) ?? 0) + 1);
+  }
+
   closed({ bytesRead, bytesWritten }: Wire): void {
     this.#received += bytesRead;
     this.#sent += bytesWritten;
@@ -41,7 +48,7 @@ export class Tally {
       receivedBytes += socket.bytesRead;
       sentBytes += socket.bytesWritten;
     }
-    return { requests: { ...this.#requests }, receivedBytes, sentBytes };
+    return { requests: { ...this.#requests }, refusals: this.#refusals, receivedBytes, sentBytes };
   }
 }
 
@@ -53,6 +60,12 @@ export function declareEndpointMetrics(metrics: Metrics, status: () => EndpointS
     'Requests of clients, refused ones too; an upgrade is a WebSocket or a tunnel.',
     () => Object.entries(status().requests).map(([kind, value]) => ({ value, labels: [kind] })),
     ['kind'],
+  );
+  metrics.total(
+    'endpoint_refusals_total',
+    "Requests answered in the application's place, by x-aws-proxy-error.",
+    () => [...status().refusals].map(([error, value]) => ({ value, labels: [error] })),
+    ['error'],
   );
   metrics.total(
     'endpoint_bytes_total',

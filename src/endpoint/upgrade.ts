@@ -55,7 +55,7 @@ export async function serveUpgrade(client: UpgradeClient, context: UpgradeContex
     enter(context, exchange, admission, whenOver);
     await serveWebSocket(client, offered, { vm: admission.vm, port }, requestId, context);
   } catch (error) {
-    answerFailure(exchange, error, requestId, context);
+    answerFailure(exchange, error, context);
   }
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { test } from 'node:test';
-import { type Ask, ask, askH2, h2Headers, h2Session, startEndpoint } from './fixture.ts';
+import { type Ask, ask, askH2, h2Headers, h2Session, rawExchange, startEndpoint } from './fixture.ts';
 import { createTokensForTest } from './tokens-for-test.ts';
 
 test('what is refused, and how', async (t) => {
@@ -100,4 +100,24 @@ test('a microVM without HTTP ingress is not reachable', async (t) => {
   );
   assert.equal((await ask(fixture)).status, 403);
   assert.equal(fixture.connections.length, 0);
+});
+
+test('refusals are counted by their code, whoever makes them', async (t) => {
+  const fixture = await startEndpoint(t, { limits: { totalTimeMs: 200 } });
+  await fixture.expose(8080, http.createServer());
+  const session = await h2Session(t, fixture);
+  await ask(fixture, { anonymous: true });
+  await askH2(session, h2Headers(fixture, { 'x-aws-proxy-auth': 'none' }));
+  await ask(fixture, { headers: { 'x-aws-proxy-port': '9' } });
+  await rawExchange(fixture, 'nonsense\r\n\r\n');
+  await Promise.all([ask(fixture), askH2(session, h2Headers(fixture))]);
+  assert.deepEqual(
+    fixture.endpoint.status().refusals,
+    new Map([
+      ['UNAUTHORIZED', 2],
+      ['APP_CONNECT_FAILED', 1],
+      ['BAD_REQUEST', 1],
+      ['TIMEOUT', 2],
+    ]),
+  );
 });

@@ -43,6 +43,7 @@ async function connected(
     limits: { ...limits, ...replaced },
     now: () => time.ms,
     serve,
+    onRefuse: () => undefined,
     upgrade: () => assert.fail('nothing is upgraded'),
     onError: (error) => client.destroy(error instanceof Error ? error : new Error(String(error))),
   });
@@ -60,7 +61,7 @@ async function connected(
 async function answered(t: TestContext) {
   const served = Promise.withResolvers<void>();
   const connection = await connected(t, (exchange) => {
-    exchange.refuse(200, ['Content-Length', String(body.length)], body);
+    exchange.refuse({ status: 200, body, error: 'NONE' });
     served.resolve();
   });
   connection.client.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
@@ -102,7 +103,7 @@ test('the time of a request begins with the request, however old its connection 
   for (let round = 0; round < 3; round += 1) {
     const request = await ask();
     wait(8);
-    request?.refuse(200, ['Content-Length', '0'], '');
+    request?.refuse({ status: 200, body: '', error: 'NONE' });
     assert.match(String((await once(client, 'data'))[0]), /^HTTP\/1\.1 200 /);
   }
   const late = await ask();

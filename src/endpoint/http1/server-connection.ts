@@ -26,6 +26,8 @@ export interface ServerConnectionOptions {
   readonly now: () => number;
   serve(exchange: Exchange): void;
   upgrade(client: UpgradeClient): void;
+  /** Told about every answer of our own. */
+  onRefuse(refusal: Refusal): void;
   /** Told about errors of our own. */
   onError(error: unknown): void;
 }
@@ -146,6 +148,10 @@ export class ServerConnection {
     else if (this.#body === undefined) this.#next();
     // What is left of a request that has been answered is read for the sake of the one behind it.
     else this.readBody();
+  }
+
+  onRefuse(refusal: Refusal): void {
+    this.#options.onRefuse(refusal);
   }
 
   breakOff(): void {
@@ -297,6 +303,7 @@ export class ServerConnection {
     const exchange = this.#exchange;
     this.lasts = false;
     if (exchange === undefined) {
+      this.onRefuse(refusal);
       const fields = [...refusalHeaders(refusal, randomUUID()), 'Connection', 'close'];
       this.outbox.push(responseHeadText(refusal.status, fields));
       this.outbox.push(refusal.body);
@@ -307,7 +314,7 @@ export class ServerConnection {
       // The application must not take what it has got of the body for all of it.
       exchange.left.happen();
       if (exchange.responded()) exchange.abort();
-      else exchange.refuse(refusal.status, refusalHeaders(refusal, exchange.requestId), refusal.body);
+      else exchange.refuse(refusal);
     }
   }
 

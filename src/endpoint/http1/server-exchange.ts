@@ -4,6 +4,7 @@ import type { BodyFraming, BodySink, Exchange } from '../exchange.ts';
 import type { RequestFields } from '../fields.ts';
 import { type HeaderList, requestIdHeader } from '../headers.ts';
 import type { Presence } from '../presence.ts';
+import { type Refusal, refusalHeaders } from '../refusals.ts';
 import type { TokenMemory } from '../tokens.ts';
 import type { UpstreamResponse } from '../upstream.ts';
 import { BodyWriter } from './body-writer.ts';
@@ -25,6 +26,7 @@ export interface ExchangeChannel {
   readonly requestIsComplete: boolean;
   /** Whether the connection ends with this exchange. */
   lasts: boolean;
+  onRefuse(refusal: Refusal): void;
   /** The body has somewhere to go, or may go on. */
   readBody(): void;
   /** The response is complete. */
@@ -145,10 +147,12 @@ export class ServerExchange implements Exchange {
     this.#complete();
   }
 
-  refuse(status: number, headers: HeaderList, body: string): void {
+  refuse(refusal: Refusal): void {
+    const { status, body } = refusal;
+    this.#channel.onRefuse(refusal);
     // A body is not read to its end only to keep the connection.
     if (!this.#channel.requestIsComplete) this.#channel.lasts = false;
-    this.#addHead(`${statusLine(status, '')}${fieldText(headers)}`, false);
+    this.#addHead(`${statusLine(status, '')}${fieldText(refusalHeaders(refusal, this.requestId))}`, false);
     if (this.method !== 'HEAD' && body !== '') this.#channel.outbox.add(body);
     this.#complete();
   }

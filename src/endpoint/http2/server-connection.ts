@@ -4,7 +4,7 @@ import { MalformedMessage, OversizedMessage } from '../http1/grammar.ts';
 import { Outbox } from '../http1/outbox.ts';
 import type { EndpointLimits } from '../options.ts';
 import { Presence } from '../presence.ts';
-import { refusalHeaders, refusals } from '../refusals.ts';
+import { type Refusal, refusals } from '../refusals.ts';
 import { serverNameOf } from '../server-name.ts';
 import { TokenMemory } from '../tokens.ts';
 import type { UpgradeClient } from '../upgrade-client.ts';
@@ -37,6 +37,8 @@ export interface ServerConnectionOptions {
   readonly now: () => number;
   serve(exchange: Exchange): void;
   upgrade(client: UpgradeClient): void;
+  /** Told about every answer of our own. */
+  onRefuse(refusal: Refusal): void;
   /** Told about errors of our own. */
   onError(error: unknown): void;
 }
@@ -119,6 +121,10 @@ export class ServerConnection implements FrameSink {
   destroy(): void {
     if (!this.#ending) this.#end(errorCodes.none);
     this.#socket.destroy();
+  }
+
+  onRefuse(refusal: Refusal): void {
+    this.#options.onRefuse(refusal);
   }
 
   readonly #onData = (chunk: Buffer): void => {
@@ -227,9 +233,8 @@ export class ServerConnection implements FrameSink {
 
   #refuseOversized(stream: ServerStream): void {
     this.#strike();
-    const refusal = refusals.headersTooLarge;
     const exchange = new ServerExchange(stream, oversizedHead, this);
-    exchange.refuse(refusal.status, refusalHeaders(refusal, exchange.requestId), refusal.body);
+    exchange.refuse(refusals.headersTooLarge);
   }
 
   #onTrailers(stream: ServerStream, block: Buffer, endStream: boolean): void {

@@ -6,7 +6,7 @@ import { type HeaderList, requestIdHeader } from '../headers.ts';
 import { dateNow } from '../http1/date.ts';
 import { MalformedMessage } from '../http1/grammar.ts';
 import type { Presence } from '../presence.ts';
-import { refusalHeaders, refusals } from '../refusals.ts';
+import { type Refusal, refusalHeaders, refusals } from '../refusals.ts';
 import type { TokenMemory } from '../tokens.ts';
 import type { UpstreamResponse } from '../upstream.ts';
 import { errorCodes } from './errors.ts';
@@ -23,6 +23,7 @@ export interface ExchangeOrigin {
   readonly serverName: string | undefined;
   readonly memory: TokenMemory;
   readonly presence: Presence;
+  onRefuse(refusal: Refusal): void;
 }
 
 /** One request over HTTP/2 and its response. */
@@ -123,8 +124,13 @@ export class ServerExchange implements Exchange {
     this.#stream.endBoth();
   }
 
-  refuse(status: number, headers: HeaderList, body: string): void {
-    const block = statusBlock(status) + fieldsBlock(headers) + uniqueField(date, dateNow());
+  refuse(refusal: Refusal): void {
+    const { status, body } = refusal;
+    this.#origin.onRefuse(refusal);
+    const block =
+      statusBlock(status) +
+      fieldsBlock(refusalHeaders(refusal, this.requestId)) +
+      uniqueField(date, dateNow());
     const bodyless = this.method === 'HEAD' || body === '';
     this.#responded = true;
     this.#answered = true;
@@ -143,8 +149,7 @@ export class ServerExchange implements Exchange {
       return;
     }
     this.left.happen();
-    const { overdue } = refusals;
-    this.refuse(overdue.status, refusalHeaders(overdue, this.requestId), overdue.body);
+    this.refuse(refusals.overdue);
   }
 
   #settle(): void {
