@@ -39,6 +39,9 @@ export const configSchema = z.object({
     .string()
     .regex(/^[a-z0-9-]+(\.[a-z0-9-]+)*$/)
     .default('microvm.localhost'),
+  /** Files with the certificate of the endpoints, and what signed it, and with its key; absent: made by the server. */
+  endpointCertificate: z.string().min(1).optional(),
+  endpointKey: z.string().min(1).optional(),
   /**
    * Megabytes per second that each GiB of a microVM's memory gives its endpoint, both directions together; 0 for
    * any rate. When absent, the profile's: 2 for `aws`, any rate for `relaxed`.
@@ -131,6 +134,8 @@ const environmentNames: Readonly<Record<string, keyof ConfigInput>> = {
   DORMOUSE_ENDPOINT_HOST: 'endpointHost',
   DORMOUSE_ENDPOINT_PORT: 'endpointPort',
   DORMOUSE_ENDPOINT_DOMAIN: 'endpointDomain',
+  DORMOUSE_ENDPOINT_CERTIFICATE: 'endpointCertificate',
+  DORMOUSE_ENDPOINT_KEY: 'endpointKey',
   DORMOUSE_ENDPOINT_BANDWIDTH: 'endpointBandwidth',
   DORMOUSE_ENDPOINT_IDLE_TIME: 'endpointIdleTime',
   DORMOUSE_ENDPOINT_TOTAL_TIME: 'endpointTotalTime',

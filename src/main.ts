@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { throttledOperations } from './api/dispatch.ts';
 import { chooseRates } from './api/rates.ts';
@@ -9,7 +9,7 @@ import { locateAssets } from './assets.ts';
 import { openDataDirectory } from './blobs/data-directory.ts';
 import { ensureDirectory, writeFileDurably } from './blobs/durable.ts';
 import { type Config, ConfigError } from './config.ts';
-import { openLocalCertificates } from './endpoint/certificates.ts';
+import { type Certificates, openGivenCertificates, openLocalCertificates } from './endpoint/certificates.ts';
 import { configuredLimits } from './endpoint/configured-limits.ts';
 import { createEndpoint } from './endpoint/endpoint.ts';
 import { PublishedPorts } from './endpoint/published/published-ports.ts';
@@ -107,6 +107,24 @@ function chosen<Choice>(option: keyof Config, choose: () => Choice): Choice {
       ? new ConfigError(`invalid configuration\n${option}: ${error.message}`)
       : error;
   }
+}
+
+/** @throws {ConfigError} the given files are no good */
+async function openCertificates(config: Config, directory: string, clock: Clock): Promise<Certificates> {
+  const { endpointCertificate, endpointKey, endpointDomain: domain } = config;
+  if (endpointCertificate === undefined && endpointKey === undefined) {
+    return await openLocalCertificates({ directory, domain, clock });
+  }
+  if (endpointCertificate === undefined || endpointKey === undefined) {
+    throw new ConfigError('invalid configuration\nendpointCertificate and endpointKey: one is missing');
+  }
+  const files = {
+    certificatePath: path.resolve(endpointCertificate),
+    privateKeyPath: path.resolve(endpointKey),
+  };
+  return await openGivenCertificates({ ...files, domain }).catch((error: Error) => {
+    throw new ConfigError(`invalid configuration\nendpointCertificate: ${error.message}`, { cause: error });
+  });
 }
 
 async function start(
@@ -281,11 +299,7 @@ async function start(
   undo.push(() => publishedPorts.close());
   await publishedPorts.recover();
 
-  const certificates = await openLocalCertificates({
-    directory: at('tls'),
-    domain: config.endpointDomain,
-    clock,
-  });
+  const certificates = await openCertificates(config, at('tls'), clock);
   const tokens = await openTokens({ directory: at('tokens'), clock });
   const endpoint = createEndpoint({
     backend: microvms,
@@ -300,7 +314,6 @@ async function start(
   const endpointPort = await endpoint.listen(config.endpointPort, config.endpointHost);
   undo.push(() => endpoint.close());
 
-  const caCertificate = await readFile(certificates.caCertificatePath, 'utf8');
   const suffix = endpointPort === httpsPort ? '' : `:${endpointPort}`;
   const api = createApi(
     {
@@ -335,7 +348,7 @@ async function start(
         accelerator,
         endpointDomain: config.endpointDomain,
         endpointPort,
-        caCertificate,
+        caCertificate: certificates.authority(),
       }),
       reportFault: (fault, requestId) => logger.error({ err: fault, requestId }, 'a request failed'),
     },

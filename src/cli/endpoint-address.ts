@@ -5,8 +5,9 @@ export interface EndpointAddress {
   readonly host: string;
   readonly port: number;
   readonly servername: string;
-  /** PEM of the authority to trust. */
+  /** PEM of what to trust: an authority, or the certificate itself. */
   readonly ca: string;
+  readonly allowPartialTrustChain: true;
 }
 
 /**
@@ -22,5 +23,6 @@ export async function addressOf(client: Client, endpoint: string): Promise<Endpo
     port: port === '' ? 443 : Number(port),
     servername,
     ca: await client.certificateAuthority(),
+    allowPartialTrustChain: true,
   };
 }

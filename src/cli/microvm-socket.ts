@@ -16,11 +16,11 @@ export async function openSocket(client: Client, name: string, path: string): Pr
   const microvm = await resolveMicrovm(client, name);
   const endpoint = microvm.endpoint ?? '';
   const token = await mintShellToken(client, microvm.microvmId ?? '');
-  const { ca, servername, host, port } = await addressOf(client, endpoint);
+  const { servername, ...address } = await addressOf(client, endpoint);
   const socket = new WebSocket(`wss://${endpoint}${path}`, {
     headers: { 'x-aws-proxy-auth': token, 'user-agent': 'dormouse' },
     perMessageDeflate: false,
-    createConnection: () => tls.connect({ ca, servername: isIP(servername) ? '' : servername, host, port }),
+    createConnection: () => tls.connect({ ...address, servername: isIP(servername) ? '' : servername }),
   });
   const refused = Promise.withResolvers<never>();
   socket.once('unexpected-response', (_request, response) => {

@@ -69,9 +69,15 @@ test('given files are used as they are, and read again on renewal', async (t) =>
   const clock = { now: () => Date.now() };
   const a = await openLocalCertificates({ directory: path.join(directory, 'a'), domain: 'a.test', clock });
   const b = await openLocalCertificates({ directory: path.join(directory, 'b'), domain: 'b.test', clock });
+  const renewed = await openLocalCertificates({
+    directory: path.join(directory, 'c'),
+    domain: 'a.test',
+    clock,
+  });
   const files = {
     certificatePath: path.join(directory, 'chain.pem'),
     privateKeyPath: path.join(directory, 'key.pem'),
+    domain: 'a.test',
   };
   await assert.rejects(openGivenCertificates(files), /not a certificate and its key/);
   await writeFile(files.certificatePath, a.current().certificate);
@@ -81,6 +87,13 @@ test('given files are used as they are, and read again on renewal', async (t) =>
   await writeFile(files.certificatePath, b.current().certificate);
   await assert.rejects(given.renew(), /not a certificate and its key/);
   await writeFile(files.privateKeyPath, b.current().privateKey);
+  await assert.rejects(given.renew(), /is not for \*\.a\.test/);
+  assert.equal(given.current().certificate, a.current().certificate, 'it goes on with what it has');
+  await writeFile(files.certificatePath, renewed.current().certificate);
+  await writeFile(files.privateKeyPath, renewed.current().privateKey);
   assert.equal(await given.renew(), true);
-  assert.equal(given.current().certificate, b.current().certificate);
+  assert.equal(given.current().certificate, renewed.current().certificate);
+  assert.equal(given.authority(), renewed.current().certificate);
+  await writeFile(files.certificatePath, 'no PEM');
+  await assert.rejects(given.renew(), /cannot be read/);
 });

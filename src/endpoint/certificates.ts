@@ -16,6 +16,8 @@ export interface ServerCertificate {
 export interface Certificates {
   /** The certificate clients have to trust: the local CA, or the given chain. */
   readonly caCertificatePath: string;
+  /** The same as PEM. */
+  authority(): string;
   current(): ServerCertificate;
   /** Makes or reads a newer certificate when it is time to; true when {@link current} changed. */
   renew(): Promise<boolean>;
@@ -61,6 +63,7 @@ export async function openLocalCertificates(options: LocalCertificatesOptions): 
   await renew();
   return {
     caCertificatePath: at('ca.pem'),
+    authority: () => `${authority.certificate.toString('pem')}\n`,
     current() {
       if (leaf === undefined) throw new Error('no endpoint certificate');
       return leaf;
@@ -69,23 +72,36 @@ export async function openLocalCertificates(options: LocalCertificatesOptions): 
   };
 }
 
-/** Certificate and key made elsewhere; read again by {@link Certificates.renew}. */
+/**
+ * Certificate and key made elsewhere; read again by {@link Certificates.renew}.
+ * @throws {Error} naming the files: they are not there, do not belong together, or are not for the domain
+ */
 export async function openGivenCertificates(files: {
+  /** The certificate and what it was signed by, in this order. */
   readonly certificatePath: string;
   readonly privateKeyPath: string;
+  /** Domain below which every microVM has its host name. */
+  readonly domain: string;
 }): Promise<Certificates> {
+  const { certificatePath, privateKeyPath, domain } = files;
   async function read(): Promise<ServerCertificate> {
-    const pair = await readPair(files.certificatePath, files.privateKeyPath);
+    const pair = await readPair(certificatePath, privateKeyPath).catch((error: unknown) => {
+      throw new Error(`${certificatePath} or ${privateKeyPath} cannot be read`, { cause: error });
+    });
     if (pair === undefined) {
       throw new Error(
-        `${files.certificatePath} and ${files.privateKeyPath} are not a certificate and its key`,
+        `${certificatePath} and ${privateKeyPath} are not a certificate and its key: one is missing, or they do not belong together`,
       );
+    }
+    if (new NodeCertificate(pair.certificate).checkHost(`any.${domain}`) === undefined) {
+      throw new Error(`the certificate in ${certificatePath} is not for *.${domain}`);
     }
     return pair;
   }
   let pair = await read();
   return {
-    caCertificatePath: files.certificatePath,
+    caCertificatePath: certificatePath,
+    authority: () => pair.certificate,
     current: () => pair,
     async renew() {
       const next = await read();

@@ -54,7 +54,7 @@ type ConnectionOptions = ConstructorParameters<typeof H1Connection>[1] &
   ConstructorParameters<typeof H2Connection>[1];
 
 const sweepMs = 5000;
-const renewMs = 12 * 3600 * 1000;
+const renewMs = 3600 * 1000;
 
 export function createEndpoint(options: EndpointOptions): Endpoint {
   const limits: EndpointLimits = { ...endpointLimits[options.profile], ...options.limits };

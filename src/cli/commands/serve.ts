@@ -12,6 +12,8 @@ interface ServeOptions {
   readonly endpointHost?: string;
   readonly endpointPort?: number;
   readonly endpointDomain?: string;
+  readonly endpointCertificate?: string;
+  readonly endpointKey?: string;
   readonly endpointBandwidth?: number;
   readonly endpointIdleTime?: number;
   readonly endpointTotalTime?: number;
@@ -59,6 +61,11 @@ export function addServe(program: Command): void {
       parsePort,
     )
     .option('--endpoint-domain <domain>', "domain of the microVMs' host names")
+    .option(
+      '--endpoint-certificate <file>',
+      "PEM of a certificate for all of the microVMs' host names and what signed it (default: made by the server)",
+    )
+    .option('--endpoint-key <file>', 'PEM of its private key')
     .option(
       '--endpoint-bandwidth <number>',
       'MB/s that a microVM gets through its endpoint for each GiB of its memory; 0 for any (default: 0, aws: 2)',
