@@ -116,8 +116,14 @@ export class Checkpoints {
 
   async #read(name: string): Promise<Checkpoint | undefined> {
     if (name.endsWith(unfinished)) return undefined;
+    let text: string;
     try {
-      const text = await readFile(path.join(this.#at(name), description), 'utf8');
+      text = await readFile(path.join(this.#at(name), description), 'utf8');
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+      throw error;
+    }
+    try {
       const { formatVersion: _format, ...checkpoint } = stored.parse(JSON.parse(text));
       return checkpoint;
     } catch {

@@ -127,7 +127,7 @@ export class MicrovmController {
     return this.#queue.run(async (signal) => {
       if (this.#record.ending) throw microvmTerminated(this.vm.microvmId);
       const live = this.#live;
-      const work = () => rollBackGuest(this.#engine, this.vm, live, checkpoint);
+      const work = () => rollBackGuest(this.#engine, this.vm, live, checkpoint, signal);
       if (live === undefined) await work();
       else if (!(await this.#putToSleep(live, signal, () => undefined, work))) throw rollBackFailed();
     });

@@ -293,17 +293,23 @@ export async function greetTerminating(
   }
 }
 
-/** Gives up what the VM is for what it was when it was stored in `checkpoint`; it is asleep then. */
+/**
+ * Gives up what the VM is for what it was when it was stored in `checkpoint`; it is asleep then. Once that is decided
+ * there is no other VM to go on with, so it is finished however often that has to be tried.
+ */
 export async function rollBackGuest(
   engine: Engine,
   vm: Microvm,
   live: LiveGuest | undefined,
   checkpoint: string,
+  signal: AbortSignal,
 ): Promise<void> {
+  const directory = engine.directoryOf(vm.microvmId);
   live?.agent.close();
   await live?.logs?.end();
   await engine.wakeCache.take(vm.microvmId)?.kill();
-  await engine.vmm.rollBack(engine.directoryOf(vm.microvmId), checkpoint);
+  await engine.vmm.rollBack(directory, checkpoint);
+  await despiteHost(engine, vm.microvmId, () => engine.vmm.finishRollBack(directory), signal);
 }
 
 /** Ends the VM's process, if any, and removes everything it had on this host. */

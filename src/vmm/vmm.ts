@@ -156,11 +156,15 @@ export interface Vmm {
    */
   snapshotSuspended(source: string, base: string, target: string): Promise<SnapshotManifest>;
   /**
-   * Ends the process of the VM in `directory`, if there is one, and makes the VM be what is suspended in
-   * `checkpoint`, which stays as it is. A failure before the process has ended leaves the VM as it is; once it
-   * has, {@link adopt} finishes what was cut short.
+   * Decides, durably, that the VM in `directory` is to be what is suspended in `checkpoint`, which stays as it is,
+   * and ends its process, if there is one. A failure leaves the VM as it is. {@link Vmm.finishRollBack} is to follow.
    */
   rollBack(directory: string, checkpoint: string): Promise<void>;
+  /**
+   * Makes true what {@link Vmm.rollBack} decided, if it did; the VM is suspended then. It may fail and be repeated,
+   * and {@link Vmm.adopt} does the same.
+   */
+  finishRollBack(directory: string): Promise<void>;
   /** Re-attaches to the process left in `directory` by an earlier server; undefined when none is alive. */
   adopt(directory: string): Promise<VmmInstance | undefined>;
 }

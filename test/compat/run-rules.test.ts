@@ -55,6 +55,7 @@ async function start(context: TestContext, profile: Profile = 'relaxed') {
     adopt: async () => undefined,
     copySuspended: unused,
     rollBack: unused,
+    finishRollBack: unused,
     snapshotSuspended: unused,
     assertUsable: unused,
     verify: unused,

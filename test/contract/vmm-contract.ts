@@ -165,6 +165,7 @@ export function vmmContract(name: string, prepare: () => Promise<Subject>): void
         await hit(again);
         await vmm.rollBack(directory, checkpoint);
         await again.exited;
+        await vmm.finishRollBack(directory);
         assert.deepEqual(await processesIn(directory), []);
         assert.equal(await vmm.isSuspended(directory), true);
         again = await resume(directory);
@@ -173,6 +174,7 @@ export function vmmContract(name: string, prepare: () => Promise<Subject>): void
       }
       await again.suspend();
       await vmm.rollBack(directory, asleep);
+      // As the next server does that finds it.
       assert.equal(await vmm.adopt(directory), undefined);
       again = await resume(directory);
       assert.equal((await hit(again)).memory, 3);

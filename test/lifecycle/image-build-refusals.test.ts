@@ -21,6 +21,7 @@ const noVmm: Vmm = {
   assertUsable: async () => undefined,
   verify: async () => undefined,
   rollBack: () => assert.fail('a VM was rolled back'),
+  finishRollBack: () => assert.fail('a VM was rolled back'),
 };
 
 const base = 'FROM dormouse/python:3.11\n';

@@ -1,4 +1,4 @@
-import { access } from 'node:fs/promises';
+import { isThere } from '../../blobs/entries.ts';
 import { DataDirectoryInUseError, lockDataDirectory } from '../../instance-lock.ts';
 import { type Examination, type ExamineOptions, examineData } from './examine-data.ts';
 
@@ -7,11 +7,7 @@ import { type Examination, type ExamineOptions, examineData } from './examine-da
  * @returns undefined when a server works on it
  */
 export async function openData(options: ExamineOptions): Promise<Examination | undefined> {
-  const there = await access(options.dataDirectory).then(
-    () => true,
-    () => false,
-  );
-  if (!there) return { findings: [], close: async () => undefined };
+  if (!(await isThere(options.dataDirectory))) return { findings: [], close: async () => undefined };
   const unlock = await lockDataDirectory(options.dataDirectory).catch((error: unknown) => {
     if (error instanceof DataDirectoryInUseError) return undefined;
     throw error;

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { access, chmod, link, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { chmod, link, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { syncDirectory } from '../../blobs/durable.ts';
+import { isThere } from '../../blobs/entries.ts';
 import { copySuspended } from './replacement.ts';
 import { snapshotFiles } from './snapshot-files.ts';
 
@@ -19,10 +20,7 @@ export function derivedState(snapshot: string): string {
 }
 
 export async function isDerived(snapshot: string): Promise<boolean> {
-  return await access(derivedState(snapshot)).then(
-    () => true,
-    () => false,
-  );
+  return await isThere(derivedState(snapshot));
 }
 
 /** Makes `target` of what is suspended in `source`, a VM of `base`, durably, or leaves nothing. */

@@ -195,7 +195,10 @@ class QemuVmm implements Vmm {
       await unstageReplacement(directory);
       throw error;
     }
-    await applyReplacement(directory);
+  }
+
+  async finishRollBack(directory: string): Promise<void> {
+    if (await isReplacementStaged(directory)) await applyReplacement(directory);
   }
 
   async adopt(directory: string): Promise<VmmInstance | undefined> {

@@ -1,6 +1,7 @@
-import { access, mkdir, rename, rm } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { syncDirectory } from '../../blobs/durable.ts';
+import { isThere } from '../../blobs/entries.ts';
 import { vmFiles } from './arguments.ts';
 import { copyDifference, currentDifference } from './difference.ts';
 import { copyOverlay } from './qemu-instance.ts';
@@ -36,7 +37,7 @@ export async function stageReplacement(directory: string, source: string): Promi
 }
 
 export async function isReplacementStaged(directory: string): Promise<boolean> {
-  return await exists(path.join(directory, staged));
+  return await isThere(path.join(directory, staged));
 }
 
 /** Takes the decision back. Only while the process of the VM runs. */
@@ -48,7 +49,7 @@ export async function unstageReplacement(directory: string): Promise<void> {
 /** Puts a staged replacement in place, or what an earlier attempt left of it. No process may use the directory. */
 export async function applyReplacement(directory: string): Promise<void> {
   const at = (name: string): string => path.join(directory, staged, name);
-  if (await exists(at(vmFiles.disk))) {
+  if (await isThere(at(vmFiles.disk))) {
     // Until the disk is moved the difference there may be the old one, which does not go with the new disk.
     await rm(path.join(directory, currentDifference), { recursive: true, force: true });
     await syncDirectory(directory);
@@ -57,17 +58,10 @@ export async function applyReplacement(directory: string): Promise<void> {
     // A disk still found here would mean that the difference moved next is the old one.
     await syncDirectory(path.join(directory, staged));
   }
-  if (await exists(at(currentDifference))) {
+  if (await isThere(at(currentDifference))) {
     await rename(at(currentDifference), path.join(directory, currentDifference));
     await syncDirectory(directory);
   }
   await rm(path.join(directory, staged), { recursive: true, force: true });
   await syncDirectory(directory);
-}
-
-async function exists(file: string): Promise<boolean> {
-  return await access(file).then(
-    () => true,
-    () => false,
-  );
 }

@@ -93,7 +93,8 @@ export async function endLeftovers(
   if (record.identity === undefined) await killProcessesOf([program, binary], directory);
   else await killProcess(record.identity);
   await groups.remove(directory);
-  await rm(path.join(directory, vmFiles.process), { force: true });
+  // The process is gone, which is what counts: whoever asked for that may have given up the VM that it was.
+  await rm(path.join(directory, vmFiles.process), { force: true }).catch(() => undefined);
 }
 
 /** Ends what runs one of the programs in the directory, or is on its way there: changing its root it is nowhere. */

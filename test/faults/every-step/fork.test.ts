@@ -1,6 +1,5 @@
-import assert from 'node:assert/strict';
 import { awake, idOf } from '../scenarios.ts';
-import { everyStep } from './every-step.ts';
+import { everyStep, holds } from './every-step.ts';
 
 everyStep({
   name: 'fork',
@@ -11,8 +10,9 @@ everyStep({
       const { state } = await world.reaches(child.microvmId, 'RUNNING', 'TERMINATED');
       if (state === 'TERMINATED') continue;
       const answer = await world.request(child.microvmId);
-      assert.equal(answer.memory, (subject?.answer.memory ?? 0) + 1, 'a fork goes on from its parent');
-      assert.equal(answer.hostname, child.microvmId);
+      const counted = (subject?.answer.memory ?? 0) + 1;
+      holds(answer.memory === counted, `a fork counts ${answer.memory} after its parent's ${counted - 1}`);
+      holds(answer.hostname === child.microvmId, `a fork is called ${answer.hostname}`);
     }
   },
 });
