@@ -46,7 +46,7 @@ describe('guest agent, the real program', { timeout: 120_000 }, () => {
   });
   beforeEach(async () => {
     agent?.close();
-    agent = await openGuestAgent(await program.channel(), { helloTimeoutMs: 5_000 });
+    agent = await openGuestAgent(await program.channel(), { helloTimeoutMs: 60_000 });
   });
 
   it('names its build and knows no application yet', async () => {
@@ -159,7 +159,7 @@ describe('guest agent, the real program', { timeout: 120_000 }, () => {
     const closed = new Promise<void>((resolve) => stream.on('error', () => undefined).on('close', resolve));
     await agent.quiesce();
     await closed;
-    agent = await openGuestAgent(await program.channel(), { helloTimeoutMs: 5_000 });
+    agent = await openGuestAgent(await program.channel(), { helloTimeoutMs: 60_000 });
     assert.equal((await agent.appStatus()).state, 'not-started');
   });
 
@@ -171,7 +171,7 @@ describe('guest agent, the real program', { timeout: 120_000 }, () => {
       // No hang-up in between: after a snapshot the guest may not see one.
       const hello = Buffer.concat([hostMagic, u32(1), randomBytes(16)]);
       channel.write(Buffer.concat([hello, request.subarray(0, cut)]));
-      const next = await openGuestAgent(channel, { helloTimeoutMs: 600 });
+      const next = await openGuestAgent(channel, { helloTimeoutMs: 60_000 });
       assert.equal((await next.appStatus()).state, 'not-started', `cut at ${cut}`);
       next.close();
     }
@@ -183,7 +183,7 @@ describe('guest agent, the real program', { timeout: 120_000 }, () => {
     const longest = encodeFrame(1, frame.data, Buffer.alloc(maximumPayload));
     const hello = Buffer.concat([hostMagic, u32(1), randomBytes(16)]);
     channel.write(Buffer.concat([hello, longest.subarray(0, headerBytes)]));
-    agent = await openGuestAgent(channel, { helloTimeoutMs: 3_000 });
+    agent = await openGuestAgent(channel, { helloTimeoutMs: 60_000 });
     assert.equal((await agent.appStatus()).state, 'not-started');
   });
 
@@ -204,7 +204,7 @@ describe('guest agent, the real program', { timeout: 120_000 }, () => {
       channel.end();
       await once(channel, 'close');
     }
-    agent = await openGuestAgent(await program.channel(), { helloTimeoutMs: 5_000 });
+    agent = await openGuestAgent(await program.channel(), { helloTimeoutMs: 60_000 });
     assert.equal((await agent.appStatus()).state, 'not-started');
   });
 
@@ -232,7 +232,7 @@ describe('a guest agent with a slow disk', { timeout: 120_000 }, () => {
   after(() => program.stop());
 
   it('answers everything else while it waits, and then for the disk', async () => {
-    const agent = await openGuestAgent(await program.channel(), { helloTimeoutMs: 5_000 });
+    const agent = await openGuestAgent(await program.channel(), { helloTimeoutMs: 60_000 });
     let written = false;
     const writing = agent.sync({ dropCaches: false }).then(() => {
       written = true;

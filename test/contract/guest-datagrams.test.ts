@@ -66,7 +66,7 @@ describe('datagrams through the real agent', { timeout: 120_000 }, () => {
   });
   beforeEach(async () => {
     agent?.close();
-    agent = await openGuestAgent(await program.channel(), { helloTimeoutMs: 5_000 });
+    agent = await openGuestAgent(await program.channel(), { helloTimeoutMs: 60_000 });
   });
 
   async function ask(association: DatagramChannel, inbox: Inbox, datagram: Buffer): Promise<Buffer> {

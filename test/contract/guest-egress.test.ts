@@ -21,7 +21,7 @@ import type { EgressConnection, EgressHandler } from '../../src/model/guest-egre
 import { AgentProcess } from './agent-process.ts';
 
 const megabyte = 1024 * 1024;
-const helloTimeoutMs = 5_000;
+const helloTimeoutMs = 60_000;
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');

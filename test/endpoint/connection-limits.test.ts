@@ -32,7 +32,7 @@ async function statusOf(fixture: Fixture, agent: https.Agent, token = fixture.to
 
 /** The end of a connection takes a moment to get here. */
 async function untilServed(fixture: Fixture, agent: https.Agent): Promise<void> {
-  const signal = AbortSignal.timeout(10_000);
+  const signal = AbortSignal.timeout(60_000);
   while ((await statusOf(fixture, agent)) !== 200) signal.throwIfAborted();
 }
 

@@ -60,7 +60,7 @@ function headers({ fixture }: Room, path: string): http2.OutgoingHttpHeaders {
 }
 
 async function untilWaiting({ fixture }: Room, count: number): Promise<void> {
-  const signal = AbortSignal.timeout(10_000);
+  const signal = AbortSignal.timeout(60_000);
   while (fixture.endpoint.status().waiting !== count) {
     signal.throwIfAborted();
     await new Promise(setImmediate);

@@ -7,7 +7,7 @@ import type { Subject } from './scenarios.ts';
 import type { World } from './world.ts';
 
 const transient: readonly Microvm['state'][] = ['PENDING', 'SUSPENDING', 'TERMINATING'];
-const settleMs = 10_000;
+const settleMs = 60_000;
 const everything = { limit: 10_000, after: undefined };
 
 export async function liveMicrovms(world: World): Promise<readonly Microvm[]> {

@@ -6,7 +6,7 @@ import { raw } from '../api/raw.ts';
 import { credentials, realm, type TestServer } from '../api/server.ts';
 import { type Known, type WildRequest, wildRequests } from './requests.ts';
 
-const answerTimeoutMs = 10_000;
+const answerTimeoutMs = 60_000;
 /** Their answers go on for as long as somebody reads. */
 const streams = /^(text\/event-stream|application\/vnd\.amazon\.eventstream|application\/x-ndjson)/;
 

@@ -22,7 +22,7 @@ import { endlessBuildRoom } from './endless-build-room.ts';
 
 const realm = { region: 'us-east-1', accountId: '000000000000' };
 const pollMs = 100;
-const leavingMs = 10_000;
+const leavingMs = 60_000;
 const buildMs = 300_000;
 
 /** Takes the artifact of key `K` from the file `K` of a directory. */

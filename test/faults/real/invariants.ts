@@ -8,7 +8,7 @@ import { LossError } from '../../soak/tally.ts';
 import { type Room, settled } from './transitions.ts';
 
 const pollMs = 100;
-const settleMs = 20_000;
+const settleMs = 60_000;
 
 /** Looks at every microVM there is besides `kept`, and ends it: it works, or says why it does not. */
 export async function othersWorkAndEnd(room: Room, kept: string, known: Set<string>): Promise<void> {
