@@ -6,13 +6,15 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { Duplex, PassThrough } from 'node:stream';
 import { after, describe, type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { WebSocketServer } from 'ws';
 import { absence } from '../support/programs.ts';
-import { type Fixture, startEndpoint } from './fixture.ts';
+import { type Fixture, type FixtureOptions, startEndpoint } from './fixture.ts';
 
+const managedConnectors = 'arn:aws:lambda:us-east-1:aws:network-connector:aws-network-connector';
 const run = promisify(execFile);
 const skip = (await absence('chromium', 'chromium')) || (await absence('certutil', 'libnss3-tools'));
 
@@ -129,8 +131,11 @@ describe('Chromium', { skip, timeout: 180_000 }, () => {
     if (home !== undefined) await rm(home, { recursive: true, force: true, maxRetries: 5 });
   });
 
-  async function open(t: TestContext): Promise<{ fixture: Fixture; page: Page }> {
-    const fixture = await startEndpoint(t);
+  async function open(
+    t: TestContext,
+    options: FixtureOptions = {},
+  ): Promise<{ fixture: Fixture; page: Page }> {
+    const fixture = await startEndpoint(t, options);
     home ??= await mkdtemp(path.join(os.tmpdir(), 'dormouse-browser-'));
     browser ??= await startBrowser(home, fixture.caPath);
     const context = await browser.newContext();
@@ -250,6 +255,52 @@ describe('Chromium', { skip, timeout: 180_000 }, () => {
       wasClean: true,
     });
     assert.equal(requests.at(-1)?.url, '/over-h2');
+    assert.equal(fixture.endpoint.status().connections, before, 'no second connection was opened');
+  });
+
+  test('a shell from such a page goes over it, too', async (t) => {
+    const typed = Promise.withResolvers<string>();
+    const stdio = new Duplex({
+      read: () => undefined,
+      write(chunk: Buffer, _encoding, done) {
+        typed.resolve(chunk.toString());
+        stdio.push(null);
+        done();
+      },
+    });
+    const connectors = ['HTTP_INGRESS', 'SHELL_INGRESS'].map((name) => `${managedConnectors}:${name}`);
+    const { fixture, page } = await open(t, {
+      vm: { ingressNetworkConnectors: connectors },
+      exec: async () => ({
+        stdio,
+        stderr: new PassThrough(),
+        exit: typed.promise.then(() => ({ code: 0, signal: 0 })),
+        resize: () => undefined,
+        signal: () => undefined,
+        close: () => undefined,
+      }),
+    });
+    const { server } = application();
+    await fixture.expose(8080, server);
+    await openApplication(page, fixture);
+    const before = fixture.endpoint.status().connections;
+    const token = await fixture.tokens.mint(fixture.vm.microvmId, 'shell', 5);
+    const outcome = await call(
+      page,
+      converse,
+      `wss://${fixture.host}:${fixture.port}/shell`,
+      ['lambda-microvms', `lambda-microvms.authentication.${token}`],
+      ['exit'],
+    );
+    const { echoes, ...rest } = outcome as { echoes: string[] };
+    assert.match(echoes[0] ?? '', /"session_init"/);
+    assert.deepEqual(rest, {
+      protocol: 'lambda-microvms',
+      code: 1000,
+      reason: 'shell exited',
+      wasClean: true,
+    });
+    assert.equal(await typed.promise, 'exit');
     assert.equal(fixture.endpoint.status().connections, before, 'no second connection was opened');
   });
 
