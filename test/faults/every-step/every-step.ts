@@ -7,7 +7,7 @@ import { describe, it } from 'node:test';
 import { goesOn, holdsTogether, liveMicrovms, livesAndEnds, settles } from '../invariants.ts';
 import type { Subject } from '../scenarios.ts';
 import type { FailureCode, Fault, Step } from '../server-process.ts';
-import { World } from '../world.ts';
+import { World, type WorldOptions } from '../world.ts';
 
 const codes: readonly FailureCode[] = ['EIO', 'ENOSPC', 'EROFS'];
 const mostSteps = 600;
@@ -29,6 +29,8 @@ export interface Scenario {
   readonly images?: true;
   /** Strikes each so many-th step only, unless `FAULTS=all`: one whose steps are mostly those of another as well. */
   readonly stride?: number;
+  /** Of the world it happens in. */
+  readonly options?: WorldOptions;
 }
 
 /** What a scenario was told that is not true, whatever fault there was. Its other errors may be the fault's. */
@@ -113,7 +115,7 @@ export function everyStep(scenario: Scenario): void {
   describe(`every step: ${scenario.name}`, { timeout: 3_600_000 }, () => {
     for (const kind of ['fail', 'crash', 'kill-machines'] as const) {
       it(kind, async (context) => {
-        const world = await World.create();
+        const world = await World.create(scenario.options);
         context.after(() => world.destroy());
         const stride = process.env.FAULTS === 'all' ? 1 : (scenario.stride ?? 1);
         let at = 0;
