@@ -30,7 +30,19 @@ async function listen(onConnection: (socket: Socket) => void): Promise<Server & 
   return Object.assign(server, { port: (server.address() as AddressInfo).port });
 }
 
-describe('guest agent, the real program', { timeout: 120_000 }, () => {
+/** Repeats its greeting soon, since the first is lost where the guest waits for the rest of a frame. */
+async function greet(channel: Socket): Promise<GuestAgent> {
+  const start = performance.now();
+  for (;;) {
+    try {
+      return await openGuestAgent(channel, { helloTimeoutMs: 600 });
+    } catch (error) {
+      if (performance.now() - start > 60_000) throw error;
+    }
+  }
+}
+
+describe('guest agent, the real program', { timeout: 240_000 }, () => {
   let program: AgentProcess;
   let echo: Server & { port: number };
   let agent: GuestAgent;
@@ -171,7 +183,7 @@ describe('guest agent, the real program', { timeout: 120_000 }, () => {
       // No hang-up in between: after a snapshot the guest may not see one.
       const hello = Buffer.concat([hostMagic, u32(1), randomBytes(16)]);
       channel.write(Buffer.concat([hello, request.subarray(0, cut)]));
-      const next = await openGuestAgent(channel, { helloTimeoutMs: 60_000 });
+      const next = await greet(channel);
       assert.equal((await next.appStatus()).state, 'not-started', `cut at ${cut}`);
       next.close();
     }
@@ -183,7 +195,7 @@ describe('guest agent, the real program', { timeout: 120_000 }, () => {
     const longest = encodeFrame(1, frame.data, Buffer.alloc(maximumPayload));
     const hello = Buffer.concat([hostMagic, u32(1), randomBytes(16)]);
     channel.write(Buffer.concat([hello, longest.subarray(0, headerBytes)]));
-    agent = await openGuestAgent(channel, { helloTimeoutMs: 60_000 });
+    agent = await greet(channel);
     assert.equal((await agent.appStatus()).state, 'not-started');
   });
 
