@@ -7,6 +7,7 @@ import { oneAtATime } from '../model/one-at-a-time.ts';
 import type { Vmm } from '../vmm/vmm.ts';
 import { type Checkpoint, Checkpoints } from './checkpoints.ts';
 import type { MicrovmController } from './controller.ts';
+import type { TransitionMetrics } from './transition-metrics.ts';
 
 /** Methods throw {@link ServiceError}. A checkpoint is named by its id or its name. */
 export interface CheckpointService {
@@ -38,9 +39,11 @@ export interface CheckpointServiceOptions {
   readonly images: Pick<ImageService, 'addDerived' | 'snapshotDirectory'>;
   readonly vmm: Pick<Vmm, 'snapshotSuspended'>;
   readonly clock: Clock;
+  readonly metrics: Pick<TransitionMetrics, 'measure'>;
 }
 
 export function createCheckpointService(options: CheckpointServiceOptions): CheckpointService {
+  const { metrics } = options;
   const exclusively = oneAtATime();
 
   interface Opened {
@@ -72,7 +75,9 @@ export function createCheckpointService(options: CheckpointServiceOptions): Chec
   return {
     create: (microvmId, name) =>
       storing(microvmId, ({ controller, checkpoints }) =>
-        checkpoints.create(name, options.clock.now(), (directory) => controller.capture([directory])),
+        checkpoints.create(name, options.clock.now(), (directory) =>
+          metrics.measure('checkpoint', () => controller.capture([directory])),
+        ),
       ),
     async list(microvmId) {
       return await (await open(microvmId)).checkpoints.list();
@@ -84,31 +89,34 @@ export function createCheckpointService(options: CheckpointServiceOptions): Chec
     async rollBack(microvmId, checkpoint) {
       const { controller, checkpoints } = await open(microvmId);
       const awake = controller.vm.state !== 'SUSPENDED';
-      await exclusively(async () =>
-        controller.rollBack(checkpoints.directoryOf(await checkpoints.find(checkpoint))),
-      );
+      await exclusively(async () => {
+        const directory = checkpoints.directoryOf(await checkpoints.find(checkpoint));
+        await metrics.measure('rollback', () => controller.rollBack(directory));
+      });
       if (awake) await options.resume(microvmId);
       return controller.vm;
     },
     commit: (microvmId, imageName) =>
       storing(microvmId, ({ controller, checkpoints }) =>
-        checkpoints.withTemporary(
-          (directory) => controller.capture([directory]),
-          async (directory) => {
-            const { version } = await options.images.addDerived(
-              controller.vm,
-              imageName,
-              async (snapshot) => {
-                const base = options.images.snapshotDirectory(controller.vm);
-                const made = await options.vmm.snapshotSuspended(directory, base, snapshot);
-                return {
-                  memorySnapshotSizeInBytes: made.memoryBytes,
-                  diskSnapshotSizeInBytes: made.diskBytes,
-                };
-              },
-            );
-            return version;
-          },
+        metrics.measure('commit', () =>
+          checkpoints.withTemporary(
+            (directory) => controller.capture([directory]),
+            async (directory) => {
+              const { version } = await options.images.addDerived(
+                controller.vm,
+                imageName,
+                async (snapshot) => {
+                  const base = options.images.snapshotDirectory(controller.vm);
+                  const made = await options.vmm.snapshotSuspended(directory, base, snapshot);
+                  return {
+                    memorySnapshotSizeInBytes: made.memoryBytes,
+                    diskSnapshotSizeInBytes: made.diskBytes,
+                  };
+                },
+              );
+              return version;
+            },
+          ),
         ),
       ),
   };

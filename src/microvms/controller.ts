@@ -348,6 +348,7 @@ export class MicrovmController {
     this.#live = undefined;
     await this.#engine.metrics.measure('terminate', () => discardGuest(this.#engine, this.vm, live));
     await this.#record.settle({ type: 'terminated', reason });
+    this.#engine.metrics.ended(reason);
   }
 
   async #fail(error: unknown, otherwise: string): Promise<void> {

@@ -96,6 +96,7 @@ class Microvms implements MicrovmService {
       controllerOf: (microvmId) => this.#controller(microvmId),
       resume: (microvmId) => this.resume(microvmId),
       directoryOf: this.#engine.directoryOf,
+      metrics: this.#engine.metrics,
     });
   }
 

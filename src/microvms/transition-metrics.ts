@@ -1,12 +1,22 @@
-import type { Duration, Metrics } from '../telemetry/metrics.ts';
+import { endCauseOf, endCauses } from '../model/microvm.ts';
+import type { Count, Duration, Metrics } from '../telemetry/metrics.ts';
 import type { Engine } from './engine.ts';
 import { HookFailedError } from './lifecycle-hooks.ts';
 
-export type MeasuredTransition = 'launch' | 'suspend' | 'resume' | 'fork' | 'terminate';
+export type MeasuredTransition =
+  | 'launch'
+  | 'suspend'
+  | 'resume'
+  | 'fork'
+  | 'checkpoint'
+  | 'rollback'
+  | 'commit'
+  | 'terminate';
 
 /** How long what is done to microVMs takes, and what comes of it. */
 export class TransitionMetrics {
   readonly #durations: Duration;
+  readonly #ends: Count;
 
   constructor(metrics: Metrics) {
     this.#durations = metrics.duration(
@@ -14,6 +24,14 @@ export class TransitionMetrics {
       'Time that a change of state of a microVM took; the resume of a request that woke one is among them.',
       ['transition', 'outcome'],
     );
+    this.#ends = metrics.count('microvm_ends_total', 'MicroVMs that have ended, by why.', ['cause']);
+    // Seen before the first of them, so that the first one is seen as a change.
+    for (const cause of endCauses) this.#ends.add(0, cause);
+  }
+
+  /** @param reason the `stateReason` of the microVM that has ended */
+  ended(reason: string): void {
+    this.#ends.add(1, endCauseOf(reason));
   }
 
   /** Does the work of a transition. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   applyEvent,
+  endCauseOf,
   IllegalTransitionError,
   type Microvm,
   type MicrovmEvent,
@@ -9,6 +10,7 @@ import {
   type MicrovmState,
   microvmStates,
   nextState,
+  terminationReasons,
 } from './microvm.ts';
 
 const now = 1_000_000;
@@ -95,4 +97,22 @@ test('nothing but the state, its reason and its times ever changes', () => {
       );
     }
   }
+});
+
+test('every recorded reason of an end has its cause', () => {
+  const { requested, lifetime, containerStopped, hookStatus, hookRefused, hookTimedOut, lost } =
+    terminationReasons;
+  const causes: readonly (readonly [string, string])[] = [
+    [requested, 'requested'],
+    [lifetime, 'lifetime'],
+    [containerStopped(124), 'exited'],
+    [hookStatus('Run', 400), 'hook_failed'],
+    [hookRefused('Resume'), 'hook_failed'],
+    [hookTimedOut('Suspend'), 'hook_failed'],
+    [lost, 'lost'],
+    [terminationReasons.launchFailed, 'launch_failed'],
+    [terminationReasons.damaged, 'launch_failed'],
+    [terminationReasons.outdated('another accelerator'), 'launch_failed'],
+  ];
+  for (const [reason, cause] of causes) assert.equal(endCauseOf(reason), cause, reason);
 });

@@ -137,3 +137,16 @@ export const terminationReasons = {
 } as const;
 
 export type HookName = 'Run' | 'Resume' | 'Suspend' | 'Terminate';
+
+/** Kinds of ends of microVMs: what a fleet is watched for. */
+export const endCauses = ['requested', 'lifetime', 'exited', 'hook_failed', 'launch_failed', 'lost'] as const;
+export type EndCause = (typeof endCauses)[number];
+
+/** Why a microVM ended, by its `stateReason`. */
+export function endCauseOf(reason: string): EndCause {
+  if (reason === terminationReasons.requested) return 'requested';
+  if (reason === terminationReasons.lifetime) return 'lifetime';
+  if (reason === terminationReasons.lost) return 'lost';
+  if (reason.startsWith('Container Stopped ')) return 'exited';
+  return / lifecycle hook /.test(reason) ? 'hook_failed' : 'launch_failed';
+}
