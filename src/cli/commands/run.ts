@@ -1,20 +1,15 @@
-import {
-  GetMicrovmCommand,
-  type GetMicrovmCommandOutput,
-  type IdlePolicy,
-  RunMicrovmCommand,
-} from '@aws-sdk/client-lambda-microvms';
+import { type IdlePolicy, RunMicrovmCommand } from '@aws-sdk/client-lambda-microvms';
 import type { Command } from 'commander';
 import { type ActivitySettings, parseActivity, setActivity } from '../activity-settings.ts';
 import { collect, parseDuration } from '../arguments.ts';
 import type { Client } from '../client.ts';
 import { connectorArns } from '../connectors.ts';
-import { CliError, UsageError } from '../errors.ts';
+import { UsageError } from '../errors.ts';
 import { imageArnOf } from '../identify.ts';
 import { print, printJson, stateText } from '../output.ts';
 import { withProgress } from '../progress.ts';
 import { examples, type RemoteOptions, remote, withClient } from '../remote-command.ts';
-import { poll } from '../wait.ts';
+import { untilRunning } from '../until-running.ts';
 import { waterfall } from '../waterfall.ts';
 import { inspect } from './inspect.ts';
 
@@ -32,7 +27,6 @@ interface RunOptions extends RemoteOptions {
   readonly trace?: true;
 }
 
-const pollMs = 50;
 /** How long a sleeping VM is kept when only `--idle` is given. */
 const defaultSuspendedSeconds = 28_800;
 
@@ -92,7 +86,7 @@ async function run(client: Client, image: string, options: RunOptions): Promise<
   const id = launched.microvmId ?? '';
   if (options.awakeOn !== undefined) await setActivity(client, id, options.awakeOn);
   const wait = options.wait || options.trace;
-  const microvm = wait ? await waitUntilRunning(client, id) : launched;
+  const microvm = wait ? await withProgress(`launching ${id}`, () => untilRunning(client, id)) : launched;
   const trace = options.trace ? (await inspect(client, id)).traces?.launch : undefined;
   if (options.json) {
     const { $metadata, ...shown } = microvm;
@@ -117,21 +111,4 @@ function idlePolicyOf(options: RunOptions): IdlePolicy | undefined {
     suspendedDurationSeconds: options.suspended ?? defaultSuspendedSeconds,
     autoResumeEnabled: options.autoResume,
   };
-}
-
-async function waitUntilRunning(client: Client, microvmIdentifier: string): Promise<GetMicrovmCommandOutput> {
-  const microvms = await client.microvms();
-  return await withProgress(`launching ${microvmIdentifier}`, async () =>
-    poll(pollMs, async () => {
-      const microvm = await microvms.send(new GetMicrovmCommand({ microvmIdentifier }));
-      if (microvm.state === 'PENDING') return undefined;
-      if (microvm.state === 'TERMINATING' || microvm.state === 'TERMINATED') {
-        throw new CliError(
-          `${microvmIdentifier} did not start: ${microvm.stateReason ?? 'no reason given'}`,
-          `Its output: dormouse logs ${microvmIdentifier}`,
-        );
-      }
-      return microvm;
-    }),
-  );
 }
