@@ -25,6 +25,7 @@ import { addServe } from './commands/serve.ts';
 import { addShell } from './commands/shell.ts';
 import { addTokens } from './commands/tokens.ts';
 import { addTransitions } from './commands/transitions.ts';
+import { addTrust } from './commands/trust.ts';
 import { addWebhooks } from './commands/webhooks.ts';
 import { examples } from './remote-command.ts';
 
@@ -40,6 +41,7 @@ export function createProgram(): Command {
   addServe(program);
   addDoctor(program);
   addEnv(program);
+  addTrust(program);
   addBuild(program);
   addImages(program);
   addRun(program);
