@@ -65,14 +65,20 @@ describe('awaitBuildHook', () => {
     assert.equal(await ended.promise, true);
   });
 
-  it('tries again after 503', async (context) => {
-    let calls = 0;
-    const port = await serve(context, (_request, response) => {
-      calls += 1;
-      response.writeHead(calls === 1 ? 503 : 200).end();
+  it('tries again after 503, by an id of its own each time', async (context) => {
+    const seen: IncomingMessage[] = [];
+    const port = await serve(context, (request, response) => {
+      seen.push(request);
+      response.writeHead(seen.length === 1 ? 503 : 200).end();
     });
     await call(port, 'ready', 10);
-    assert.equal(calls, 2);
+    assert.deepEqual(
+      seen.map(({ headers }) => headers['user-agent']),
+      ['dormouse', 'dormouse'],
+    );
+    const ids = seen.map(({ headers }) => headers['x-amzn-requestid'] ?? '');
+    assert.equal(new Set(ids).size, 2);
+    for (const id of ids) assert.match(String(id), /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
   });
 
   it('tries again while nothing listens', async (context) => {

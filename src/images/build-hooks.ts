@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { GuestAgent } from '../guest/guest-agent.ts';
 import { callHook, type HookOutcome } from '../guest/hooks.ts';
 import { applicationExited, BuildFailure } from './build-failure.ts';
@@ -25,7 +26,10 @@ export async function awaitBuildHook(
   for (;;) {
     const left = Math.ceil(deadline - performance.now());
     if (left <= 0) throw timedOut(hook);
-    const outcome = await callHook(agent, { hook: hook.hook, port: hook.port, timeoutMs: left, signal });
+    // As the service names itself and each call of a build hook, and of no other (spec section 3.3).
+    const headers = { 'user-agent': 'dormouse', 'x-amzn-requestid': randomUUID() };
+    const call = { hook: hook.hook, port: hook.port, timeoutMs: left, headers, signal };
+    const outcome = await callHook(agent, call);
     if (outcome.type === 'timed-out') throw timedOut(hook);
     if (outcome.type === 'answered' && outcome.status !== 503) {
       if (outcome.status === 200) return;

@@ -40,6 +40,7 @@ export const endpointChoices: readonly string[] = [
   '`CLOCK_MONOTONIC` stands still while a microVM sleeps, and pending sleeps have as much left as before; the service counts the time (different).',
   'Shell tokens are 767 characters long.',
   'A microVM without HTTP ingress answers 403 `Access to port denied`.',
+  'Build hooks come from the user agent `dormouse` to the host `localhost:PORT`; the service names `smithy-java` and the endpoint of the VM it builds in (different).',
   'Image versions carry `stateReason` too.',
   'An application that cannot be run counts as one that exited: 127 when it is not there, 126 when it cannot be executed.',
 ];
