@@ -220,6 +220,22 @@ export function checkpointNotFound(microvmId: string, checkpoint: string): Servi
 }
 
 /** Extension. */
+export function checkpointDamaged(microvmId: string, checkpoint: string): ServiceError {
+  return new ServiceError(
+    'ConflictException',
+    `The checkpoint ${checkpoint} of MicroVM ${microvmId} is damaged. The MicroVM is as it was. Restore the files of the checkpoint from a backup, or delete it.`,
+  );
+}
+
+/** Extension. */
+export function storedStateDamaged(microvmId: string): ServiceError {
+  return new ServiceError(
+    'ConflictException',
+    `What MicroVM ${microvmId} stored when it fell asleep is damaged. Nothing was made of it. Restore its files from a backup, or roll it back to a checkpoint.`,
+  );
+}
+
+/** Extension. */
 export function checkpointNameTaken(microvmId: string, name: string): ServiceError {
   return new ServiceError(
     'ConflictException',

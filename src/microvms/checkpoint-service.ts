@@ -1,10 +1,10 @@
-import { microvmTerminated } from '../errors.ts';
+import { checkpointDamaged, microvmTerminated, storedStateDamaged } from '../errors.ts';
 import type { ImageService } from '../images/image-service.ts';
 import type { Clock } from '../model/clock.ts';
 import type { ImageVersion } from '../model/image.ts';
 import { isLive, type Microvm } from '../model/microvm.ts';
 import { oneAtATime } from '../model/one-at-a-time.ts';
-import type { Vmm } from '../vmm/vmm.ts';
+import { DifferenceCorruptError, type Vmm } from '../vmm/vmm.ts';
 import { type Checkpoint, Checkpoints } from './checkpoints.ts';
 import type { MicrovmController } from './controller.ts';
 import type { TransitionMetrics } from './transition-metrics.ts';
@@ -37,7 +37,7 @@ export interface CheckpointServiceOptions {
   readonly resume: (microvmId: string) => Promise<void>;
   readonly directoryOf: (microvmId: string) => string;
   readonly images: Pick<ImageService, 'addDerived' | 'snapshotDirectory'>;
-  readonly vmm: Pick<Vmm, 'snapshotSuspended'>;
+  readonly vmm: Pick<Vmm, 'snapshotSuspended' | 'verifySuspended'>;
   readonly clock: Clock;
   readonly metrics: Pick<TransitionMetrics, 'measure'>;
 }
@@ -72,11 +72,25 @@ export function createCheckpointService(options: CheckpointServiceOptions): Chec
     }
   }
 
+  /** @throws `otherwise` where what is stored in the directory is damaged */
+  async function verify(directory: string, otherwise: Error): Promise<void> {
+    await options.vmm.verifySuspended(directory).catch((error: unknown) => {
+      throw error instanceof DifferenceCorruptError ? otherwise : error;
+    });
+  }
+
+  /** What sleeps is copied, and may have been damaged since it was stored. */
+  async function capture(controller: MicrovmController, directory: string): Promise<void> {
+    const { state, microvmId } = controller.vm;
+    await controller.capture([directory]);
+    if (state === 'SUSPENDED') await verify(directory, storedStateDamaged(microvmId));
+  }
+
   return {
     create: (microvmId, name) =>
       storing(microvmId, ({ controller, checkpoints }) =>
         checkpoints.create(name, options.clock.now(), (directory) =>
-          metrics.measure('checkpoint', () => controller.capture([directory])),
+          metrics.measure('checkpoint', () => capture(controller, directory)),
         ),
       ),
     async list(microvmId) {
@@ -91,6 +105,8 @@ export function createCheckpointService(options: CheckpointServiceOptions): Chec
       const awake = controller.vm.state !== 'SUSPENDED';
       await exclusively(async () => {
         const directory = checkpoints.directoryOf(await checkpoints.find(checkpoint));
+        // Before anything of the microVM is given up for it.
+        await verify(directory, checkpointDamaged(microvmId, checkpoint));
         await metrics.measure('rollback', () => controller.rollBack(directory));
       });
       if (awake) await options.resume(microvmId);
@@ -100,7 +116,7 @@ export function createCheckpointService(options: CheckpointServiceOptions): Chec
       storing(microvmId, ({ controller, checkpoints }) =>
         metrics.measure('commit', () =>
           checkpoints.withTemporary(
-            (directory) => controller.capture([directory]),
+            (directory) => capture(controller, directory),
             async (directory) => {
               const { version } = await options.images.addDerived(
                 controller.vm,

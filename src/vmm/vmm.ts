@@ -148,6 +148,8 @@ export interface Vmm {
    * {@link adopt} would settle. A glance, cheap for ten thousand VMs: damage is found by whoever uses the VM.
    */
   isAtRest(directory: string): Promise<boolean>;
+  /** Reads all of what a suspend stored in `directory`. @throws {DifferenceCorruptError} damaged, or not there */
+  verifySuspended(directory: string): Promise<void>;
   /** Makes `target` (absolute, existing, empty) hold what is suspended in `source`. Durable when it resolves. */
   copySuspended(source: string, target: string): Promise<void>;
   /**

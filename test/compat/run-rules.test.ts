@@ -56,6 +56,7 @@ async function start(context: TestContext, profile: Profile = 'relaxed') {
     copySuspended: unused,
     rollBack: unused,
     finishRollBack: unused,
+    verifySuspended: unused,
     snapshotSuspended: unused,
     assertUsable: unused,
     verify: unused,

@@ -101,6 +101,59 @@ describe('damaged files', { timeout: 300_000 }, () => {
     await holdsTogether(world);
   });
 
+  it('of a checkpoint cost the microVM nothing, awake and asleep, and none is made of damaged ones', async () => {
+    const { vm, answer } = await awake(world);
+    const { microvmId } = vm;
+    const directory = path.join(world.directory, 'microvms', microvmId);
+    const rollBack = () => world.call(({ microvms }) => microvms.checkpoints.rollBack(microvmId, 'moment'));
+    const suspend = async (): Promise<void> => {
+      await world.call(({ microvms }) => microvms.suspend(microvmId));
+      await world.reaches(microvmId, 'SUSPENDED');
+    };
+    const { checkpointId } = await world.call(({ microvms }) =>
+      microvms.checkpoints.create(microvmId, 'moment'),
+    );
+    const refused = { code: 'ConflictException', message: /checkpoint moment .* is damaged.* is as it was/ };
+    for (const name of [
+      'difference/memory',
+      'difference/device-state',
+      'difference/manifest.json',
+      'disk.qcow2',
+    ]) {
+      for (const damage of Object.values(damages)) {
+        await whileDamaged(path.join(directory, 'checkpoints', checkpointId, name), damage, () =>
+          assert.rejects(rollBack, refused),
+        );
+      }
+    }
+    const memory = path.join(directory, 'checkpoints', checkpointId, 'difference/memory');
+    const { resumes } = await world.request(microvmId);
+    assert.equal(resumes, answer.resumes, 'it heard nothing of it');
+    await suspend();
+    await whileDamaged(memory, flipByte, () => assert.rejects(rollBack, refused));
+    assert.equal((await world.request(microvmId)).memory, answer.memory + 2);
+
+    await suspend();
+    await whileDamaged(path.join(directory, 'difference/memory'), flipByte, async () => {
+      const nothing = { code: 'ConflictException', message: /is damaged\. Nothing was made of it/ };
+      const { checkpoints } = world.server.microvms;
+      await assert.rejects(
+        world.call(() => checkpoints.create(microvmId, 'bad')),
+        nothing,
+      );
+      await assert.rejects(
+        world.call(() => checkpoints.commit(microvmId)),
+        nothing,
+      );
+      assert.equal((await world.call(() => checkpoints.list(microvmId))).length, 1);
+    });
+    await holdsTogether(world);
+    await rollBack();
+    assert.equal((await world.request(microvmId)).memory, answer.memory + 1, 'whole, it is returned to');
+    await world.call(({ microvms }) => microvms.terminate(microvmId));
+    await world.reaches(microvmId, 'TERMINATED');
+  });
+
   it('of a version end its launches, wake nobody, and cost no VM its state', async () => {
     for (const [name, isLasting] of files) {
       for (const [how, damage] of Object.entries(damages)) {

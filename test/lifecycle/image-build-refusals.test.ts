@@ -22,6 +22,7 @@ const noVmm: Vmm = {
   verify: async () => undefined,
   rollBack: () => assert.fail('a VM was rolled back'),
   finishRollBack: () => assert.fail('a VM was rolled back'),
+  verifySuspended: () => assert.fail('a VM was rolled back'),
 };
 
 const base = 'FROM dormouse/python:3.11\n';

@@ -7,6 +7,7 @@ import { step } from '../../telemetry/trace.ts';
 import {
   type Architecture,
   type BootRequest,
+  DifferenceCorruptError,
   type LaunchRequest,
   SnapshotCorruptError,
   type SnapshotManifest,
@@ -28,6 +29,7 @@ import {
   openDifference,
   readDifference,
   removeDifferenceRemains,
+  verifyDifference,
 } from './difference.ts';
 import { applyMemoryDifference } from './helper.ts';
 import { describeOrigin, type QemuAccelerator } from './machine.ts';
@@ -169,6 +171,12 @@ class QemuVmm implements Vmm {
   async isAtRest(directory: string): Promise<boolean> {
     const names = await readdir(directory);
     return names.includes(currentDifference) && !names.some((name) => unsettledNames.has(name));
+  }
+
+  async verifySuspended(directory: string): Promise<void> {
+    const stored = await readDifference(directory);
+    if (stored === undefined) throw new DifferenceCorruptError(`${directory} holds no suspended VM`);
+    await verifyDifference(directory, stored.snapshotId, this.#options.assets.memoryDifference);
   }
 
   async copySuspended(source: string, target: string): Promise<void> {
