@@ -32,6 +32,7 @@ describe('the examination of a data directory', { timeout: 240_000 }, () => {
   let broken: Subject;
   let running: Subject;
   let killed: Subject;
+  let checkpointId: string;
 
   before(async () => {
     world = await World.create();
@@ -39,6 +40,9 @@ describe('the examination of a data directory', { timeout: 240_000 }, () => {
     broken = await asleep(world);
     running = await awake(world);
     killed = await awake(world);
+    ({ checkpointId } = await world.call(({ microvms }) =>
+      microvms.checkpoints.create(running.vm.microvmId, 'moment'),
+    ));
     await world.call(({ images }) => images.update(imageArn, imageInput));
     await world.imageSettles('UPDATING');
     await world.stop();
@@ -214,6 +218,18 @@ describe('the examination of a data directory', { timeout: 240_000 }, () => {
     ]);
     await mend();
     await repair('healed-version');
+    await lists();
+  });
+
+  it('gives up a damaged checkpoint only where told to, of a microVM that runs too', async () => {
+    const { microvmId } = running.vm;
+    const directory = at('microvms', microvmId, 'checkpoints', checkpointId);
+    await flipByte(path.join(directory, 'difference/memory'));
+    await lists(['damaged-checkpoint', `${microvmId} moment`]);
+    assert.deepEqual(await repair('microvm-files', 'damaged-microvm'), ['damaged-checkpoint kept']);
+    await access(directory);
+    assert.deepEqual(await repair('damaged-checkpoint'), ['damaged-checkpoint repaired']);
+    await assert.rejects(access(directory), { code: 'ENOENT' });
     await lists();
   });
 

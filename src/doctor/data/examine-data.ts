@@ -2,6 +2,7 @@ import { access, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { ImagePaths } from '../../images/image-paths.ts';
 import { openDatabase, openToRead, type Store } from '../../store/database.ts';
+import { examineCheckpoints } from './checkpoints.ts';
 import type { DataContext } from './context.ts';
 import { type Finding, findingKinds } from './finding.ts';
 import { examineMicrovms } from './microvms.ts';
@@ -77,6 +78,7 @@ async function examineAll(context: DataContext): Promise<readonly Finding[]> {
     ...(await examineVmmRemains(context, inUse)),
     ...(await examineVersions(context)),
     ...(await examineMicrovms(context, inUse)),
+    ...(await examineCheckpoints(context)),
     ...(await examineObjects(context)),
   ];
 }

@@ -9,6 +9,7 @@ export const findingKinds = [
   'damaged-version',
   'outdated-version',
   'damaged-microvm',
+  'damaged-checkpoint',
   'missing-object',
   'version-files',
   'microvm-files',
@@ -18,7 +19,12 @@ export const findingKinds = [
 export type FindingKind = (typeof findingKinds)[number];
 
 /** Kinds whose repair gives up what somebody made; each is repaired only where a person says so for the kind. */
-export const dataKinds = ['damaged-version', 'damaged-microvm', 'missing-object'] as const;
+export const dataKinds = [
+  'damaged-version',
+  'damaged-microvm',
+  'damaged-checkpoint',
+  'missing-object',
+] as const;
 export type DataKind = (typeof dataKinds)[number];
 
 /** One thing that is not as it should be. */

@@ -192,6 +192,13 @@ export async function verifyDifference(directory: string, snapshotId: string, he
   if (memoryChecksum !== undefined && found !== memoryChecksum) throw damaged(directory, 'memory');
 }
 
+/** As {@link verifyDifference}, of whichever snapshot it is. @throws {DifferenceCorruptError} nothing is there */
+export async function verifySuspended(directory: string, helper: string): Promise<void> {
+  const stored = await readDifference(directory);
+  if (stored === undefined) throw new DifferenceCorruptError(`${directory} holds no suspended VM`);
+  await verifyDifference(directory, stored.snapshotId, helper);
+}
+
 /** Undefined where there is no such file. */
 async function sizeOf(file: string): Promise<number | undefined> {
   return await stat(file).then(

@@ -7,7 +7,6 @@ import { step } from '../../telemetry/trace.ts';
 import {
   type Architecture,
   type BootRequest,
-  DifferenceCorruptError,
   type LaunchRequest,
   SnapshotCorruptError,
   type SnapshotManifest,
@@ -29,7 +28,7 @@ import {
   openDifference,
   readDifference,
   removeDifferenceRemains,
-  verifyDifference,
+  verifySuspended,
 } from './difference.ts';
 import { applyMemoryDifference } from './helper.ts';
 import { describeOrigin, type QemuAccelerator } from './machine.ts';
@@ -174,9 +173,7 @@ class QemuVmm implements Vmm {
   }
 
   async verifySuspended(directory: string): Promise<void> {
-    const stored = await readDifference(directory);
-    if (stored === undefined) throw new DifferenceCorruptError(`${directory} holds no suspended VM`);
-    await verifyDifference(directory, stored.snapshotId, this.#options.assets.memoryDifference);
+    await verifySuspended(directory, this.#options.assets.memoryDifference);
   }
 
   async copySuspended(source: string, target: string): Promise<void> {
