@@ -286,7 +286,7 @@ export class World {
       store,
       paths,
       vmm,
-      builder: this.#builder(vmm, paths),
+      builder: this.#builder(process, vmm, paths),
       profile: 'relaxed',
       realm,
       clock,
@@ -326,7 +326,7 @@ export class World {
   }
 
   /** The build from the root disk on; what comes before it is the container engine's. */
-  #builder(vmm: Vmm, paths: InstanceType<typeof ImagePaths>): ImageBuilder {
+  #builder(process: ServerProcess, vmm: Vmm, paths: InstanceType<typeof ImagePaths>): ImageBuilder {
     const { rootDisk } = this.machine;
     return {
       prepare: async () => undefined,
@@ -351,11 +351,13 @@ export class World {
           });
           return { type: 'successful', sizes: { memorySnapshotSizeInBytes: manifest.memoryBytes } };
         } catch (error) {
+          // What a dead server had begun to build is left to the next one.
+          if (process.dead) await new Promise(() => undefined);
           signal.throwIfAborted();
           await rm(version.directory, { recursive: true, force: true });
           return { type: 'failed', failure: platformError(error), sizes: null };
         } finally {
-          await rm(build.directory, { recursive: true, force: true });
+          if (!process.dead) await rm(build.directory, { recursive: true, force: true });
         }
       },
     };
