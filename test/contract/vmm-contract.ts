@@ -39,9 +39,12 @@ export interface Subject {
   readonly launchFiles: readonly string[];
 }
 
+/** All together; on a machine that is itself emulated (scripts/emulated-kvm) this takes 6 minutes. */
+const suiteTimeoutMs = 600_000;
+
 /** @param prepare makes the subject; called once, before the suite */
 export function vmmContract(name: string, prepare: () => Promise<Subject>): void {
-  describe(`VMM contract: ${name}`, { timeout: 240_000 }, () => {
+  describe(`VMM contract: ${name}`, { timeout: suiteTimeoutMs }, () => {
     let subject: Subject;
     let vmm: Vmm;
     let snapshot: string;
