@@ -62,7 +62,7 @@ test('a file that spins is killed with what it started, and the others pass', {
   const { signal } = new AbortController();
   const killed: string[] = [];
   const onOverdue = (file: string) => killed.push(path.basename(file));
-  assert.equal(await run(step, directory, { fileMs: 5000, lookMs: 50, onOverdue, signal }), false);
+  assert.equal(await run(step, directory, { fileMs: 10_000, lookMs: 50, onOverdue, signal }), false);
   assert.deepEqual(killed, ['b.test.ts']);
   const output = await readFile(path.join(directory, 'output'), 'utf8');
   assert.match(output, /^# pass 1$/m);

@@ -34,12 +34,14 @@ export async function run(step: Step, cwd: string, limits: Limits): Promise<bool
   const { pid } = child;
   if (pid === undefined) return await exited.then(() => false);
   const seen = new Map<number, number>();
-  let killed = 0;
+  const killed = new Set<number>();
   const watch = setInterval(async () => {
     for (const overdue of await overdueBelow(pid, seen, limits.fileMs)) {
-      killed += 1;
+      // It may take a moment to be gone, in which it is found again.
+      const isKnown = killed.has(overdue.pid);
+      killed.add(overdue.pid);
       kill(await treeOf(overdue.pid));
-      limits.onOverdue(nameOf(overdue));
+      if (!isKnown) limits.onOverdue(nameOf(overdue));
     }
   }, limits.lookMs);
   const end = async () => {
@@ -58,7 +60,7 @@ export async function run(step: Step, cwd: string, limits: Limits): Promise<bool
   try {
     const [code] = await exited;
     await ended;
-    return code === 0 && killed === 0;
+    return code === 0 && killed.size === 0;
   } finally {
     clearInterval(watch);
     limits.signal.removeEventListener('abort', onAbort);
