@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
 import net from 'node:net';
-import type { Duplex } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
 import {
@@ -14,6 +13,7 @@ import {
   rawConnection,
   startEndpoint,
 } from './fixture.ts';
+import { ending, nothingLeft, openTunnel } from './how-it-ends.ts';
 
 /** Ways in which an application tells how long its answer is; each sends 6 bytes and then nothing. */
 const framings: ReadonlyArray<readonly [string, () => net.Server, Record<string, string>]> = [
@@ -47,22 +47,6 @@ function sayingH2(headers: http2.OutgoingHttpHeaders): http2.Http2Server {
 function sever(fixture: Fixture): void {
   for (const connection of fixture.connections)
     connection.destroy(new Error('the channel to the guest closed'));
-}
-
-/** How what a client reads ends: in an orderly way, or broken off. */
-async function ending(stream: NodeJS.ReadableStream): Promise<'complete' | 'broken'> {
-  const { promise, resolve } = Promise.withResolvers<'complete' | 'broken'>();
-  stream.on('error', () => resolve('broken'));
-  stream.once('end', () => resolve('complete'));
-  stream.once('close', () => resolve('broken'));
-  stream.resume();
-  return await promise;
-}
-
-async function nothingLeft(fixture: Fixture): Promise<void> {
-  for (const connection of fixture.connections) if (!connection.closed) await once(connection, 'close');
-  assert.equal(fixture.endpoint.status().waiting, 0);
-  assert.deepEqual(fixture.errors, []);
 }
 
 for (const [name, server, headers] of framings) {
@@ -158,16 +142,6 @@ test('a WebSocket ends without a farewell, over both versions', async (t) => {
   assert.deepEqual([code, stream.rstCode], [1006, http2.constants.NGHTTP2_CANCEL]);
   await nothingLeft(fixture);
 });
-
-async function openTunnel(fixture: Fixture): Promise<Duplex> {
-  const socket = await rawConnection(fixture);
-  socket.write(
-    `GET /dormouse/v1/tunnel?port=6379 HTTP/1.1\r\nHost: ${fixture.host}\r\nX-Aws-Proxy-Auth: ${fixture.token}\r\n` +
-      'Connection: Upgrade\r\nUpgrade: dormouse-tcp\r\n\r\n',
-  );
-  assert.match(String((await once(socket, 'data'))[0]), /^HTTP\/1\.1 101 /);
-  return socket;
-}
 
 /** Bytes without any framing: their only way to tell an end from a failure is the connection's. */
 test('a tunnel is reset, not closed, when the microVM goes away', async (t) => {

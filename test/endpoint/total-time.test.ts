@@ -4,20 +4,19 @@ import http from 'node:http';
 import http2 from 'node:http2';
 import https from 'node:https';
 import net from 'node:net';
-import type { Duplex } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
 import {
   type Answer,
   ask,
   askH2,
-  type Fixture,
   h2Headers,
   h2Session,
   lookupLoopback,
   rawConnection,
   startEndpoint,
 } from './fixture.ts';
+import { ending, nothingLeft, openTunnel } from './how-it-ends.ts';
 
 const totalTimeMs = 400;
 const limits = { totalTimeMs };
@@ -26,23 +25,6 @@ const limits = { totalTimeMs };
 function keepBusy(t: TestContext, step: () => void): void {
   const timer = setInterval(step, 20);
   t.after(() => clearInterval(timer));
-}
-
-/** How what a client reads ends: in an orderly way, or broken off. */
-async function ending(stream: Duplex): Promise<'complete' | 'broken'> {
-  const { promise, resolve } = Promise.withResolvers<'complete' | 'broken'>();
-  stream.on('error', () => resolve('broken'));
-  stream.once('end', () => resolve('complete'));
-  stream.once('close', () => resolve('broken'));
-  stream.resume();
-  return await promise;
-}
-
-/** The application learns of it, and nothing of the request is left. */
-async function nothingLeft({ connections, endpoint, errors }: Fixture): Promise<void> {
-  for (const connection of connections) if (!connection.closed) await once(connection, 'close');
-  assert.equal(endpoint.status().waiting, 0);
-  assert.deepEqual(errors, []);
 }
 
 /** A machine that stands still for a moment may make even a short request late. */
@@ -226,12 +208,7 @@ test('a tunnel is reset, however much passes', async (t) => {
       accepted.resolve(socket);
     }),
   );
-  const socket = await rawConnection(fixture);
-  socket.write(
-    `GET /dormouse/v1/tunnel?port=6379 HTTP/1.1\r\nHost: ${fixture.host}\r\nX-Aws-Proxy-Auth: ${fixture.token}\r\n` +
-      'Connection: Upgrade\r\nUpgrade: dormouse-tcp\r\n\r\n',
-  );
-  assert.match(String((await once(socket, 'data'))[0]), /^HTTP\/1\.1 101 /);
+  const socket = await openTunnel(fixture);
   const [error] = await Promise.all([once(await accepted.promise, 'error'), ending(socket)]);
   assert.match(String(error), /ECONNRESET/);
   await nothingLeft(fixture);

@@ -1,9 +1,8 @@
-import path from 'node:path';
 import { type Checkpoint, Checkpoints } from '../../microvms/checkpoints.ts';
 import { MicrovmRepository } from '../../store/microvms.ts';
 import { verifySuspended } from '../../vmm/qemu/difference.ts';
 import { DifferenceCorruptError } from '../../vmm/vmm.ts';
-import type { DataContext } from './context.ts';
+import { type DataContext, microvmDirectory } from './context.ts';
 import type { Finding } from './finding.ts';
 import { unreadable } from './left-over.ts';
 
@@ -11,7 +10,7 @@ import { unreadable } from './left-over.ts';
 export async function examineCheckpoints(context: DataContext): Promise<readonly Finding[]> {
   const found: Finding[] = [];
   for (const { microvmId } of await new MicrovmRepository(context.reading).listLive()) {
-    const checkpoints = new Checkpoints(microvmId, path.join(context.directory, 'microvms', microvmId));
+    const checkpoints = new Checkpoints(microvmId, microvmDirectory(context, microvmId));
     for (const checkpoint of await checkpoints.list()) {
       const error = await verifySuspended(checkpoints.directoryOf(checkpoint), context.helper).then(
         () => undefined,

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { ImagePaths } from '../../images/image-paths.ts';
 import type { Store } from '../../store/database.ts';
 
@@ -15,4 +16,9 @@ export interface DataContext {
   readonly now: () => number;
   /** Where the kernel says what is mounted, if not in the usual place. */
   readonly mountInfo?: string | undefined;
+}
+
+/** Where a microVM keeps its files. */
+export function microvmDirectory({ directory }: Pick<DataContext, 'directory'>, microvmId: string): string {
+  return path.join(directory, 'microvms', microvmId);
 }

@@ -4,7 +4,7 @@ import { applyEvent, type Microvm, terminationReasons } from '../../model/microv
 import { MicrovmRepository } from '../../store/microvms.ts';
 import { readDifference, verifyDifference } from '../../vmm/qemu/difference.ts';
 import { DifferenceCorruptError } from '../../vmm/vmm.ts';
-import type { DataContext } from './context.ts';
+import { type DataContext, microvmDirectory } from './context.ts';
 import type { Finding } from './finding.ts';
 import { leftOver, remove, unreadable } from './left-over.ts';
 
@@ -17,24 +17,20 @@ export async function examineMicrovms(
   const found: Finding[] = [];
   for (const vm of live) {
     // One whose process runs is not in its files.
-    if (vm.state !== 'SUSPENDED' || inUse.has(directoryOf(context, vm.microvmId))) continue;
+    if (vm.state !== 'SUSPENDED' || inUse.has(microvmDirectory(context, vm.microvmId))) continue;
     found.push(...(await examine(context, vm)));
   }
   const ids = new Set(live.map(({ microvmId }) => microvmId));
   for (const name of await entries(path.join(context.directory, 'microvms'))) {
     if (!ids.has(name)) {
-      found.push(leftOver('microvm-files', directoryOf(context, name), 'of no microVM that is alive'));
+      found.push(leftOver('microvm-files', microvmDirectory(context, name), 'of no microVM that is alive'));
     }
   }
   return found;
 }
 
-function directoryOf(context: DataContext, microvmId: string): string {
-  return path.join(context.directory, 'microvms', microvmId);
-}
-
 async function examine(context: DataContext, vm: Microvm): Promise<readonly Finding[]> {
-  const directory = directoryOf(context, vm.microvmId);
+  const directory = microvmDirectory(context, vm.microvmId);
   try {
     const stored = await readDifference(directory);
     if (stored === undefined) {
@@ -64,7 +60,7 @@ function damaged(context: DataContext, vm: Microvm, detail: string): Finding {
         const repository = new MicrovmRepository(await context.writing());
         const lastActivityAt = await repository.lastActivity(microvmId);
         await repository.transition(ended, vm.state, { now, lastActivityAt });
-        await remove(directoryOf(context, microvmId));
+        await remove(microvmDirectory(context, microvmId));
       },
     },
   };

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { MicrovmRepository } from '../../store/microvms.ts';
 import { removeGroupsOf } from '../../vmm/qemu/idle-groups.ts';
 import { identify, killProcess, type ProcessIdentity } from '../../vmm/qemu/process.ts';
-import type { DataContext } from './context.ts';
+import { type DataContext, microvmDirectory } from './context.ts';
 import type { Finding } from './finding.ts';
 
 /** A process that works in the data directory. */
@@ -33,7 +33,7 @@ export async function examineProcesses(
   processes: readonly WorkingProcess[],
 ): Promise<readonly Finding[]> {
   const live = await new MicrovmRepository(context.reading).listLive();
-  const owned = new Set(live.map(({ microvmId }) => path.join(context.directory, 'microvms', microvmId)));
+  const owned = new Set(live.map(({ microvmId }) => microvmDirectory(context, microvmId)));
   return processes
     .filter(({ directory }) => !owned.has(directory))
     .map(({ identity, directory }) => ({

@@ -4,7 +4,7 @@ import { syncDirectory } from '../../blobs/durable.ts';
 import { MicrovmRepository } from '../../store/microvms.ts';
 import { findIdleGroups, type IdleGroup, removeIdleGroup } from '../../vmm/qemu/idle-groups.ts';
 import { vmmRemains } from '../../vmm/qemu/vmm-remains.ts';
-import type { DataContext } from './context.ts';
+import { type DataContext, microvmDirectory } from './context.ts';
 import type { Finding } from './finding.ts';
 
 /** What processes of microVMs left that were killed: control groups, and files in directories of microVMs. */
@@ -15,7 +15,7 @@ export async function examineVmmRemains(
   const groups = (await findIdleGroups(context.mountInfo)).map(idleGroup);
   const files: Finding[] = [];
   for (const { microvmId } of await new MicrovmRepository(context.reading).listLive()) {
-    const directory = path.join(context.directory, 'microvms', microvmId);
+    const directory = microvmDirectory(context, microvmId);
     if (inUse.has(directory)) continue;
     const names = await vmmRemains(directory).catch(() => []);
     if (names.length > 0) files.push(deadFiles(microvmId, directory, names));
