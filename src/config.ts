@@ -24,6 +24,11 @@ const port = z.number().int().min(0).max(65_535);
 export const configSchema = z.object({
   /** Directory for all state of this server. Two servers with different ones do not know of each other. */
   dataDirectory: z.string().min(1).default(defaultDataDirectory()),
+  /**
+   * PostgreSQL database for the metadata, as `postgres://USER@HOST:PORT/DATABASE`; absent: SQLite in the data directory.
+   * A password is better kept in `PGPASSWORD` or ~/.pgpass than in it.
+   */
+  database: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   /** Directory of the files made by `scripts/setup`; the `build` directory of the checkout when absent. */
   assetsDirectory: z.string().min(1).optional(),
   /** Address the control plane listens on. */
@@ -128,6 +133,7 @@ function defaultDataDirectory(): string {
 
 const environmentNames: Readonly<Record<string, keyof ConfigInput>> = {
   DORMOUSE_DATA_DIR: 'dataDirectory',
+  DORMOUSE_DATABASE: 'database',
   DORMOUSE_ASSETS_DIR: 'assetsDirectory',
   DORMOUSE_HOST: 'host',
   DORMOUSE_PORT: 'port',

@@ -39,6 +39,7 @@ import { createNameService } from './network/names/name-service.ts';
 import { createBucketArtifactSource } from './s3/bucket-artifact-source.ts';
 import { defaultBucketName, openDiskObjectStore } from './s3/disk-object-store.ts';
 import { openDatabase } from './store/database.ts';
+import { bindDirectory } from './store/directory-binding.ts';
 import { EventLog } from './store/event-log.ts';
 import { secretSetting } from './store/secret-setting.ts';
 import { FileLogStore } from './telemetry/file-log-store.ts';
@@ -146,8 +147,10 @@ async function start(
     dataDirectory: config.dataDirectory,
   });
   for (const weakness of confinement.weaknesses) logger.warn(weakness);
-  const store = await openDatabase(at('dormouse.sqlite'));
+  const database = config.database ?? at('dormouse.sqlite');
+  const store = await openDatabase(database);
   undo.push(() => store.destroy());
+  await bindDirectory(store, database, config.dataDirectory);
   const rootKey = await rootAccessKey(store);
   const sealer = createSecretSealer(await openSealingKey(at('identity')));
   const accessKeys = new AccessKeys({

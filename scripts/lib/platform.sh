@@ -37,7 +37,7 @@ readonly PACKAGES=(
 readonly TEST_PACKAGES=(
   chromium libnss3-tools # a browser, and the tool that makes it trust a certificate authority
   nghttp2-client         # nghttp and h2load: HTTP/2 by other people
-  redis-tools postgresql-client
+  redis-tools postgresql # its client, and its server for the tests of the store
   strace                 # shows in which order files are written and synced
   awscli                 # an AWS CLI 2, which follows logs
   python3-venv           # for boto3 and a newer AWS CLI: scripts/python-clients

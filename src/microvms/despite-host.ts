@@ -12,6 +12,7 @@ const hostFailures: ReadonlySet<string> = new Set([
   'ENOSPC',
   'EROFS',
   'ERR_SQLITE_ERROR',
+  'ERR_STORE_UNAVAILABLE',
 ]);
 
 /** Whether the host, and not the VM, is why something failed: it may work later. */

@@ -1,9 +1,10 @@
-/** What the system's calls, and SQLite, say when a disk takes nothing more. */
+/** What the system's calls, and the store, say when nothing more can be stored. */
 const byCode: Readonly<Record<string, string>> = {
   EROFS: 'the file system is read-only',
   ENOSPC: 'the disk is full',
   EDQUOT: 'the disk quota is used up',
   EIO: 'the disk fails',
+  ERR_STORE_UNAVAILABLE: 'the metadata store cannot be reached',
 };
 const bySqliteCode: Readonly<Record<number, string>> = {
   8: 'the file system is read-only',

@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import type { Store } from '../store/database.ts';
+import { held } from '../store/dialect.ts';
 import { type ObjectFiles, uploadDirectory } from './layout.ts';
 import type { ObjectStore } from './object-store.ts';
 import { noSuchBucket, S3Error } from './s3-error.ts';
@@ -35,6 +36,7 @@ export function createBucketStore(
         throw new S3Error('AccessDenied', 'The default artifact bucket cannot be deleted.');
       }
       const abandoned = await store.transaction().execute(async (trx) => {
+        await requireBucket(trx, name);
         const object = await trx
           .selectFrom('s3_objects')
           .select('key')
@@ -51,8 +53,7 @@ export function createBucketStore(
           .where('bucket', '=', name)
           .returning('upload_id')
           .execute();
-        const deleted = await trx.deleteFrom('s3_buckets').where('name', '=', name).executeTakeFirst();
-        if (deleted.numDeletedRows === 0n) throw noSuchBucket(name);
+        await trx.deleteFrom('s3_buckets').where('name', '=', name).execute();
         return uploads;
       });
       for (const { upload_id } of abandoned) {
@@ -62,8 +63,12 @@ export function createBucketStore(
   };
 }
 
-/** @throws {S3Error} NoSuchBucket */
+/**
+ * Finds a bucket; in a transaction, also keeps others from changing what is in it until that ends.
+ * @throws {S3Error} NoSuchBucket
+ */
 export async function requireBucket(store: Store, name: string): Promise<void> {
-  const row = await store.selectFrom('s3_buckets').select('name').where('name', '=', name).executeTakeFirst();
+  const query = store.selectFrom('s3_buckets').select('name').where('name', '=', name);
+  const row = await (store.isTransaction ? held(store, query) : query).executeTakeFirst();
   if (row === undefined) throw noSuchBucket(name);
 }

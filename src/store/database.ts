@@ -1,28 +1,59 @@
 import { chmod } from 'node:fs/promises';
 import { DatabaseSync } from 'node:sqlite';
-import { Kysely } from 'kysely';
+import { type Dialect, Kysely } from 'kysely';
 import { Migrator } from 'kysely/migration';
+import { sortTextByBytes } from './byte-order.ts';
 import { migrations } from './migrations/index.ts';
+import { createPostgresDialect } from './postgres-dialect.ts';
 import type { Database } from './schema.ts';
 import { createSqliteDialect, openSqlite } from './sqlite-dialect.ts';
 
 export type Store = Kysely<Database>;
 
+const postgresScheme = /^postgres(ql)?:\/\//;
+
 /**
  * Opens (and creates or migrates) the metadata store.
- * @param file path of the SQLite file, or `:memory:` in tests
- * @throws when the file was written by a newer version of Dormouse, or cannot be opened
+ * @param location path of a SQLite file, `:memory:` in tests, or a `postgres://` URL
+ * @throws when it was written by a newer version of Dormouse, or cannot be opened
  */
-export async function openDatabase(file: string): Promise<Store> {
-  const store = new Kysely<Database>({ dialect: createSqliteDialect(openSqlite(file)) });
-  const migrator = new Migrator({ db: store, provider: { getMigrations: async () => ({ ...migrations }) } });
-  const { error } = await migrator.migrateToLatest();
-  if (error !== undefined) {
-    await store.destroy();
-    throw new Error(`cannot bring the store ${file} up to date`, { cause: error });
+export async function openDatabase(location: string): Promise<Store> {
+  if (postgresScheme.test(location)) {
+    const name = describeLocation(location);
+    return await migrated(createPostgresDialect(location), name, sortTextByBytes);
   }
-  if (file !== ':memory:') await chmod(file, 0o600);
-  return store;
+  return await migrated(createSqliteDialect(openSqlite(location)), location, async () => {
+    if (location !== ':memory:') await chmod(location, 0o600);
+  });
+}
+
+/** A store's location without what nobody but its server is to know. */
+export function describeLocation(location: string): string {
+  if (!postgresScheme.test(location)) return location;
+  const { hostname, port, pathname } = new URL(location);
+  return `PostgreSQL ${hostname}${port === '' ? '' : `:${port}`}${pathname}`;
+}
+
+async function migrated(
+  dialect: Dialect,
+  name: string,
+  finish: (store: Store) => Promise<void>,
+): Promise<Store> {
+  const store = new Kysely<Database>({ dialect });
+  try {
+    const migrator = new Migrator({
+      db: store,
+      provider: { getMigrations: async () => ({ ...migrations }) },
+    });
+    const { error } = await migrator.migrateToLatest();
+    if (error !== undefined) throw error;
+    await finish(store);
+    return store;
+  } catch (error) {
+    await store.destroy();
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(`cannot bring the store ${name} up to date: ${why}`, { cause: error });
+  }
 }
 
 /**

@@ -1,10 +1,12 @@
+import { sql } from 'kysely';
 import type { EventSubject, StateChange, StateEvent } from '../model/event.ts';
 import type { Store } from './database.ts';
+import { dialectOf } from './dialect.ts';
 import { EventTail } from './event-tail.ts';
 import type { EventRow } from './schema.ts';
 
 /** Takes what happened in a transaction; it is stored with the transaction or not at all. */
-export type Emit = (time: number, ...changes: readonly StateChange[]) => Promise<void>;
+export type Emit = (time: number, ...changes: readonly StateChange[]) => void;
 
 export interface EventRetention {
   /** Events kept at most. */
@@ -31,20 +33,26 @@ export class EventLog {
     this.#store = store;
   }
 
-  /** Runs one transaction; what it emits is stored with it, and seen by readers after it. */
-  async transaction<Result>(work: (transaction: Store, emit: Emit) => Promise<Result>): Promise<Result> {
+  /** Runs one transaction; what it emits is stored with it, at its end, and seen by readers after it. */
+  async transaction<Result>(
+    work: (transaction: Store, emit: Emit) => Result | Promise<Result>,
+  ): Promise<Result> {
     const emitted: StateEvent[] = [];
     const result = await this.#store.transaction().execute(async (transaction) => {
-      return await work(transaction, async (time, ...changes) => {
-        for (const change of changes) {
-          const { sequence } = await transaction
-            .insertInto('events')
-            .values(toRow(change, time))
-            .returning('sequence')
-            .executeTakeFirstOrThrow();
-          emitted.push({ ...change, sequence, time });
-        }
+      const changes: (readonly [StateChange, number])[] = [];
+      const done = await work(transaction, (time, ...more) => {
+        changes.push(...more.map((change) => [change, time] as const));
       });
+      if (changes.length > 0) await takeTurn(transaction);
+      for (const [change, time] of changes) {
+        const { sequence } = await transaction
+          .insertInto('events')
+          .values(toRow(change, time))
+          .returning('sequence')
+          .executeTakeFirstOrThrow();
+        emitted.push({ ...change, sequence, time });
+      }
+      return done;
     });
     this.#tail.append(emitted);
     if (emitted.length > 0) this.#announce();
@@ -113,6 +121,20 @@ export class EventLog {
   #announce(): void {
     this.#appended.resolve();
     this.#appended = Promise.withResolvers();
+  }
+}
+
+/** Any number that nobody else uses as a lock in a database of ours. */
+const turnLock = 7_300_412;
+
+/**
+ * Waits until no other transaction is between its first event and its commit. SQLite has one transaction at a time
+ * anyway; PostgreSQL has many, and one that draws its sequences early and commits late would be passed over by readers
+ * that have seen later ones. It comes last in a transaction, so that whoever waits holds up nothing but events.
+ */
+async function takeTurn(transaction: Store): Promise<void> {
+  if (dialectOf(transaction) === 'postgres') {
+    await sql`select pg_advisory_xact_lock(${turnLock})`.execute(transaction);
   }
 }
 

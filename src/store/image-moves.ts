@@ -41,7 +41,7 @@ export async function moveImage(
     .set({ state, updated_at: now, ...more })
     .where('image_arn', '=', imageArn)
     .execute();
-  await emit(now, ...changes(imageChange(imageArn), before.state, state, null));
+  emit(now, ...changes(imageChange(imageArn), before.state, state, null));
 }
 
 /** Changes a version's state, its status or both, and tells of each that is another one than before. */
@@ -70,7 +70,7 @@ export async function moveVersion(
     .where('version', '=', key[1])
     .execute();
   const reason = to.state_reason ?? null;
-  await emit(
+  emit(
     now,
     ...changes(versionChange(version), before.state, to.state ?? before.state, reason),
     ...changes(versionChange(version), before.status, to.status ?? before.status, null),
@@ -108,7 +108,7 @@ export async function moveBuild(
     })
     .where('build_id', '=', build.buildId)
     .execute();
-  await emit(now, ...changes(buildChange(build), before.state, state, result.reason));
+  emit(now, ...changes(buildChange(build), before.state, state, result.reason));
 }
 
 type Subject = Omit<StateChange, 'from' | 'to' | 'reason'>;

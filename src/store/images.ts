@@ -13,6 +13,7 @@ import {
 import type { Page, PageRequest } from '../model/page.ts';
 import { dropClaims, recordClaim, type TokenClaim } from './client-tokens.ts';
 import type { Store } from './database.ts';
+import { held } from './dialect.ts';
 import { EventLog } from './event-log.ts';
 import {
   buildChange,
@@ -59,7 +60,7 @@ export class ImageRepository {
   /** Inserts an image with its first version, or replaces the image's row and adds the version. */
   async addVersion(record: BuildRecord, claim: TokenClaim | undefined): Promise<void> {
     const { image, version, build } = record;
-    await this.#change(version.createdAt, async (moment) => {
+    await this.#change(image.imageArn, version.createdAt, async (moment) => {
       const { transaction, emit, now } = moment;
       const created = await transaction
         .insertInto('images')
@@ -67,7 +68,7 @@ export class ImageRepository {
         .onConflict((conflict) => conflict.column('image_arn').doNothing())
         .executeTakeFirst();
       if (created.numInsertedOrUpdatedRows === 1n) {
-        await emit(now, { ...imageChange(image.imageArn), from: null, to: image.state, reason: null });
+        emit(now, { ...imageChange(image.imageArn), from: null, to: image.state, reason: null });
       } else {
         await moveImage(moment, image.imageArn, image.state);
         await transaction
@@ -78,7 +79,7 @@ export class ImageRepository {
       }
       await transaction.insertInto('image_versions').values(versionToRow(version)).execute();
       await transaction.insertInto('image_builds').values(buildToRow(build)).execute();
-      await emit(
+      emit(
         now,
         { ...versionChange(version), from: null, to: version.state, reason: null },
         { ...buildChange(build), from: null, to: build.buildState, reason: null },
@@ -90,7 +91,7 @@ export class ImageRepository {
   }
 
   async startBuild(record: BuildRecord, now: number): Promise<void> {
-    await this.#change(now, async (moment) => {
+    await this.#change(record.image.imageArn, now, async (moment) => {
       await moveVersion(moment, record.version, { state: 'IN_PROGRESS' });
       await moveBuild(moment, record.build, 'IN_PROGRESS');
     });
@@ -112,7 +113,7 @@ export class ImageRepository {
       : creating
         ? 'CREATE_FAILED'
         : 'UPDATE_FAILED';
-    await this.#change(now, async (moment) => {
+    await this.#change(imageArn, now, async (moment) => {
       await moveBuild(moment, record.build, state, { reason, sizes: result.sizes });
       await moveVersion(moment, record.version, { state, status, state_reason: reason });
       await moveImage(
@@ -126,7 +127,7 @@ export class ImageRepository {
   }
 
   async setImageState(imageArn: string, state: ImageState, now: number): Promise<void> {
-    await this.#change(now, (moment) => moveImage(moment, imageArn, state));
+    await this.#change(imageArn, now, (moment) => moveImage(moment, imageArn, state));
   }
 
   async setTags(imageArn: string, tags: Readonly<Record<string, string>>): Promise<void> {
@@ -138,7 +139,7 @@ export class ImageRepository {
   }
 
   async setVersionStatus(version: ImageVersion, status: ImageVersionStatus, now: number): Promise<void> {
-    await this.#change(now, async (moment) => {
+    await this.#change(version.imageArn, now, async (moment) => {
       await moveVersion(moment, version, { status });
       await refreshLatestActive(moment.transaction, version.imageArn);
     });
@@ -152,14 +153,14 @@ export class ImageRepository {
     now: number,
   ): Promise<void> {
     const state = condition === 'DAMAGED' ? 'FAILED' : 'SUCCESSFUL';
-    await this.#change(now, (moment) =>
+    await this.#change(version.imageArn, now, (moment) =>
       moveVersion(moment, version, { state, condition, state_reason: reason }),
     );
   }
 
   /** Version DELETING, its image UPDATING (spec section 1.6). */
   async startVersionDeletion(version: ImageVersion, now: number): Promise<void> {
-    await this.#change(now, async (moment) => {
+    await this.#change(version.imageArn, now, async (moment) => {
       await moveVersion(moment, version, { state: 'DELETING' });
       await moveImage(moment, version.imageArn, 'UPDATING');
       await refreshLatestActive(moment.transaction, version.imageArn);
@@ -169,7 +170,7 @@ export class ImageRepository {
   /** Forgets a version whose files are gone; its image is UPDATED again. */
   async removeVersion(version: ImageVersion, now: number): Promise<void> {
     const number = versionNumber(version.imageVersion);
-    await this.#change(now, async (moment) => {
+    await this.#change(version.imageArn, now, async (moment) => {
       const { transaction } = moment;
       await moveVersion(moment, version, { state: 'DELETED' });
       await transaction
@@ -195,7 +196,7 @@ export class ImageRepository {
 
   /** Forgets an image whose files are gone; its name and its client tokens are free again. */
   async removeImage(imageArn: string, now: number): Promise<void> {
-    await this.#change(now, async (moment) => {
+    await this.#change(imageArn, now, async (moment) => {
       const { transaction } = moment;
       await moveImage(moment, imageArn, 'DELETED');
       const versions = await transaction
@@ -331,8 +332,13 @@ export class ImageRepository {
     return (await Promise.all(records)).flat();
   }
 
-  async #change(now: number, work: (moment: Moment) => Promise<void>): Promise<void> {
-    await this.#events.transaction((transaction, emit) => work({ transaction, emit, now }));
+  /** One transaction on an image and what belongs to it; those on one image come one after the other. */
+  async #change(imageArn: string, now: number, work: (moment: Moment) => Promise<void>): Promise<void> {
+    await this.#events.transaction(async (transaction, emit) => {
+      const image = transaction.selectFrom('images').select('image_arn').where('image_arn', '=', imageArn);
+      await held(transaction, image).execute();
+      await work({ transaction, emit, now });
+    });
   }
 }
 

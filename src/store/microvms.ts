@@ -54,7 +54,7 @@ export class MicrovmRepository {
             last_activity_at: vm.startedAt,
           })
           .execute();
-        await emit(vm.startedAt, microvmChange(vm, null));
+        emit(vm.startedAt, microvmChange(vm, null));
       }
       const [first] = vms;
       if (claim !== undefined && first !== undefined) {
@@ -64,7 +64,8 @@ export class MicrovmRepository {
   }
 
   /**
-   * Replaces what may change, provided the row is still in state `from`; says whether it was.
+   * Replaces what may change, provided the row is still in state `from`; says whether it was. A transition that was
+   * stored by an attempt whose answer was lost counts as stored.
    * @param times when it happens, and when the VM was last active, in milliseconds since the epoch
    */
   async transition(
@@ -86,8 +87,8 @@ export class MicrovmRepository {
         .where('microvm_id', '=', vm.microvmId)
         .where('state', '=', from)
         .executeTakeFirst();
-      if (result.numUpdatedRows !== 1n) return false;
-      await emit(now, microvmChange(vm, from));
+      if (result.numUpdatedRows !== 1n) return await isStored(transaction, vm, lastActivityAt);
+      emit(now, microvmChange(vm, from));
       return true;
     });
   }
@@ -210,6 +211,22 @@ export class MicrovmRepository {
       .executeTakeFirst();
     return Number(row?.total ?? 0);
   }
+}
+
+async function isStored(transaction: Store, vm: Microvm, lastActivityAt: number): Promise<boolean> {
+  const row = await transaction
+    .selectFrom('microvms')
+    .select(['state', 'state_reason', 'suspended_at', 'terminated_at', 'last_activity_at'])
+    .where('microvm_id', '=', vm.microvmId)
+    .executeTakeFirst();
+  return (
+    row !== undefined &&
+    row.state === vm.state &&
+    row.state_reason === vm.stateReason &&
+    row.suspended_at === vm.suspendedAt &&
+    row.terminated_at === vm.terminatedAt &&
+    row.last_activity_at === lastActivityAt
+  );
 }
 
 function microvmChange(vm: Microvm, from: MicrovmState | null): StateChange {

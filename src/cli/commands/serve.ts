@@ -23,6 +23,7 @@ interface ServeOptions {
   readonly executionRoleSts?: string;
   readonly dnsServer?: string[];
   readonly dataDir?: string;
+  readonly database?: string;
   readonly assetsDir?: string;
   readonly region?: string;
   readonly accountId?: string;
@@ -102,6 +103,10 @@ export function addServe(program: Command): void {
       "STS to assume microVMs' execution roles at, with the AWS credentials of this environment (default: its own)",
     )
     .option('--data-dir <directory>', 'directory for all state')
+    .option(
+      '--database <url>',
+      'PostgreSQL database for the metadata, such as postgres://dormouse@db.example.com/dormouse (default: SQLite in the data directory)',
+    )
     .option('--assets-dir <directory>', 'directory of the files that scripts/setup made')
     .option('--region <region>', 'region to answer for')
     .option('--account-id <id>', 'account to answer for')

@@ -1,10 +1,15 @@
 import type { Kysely } from 'kysely';
+import { dialectOf } from '../dialect.ts';
 
 /** State changes as a stream, and the webhooks that are told of them. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await db.schema
     .createTable('events')
-    .addColumn('sequence', 'integer', (c) => c.primaryKey().autoIncrement())
+    .addColumn('sequence', dialectOf(db) === 'postgres' ? 'bigint' : 'integer', (c) =>
+      dialectOf(db) === 'postgres'
+        ? c.primaryKey().generatedByDefaultAsIdentity()
+        : c.primaryKey().autoIncrement(),
+    )
     .addColumn('time', 'bigint', (c) => c.notNull())
     .addColumn('subject', 'text', (c) => c.notNull())
     .addColumn('microvm_id', 'text')

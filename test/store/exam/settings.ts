@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { bytesOnly } from '../../../src/model/activity.ts';
+import { AccessKeyRepository } from '../../../src/store/access-keys.ts';
+import { ActivitySettingsRepository } from '../../../src/store/activity-settings.ts';
+import { ConnectorRepository } from '../../../src/store/connectors.ts';
+import { EgressPolicyRepository } from '../../../src/store/egress-policies.ts';
+import { MicrovmRepository } from '../../../src/store/microvms.ts';
+import { PublishedPortRepository } from '../../../src/store/published-ports.ts';
+import { RolePolicyRepository } from '../../../src/store/role-policies.ts';
+import { secretSetting } from '../../../src/store/secret-setting.ts';
+import type { OpenStore } from '../exam.test.ts';
+import { microvm } from './microvms.ts';
+
+export function examineSettings(open: OpenStore): void {
+  test('a secret is made once, whoever comes first', async (t) => {
+    const store = await open(t);
+    const made = [1, 2, 3].map((byte) => secretSetting(store, 'key', () => Buffer.alloc(8, byte)));
+    const [first, ...others] = await Promise.all(made);
+    for (const other of others) assert.deepEqual(other, first);
+  });
+
+  test('of access keys with one name, one is stored', async (t) => {
+    const keys = new AccessKeyRepository(await open(t));
+    const row = (id: string) => ({
+      name: 'ci',
+      user_id: 'u',
+      access_key_id: id,
+      sealed_secret: 's',
+      policy: '{}',
+      created_at: 1,
+      rotated_at: null,
+    });
+    const stored = await Promise.all(['A', 'B', 'C'].map((id) => keys.insert(row(id))));
+    assert.equal(stored.filter(Boolean).length, 1);
+    assert.equal(await keys.count(), 1);
+    assert.ok(await keys.replaceSecret('ci', { access_key_id: 'D', sealed_secret: 't', rotated_at: 2 }));
+    assert.equal((await keys.find('access_key_id', 'D'))?.rotated_at, 2);
+    assert.ok(await keys.remove('ci'));
+    assert.ok(!(await keys.remove('ci')));
+  });
+
+  test('a connector is found in use by a live microVM', async (t) => {
+    const store = await open(t);
+    const connectors = new ConnectorRepository(store);
+    const arn = 'arn:aws:lambda:us-east-1:000000000000:network-connector:nc-1';
+    const vm = microvm({ egressNetworkConnectors: [arn] });
+    await new MicrovmRepository(store).insert([vm], { runHookPayload: null, forkedFrom: null }, undefined);
+    assert.equal(await connectors.userOf(arn), `the microVM ${vm.microvmId}`);
+    assert.equal(await connectors.userOf(`${arn}2`), undefined);
+  });
+
+  test('policies, settings and ports are put, replaced and removed', async (t) => {
+    const store = await open(t);
+    const egress = new EgressPolicyRepository(store);
+    const policy = {
+      name: 'subnet-1',
+      allow: [],
+      deny: [],
+      default: 'deny',
+      createdAt: 1,
+      updatedAt: 1,
+    } as const;
+    await egress.put(policy);
+    await egress.put({ ...policy, updatedAt: 2 });
+    assert.deepEqual(await egress.list(), [{ ...policy, updatedAt: 2 }]);
+    const roles = new RolePolicyRepository(store);
+    for (const updated_at of [1, 2]) {
+      await roles.put({ role_name: 'r', policy: '{}', created_at: 1, updated_at });
+    }
+    assert.equal((await roles.find('r'))?.updated_at, 2);
+    assert.ok(await roles.remove('r'));
+    const port = { microvmId: 'm', protocol: 'tcp', guestPort: 80, hostPort: 8080, allow: ['::/0'] } as const;
+    const ports = new PublishedPortRepository(store);
+    await ports.insert(port);
+    await assert.rejects(ports.insert({ ...port, microvmId: 'n' }));
+    assert.deepEqual(await ports.listAll(), [port]);
+    assert.ok(await ports.remove(port));
+    const activity = new ActivitySettingsRepository(store);
+    await activity.set('m', bytesOnly);
+    assert.equal((await activity.listAll()).length, 1);
+    await activity.remove('m');
+    assert.deepEqual(await activity.listAll(), []);
+  });
+}
