@@ -10,8 +10,8 @@ const requests = 16_000;
 type Add = (what: string, ...values: readonly number[]) => void;
 
 /**
- * The data plane alone: a server of this machine stands in for the application. Endpoint, a bare pass-through
- * on Node and nginx, if installed, take turns in one run; `direct` is the application without any proxy.
+ * The data plane alone: a server of this machine stands in for the application. Endpoint, bare pass-throughs
+ * on Node (one for each version of HTTP) and nginx, if installed, take turns in one run; `direct` is the application without any proxy.
  * Requests per second are per second of CPU time of the proxy, which other load does not change much.
  */
 export async function run({ n }: BenchmarkOptions): Promise<void> {
@@ -24,7 +24,7 @@ export async function run({ n }: BenchmarkOptions): Promise<void> {
     for (let round = 0; round < n; round += 1) {
       for (const contender of contenders) {
         if (contender.passesOn) await measureMessages(contender, add);
-        await measureBodies(contender, add);
+        if (contender.speaksH1) await measureBodies(contender, add);
       }
     }
     await report('endpoint', { accelerator: 'a loopback upstream' }, samples);
@@ -32,9 +32,10 @@ export async function run({ n }: BenchmarkOptions): Promise<void> {
 }
 
 /** As many as it takes until the compiler of a server in JavaScript is done with it. */
-async function warmUp({ target, speaksH2 }: Contender): Promise<void> {
-  await h1Requests(target, 8, 20_000);
+async function warmUp({ target, speaksH1, speaksH2 }: Contender): Promise<void> {
   if (speaksH2) await h2Requests(target, 8, 20_000);
+  if (!speaksH1) return;
+  await h1Requests(target, 8, 20_000);
   await webSocketMessages(target, 8, 5000);
 }
 
@@ -45,12 +46,7 @@ async function perCpu({ party }: Contender, count: number, work: () => Promise<u
 }
 
 async function measureMessages(contender: Contender, add: Add): Promise<void> {
-  const { name, target, speaksH2 } = contender;
-  add(`h1 latency, ${name} (ms)`, ...(await h1Requests(target, 1, 500)));
-  add(
-    `h1 requests/CPU s, ${name}`,
-    await perCpu(contender, requests, () => h1Requests(target, 16, requests)),
-  );
+  const { name, target, speaksH1, speaksH2 } = contender;
   if (speaksH2) {
     add(`h2 latency, ${name} (ms)`, ...(await h2Requests(target, 1, 500)));
     add(
@@ -58,6 +54,12 @@ async function measureMessages(contender: Contender, add: Add): Promise<void> {
       await perCpu(contender, requests, () => h2Requests(target, 16, requests)),
     );
   }
+  if (!speaksH1) return;
+  add(`h1 latency, ${name} (ms)`, ...(await h1Requests(target, 1, 500)));
+  add(
+    `h1 requests/CPU s, ${name}`,
+    await perCpu(contender, requests, () => h1Requests(target, 16, requests)),
+  );
   add(`WebSocket round trip, ${name} (ms)`, ...(await webSocketMessages(target, 1, 500)));
   const echoes = await perCpu(contender, 20_000, () => webSocketMessages(target, 16, 20_000));
   add(`WebSocket echoes/CPU s, ${name}`, echoes);

@@ -12,13 +12,14 @@ export interface Contender {
   readonly name: string;
   readonly target: Target;
   readonly party: Party;
+  readonly speaksH1: boolean;
   readonly speaksH2: boolean;
   /** Passes requests on, and so WebSockets and everything small; otherwise it only carries large bodies. */
   readonly passesOn: boolean;
 }
 
 /**
- * Runs `work` with the endpoint, a bare pass-through on Node and nginx, if it is installed, before one
+ * Runs `work` with the endpoint, bare pass-throughs on Node and nginx, if it is installed, before one
  * application; `direct` is the application without any proxy, and `TLS alone` a server that answers from memory.
  */
 export async function withContenders(
@@ -73,6 +74,8 @@ async function contendersFor({ directory, ca, started }: Ground): Promise<Conten
   if (nginx === undefined) console.log('nginx is not installed: no comparison with it');
   else contenders.push(contender('nginx', started(nginx), ca, true));
   contenders.push(contender('bare node', started(await startNode('passthrough', settings)), ca, false));
+  const bareH2 = contender('bare node:http2', started(await startNode('passthrough-h2', settings)), ca, true);
+  contenders.push({ ...bareH2, speaksH1: false });
   const alone = contender('TLS alone', started(await startNode('tls', settings)), ca, false);
   contenders.push({ ...alone, passesOn: false });
   contenders.push(contender('endpoint', started(await startNode('endpoint', settings)), ca, true));
@@ -95,5 +98,5 @@ async function crowdsFor({ directory, ca, started }: Ground): Promise<Contender[
 
 function contender(name: string, party: Party, ca: string | undefined, speaksH2: boolean): Contender {
   const { port, host = `any.${domain}`, token } = party.ready;
-  return { name, party, speaksH2, passesOn: true, target: { port, host, ca, token } };
+  return { name, party, speaksH1: true, speaksH2, passesOn: true, target: { port, host, ca, token } };
 }

@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import http from 'node:http';
+import http2 from 'node:http2';
 import https from 'node:https';
 import net, { type AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -102,6 +103,36 @@ async function startPassthrough(settings: ServerSettings): Promise<ServerReady> 
   return await listen(server);
 }
 
+/**
+ * The same over HTTP/2 by `node:http2`: what an endpoint without a codec of its own would stand on. Headers that
+ * HTTP/2 has no place for are left out, and nothing is checked.
+ */
+async function startPassthroughH2(settings: ServerSettings): Promise<ServerReady> {
+  const certificates = await openLocalCertificates({ ...settings, clock: systemClock });
+  const { certificate, privateKey } = certificates.current();
+  const agent = new http.Agent({ keepAlive: true });
+  const target = { host: '127.0.0.1', port: settings.upstreamPort, agent };
+  const server = http2.createSecureServer({ cert: certificate, key: privateKey });
+  server.on('stream', (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => {
+    const fields = Object.entries(headers).filter(([name]) => !name.startsWith(':'));
+    const upstream = http.request(
+      {
+        ...target,
+        method: headers[':method'] ?? 'GET',
+        path: headers[':path'] ?? '/',
+        headers: { ...Object.fromEntries(fields), host: headers[':authority'] },
+      },
+      (answer) => {
+        const { connection: _connection, 'keep-alive': _kept, ...answered } = answer.headers;
+        stream.respond({ ':status': answer.statusCode ?? 502, ...answered });
+        answer.pipe(stream);
+      },
+    );
+    stream.pipe(upstream);
+  });
+  return await listen(server);
+}
+
 async function startTls(settings: ServerSettings): Promise<ServerReady> {
   const certificates = await openLocalCertificates({ ...settings, clock: systemClock });
   const { certificate, privateKey } = certificates.current();
@@ -168,7 +199,7 @@ function microvm(): Microvm {
   };
 }
 
-async function listen(server: http.Server | https.Server): Promise<ServerReady> {
+async function listen(server: net.Server): Promise<ServerReady> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return { port: (server.address() as AddressInfo).port };
@@ -177,6 +208,7 @@ async function listen(server: http.Server | https.Server): Promise<ServerReady> 
 const roles: Readonly<Record<string, (settings: ServerSettings) => Promise<ServerReady>>> = {
   upstream: startUpstream,
   passthrough: startPassthrough,
+  'passthrough-h2': startPassthroughH2,
   tls: startTls,
   endpoint: startEndpoint,
   'endpoint-to-guest': startEndpointToGuest,
