@@ -24,6 +24,7 @@ readonly NEWER_PACKAGES=(
 # shellcheck disable=SC2034
 readonly PACKAGES=(
   buildah         # Dockerfile builds
+  netavark        # buildah's, which its package only recommends; newer releases ask for it even without networks
   uidmap          # the same as an ordinary user
   mmdebstrap      # the base image, from Debian's packages
   e2fsprogs       # root file system images

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { writeFileDurably } from '../blobs/durable.ts';
 import { removeIdleBuildGroup } from './build-group.ts';
 import { type CommandOptions, type CommandResult, runCommand } from './command.ts';
+import { stepLimits } from './process-limits.ts';
 
 export interface ContainerEngineOptions {
   /** The engine's own directory: its image store with the layer cache, and its configuration. */
@@ -54,9 +55,8 @@ const capabilities = [
   'CAP_SETPCAP',
   'CAP_SETUID',
 ];
-const containersConfiguration = `[containers]
-default_capabilities = ${JSON.stringify(capabilities)}
-`;
+/** Of one build step; root's builds are also limited by their control group. */
+const stepProcesses = 4_096;
 
 /** Reads with which driver the base images were made, and what tells one making of them from another. */
 async function readBaseStorage(
@@ -121,7 +121,14 @@ additionalimagestores = ${JSON.stringify(base === undefined ? [] : [this.#option
 mountopt = "nodev"
 `,
     );
-    await writeFileDurably(this.#at('containers.conf'), containersConfiguration);
+    const limits = await stepLimits({ nproc: stepProcesses });
+    await writeFileDurably(
+      this.#at('containers.conf'),
+      `[containers]
+default_capabilities = ${JSON.stringify(capabilities)}
+default_ulimits = ${JSON.stringify(limits)}
+`,
+    );
     await writeFileDurably(
       this.#at('registries.conf'),
       'unqualified-search-registries = ["docker.io"]\nshort-name-mode = "permissive"\n',
