@@ -84,6 +84,18 @@ export function collectVariables(
   return { ...earlier, [text.slice(0, mark)]: text.slice(mark + 1) };
 }
 
+/** Collects `NAME=VALUE`, or `NAME` of a variable of the environment, of a repeated `--build-arg`. */
+export function collectBuildArguments(
+  text: string,
+  earlier: Readonly<Record<string, string>> | undefined,
+): Record<string, string> {
+  if (text.includes('=')) return collectVariables(text, earlier);
+  const value = process.env[text];
+  if (value === undefined)
+    throw new InvalidArgumentError(`${text} is not in the environment: expected NAME=VALUE.`);
+  return { ...earlier, [text]: value };
+}
+
 /** Collects the values of a repeated option. */
 export function collect(text: string, earlier: readonly string[] | undefined): string[] {
   return [...(earlier ?? []), text];

@@ -15,13 +15,30 @@ export interface PackedContext {
   dispose(): Promise<void>;
 }
 
+/** How a context is to be built, as the server reads it from the artifact. */
+export interface BuildSettings {
+  readonly buildArguments?: Readonly<Record<string, string>>;
+  readonly target?: string;
+  readonly noCache?: boolean;
+  readonly worker?: boolean;
+  readonly readyTimeoutSeconds?: number;
+}
+
+export interface ContextOptions {
+  /** Path of another Dockerfile than the directory's own, wherever it is. */
+  readonly dockerfile?: string | undefined;
+  readonly settings?: BuildSettings;
+}
+
+const settingsDirectory = '.dormouse';
+
 /**
  * Packs a directory into a zip file in a fresh temporary directory: what `.dockerignore` leaves, in a fixed
  * order, symbolic links as links. The Dockerfile is always in it.
  * @throws {CliError} it is no directory, or has no Dockerfile
  */
-export async function packContext(directory: string): Promise<PackedContext> {
-  const names = await contextFiles(directory);
+export async function packContext(directory: string, options: ContextOptions = {}): Promise<PackedContext> {
+  const names = await contextFiles(directory, options.dockerfile);
   const temporary = await mkdtemp(path.join(os.tmpdir(), 'dormouse-build-'));
   const dispose = async (): Promise<void> => await rm(temporary, { recursive: true, force: true });
   try {
@@ -30,6 +47,7 @@ export async function packContext(directory: string): Promise<PackedContext> {
     const written = pipeline(archive.outputStream, createWriteStream(file, { mode: 0o600 }));
     archive.on('error', (error: Error) => (archive.outputStream as NodeJS.ReadStream).destroy(error));
     for (const name of names) await addEntry(archive, directory, name);
+    await addSettings(archive, options);
     archive.end();
     await written;
     return { file, bytes: (await lstat(file)).size, entries: names.length, dispose };
@@ -39,17 +57,38 @@ export async function packContext(directory: string): Promise<PackedContext> {
   }
 }
 
-/** Paths of the context's files, links and empty directories (these end in `/`), sorted, relative to it. */
-export async function contextFiles(directory: string): Promise<readonly string[]> {
-  const rules = new IgnoreRules(
-    await readFile(path.join(directory, '.dockerignore'), 'utf8').catch(() => ''),
+/**
+ * Paths of the context's files, links and empty directories (these end in `/`), sorted, relative to it.
+ * @param dockerfile another than the directory's own; a `.dockerignore` of its own goes before the directory's
+ */
+export async function contextFiles(directory: string, dockerfile?: string): Promise<readonly string[]> {
+  const own = `${dockerfile ?? path.join(directory, 'Dockerfile')}.dockerignore`;
+  const ignored = await readFile(own, 'utf8').catch(() =>
+    readFile(path.join(directory, '.dockerignore'), 'utf8').catch(() => ''),
   );
   const names: string[] = [];
-  await collectFiles(directory, '', rules, names);
-  if (!names.includes('Dockerfile')) {
-    throw new CliError(`${directory} has no Dockerfile.`, 'Name the directory that holds it.');
+  await collectFiles(directory, '', new IgnoreRules(ignored), names);
+  if (dockerfile === undefined && !names.includes('Dockerfile')) {
+    throw new CliError(
+      `${directory} has no Dockerfile.`,
+      'Name the directory that holds it, or the file with -f.',
+    );
   }
   return names.sort();
+}
+
+/** What goes along with the context and is none of it. */
+async function addSettings(archive: ZipFile, { dockerfile, settings = {} }: ContextOptions): Promise<void> {
+  if (dockerfile === undefined && Object.keys(settings).length === 0) return;
+  const name = `${settingsDirectory}/Dockerfile`;
+  if (dockerfile !== undefined) {
+    const content = await readFile(dockerfile).catch((error: Error) => {
+      throw new CliError(`Cannot read the Dockerfile ${dockerfile}: ${error.message}`);
+    });
+    archive.addBuffer(content, name);
+  }
+  const all = { ...settings, ...(dockerfile === undefined ? {} : { dockerfile: name }) };
+  archive.addBuffer(Buffer.from(JSON.stringify(all)), `${settingsDirectory}/build.json`);
 }
 
 async function collectFiles(root: string, below: string, rules: IgnoreRules, names: string[]): Promise<void> {
@@ -57,6 +96,7 @@ async function collectFiles(root: string, below: string, rules: IgnoreRules, nam
   if (entries.length === 0 && below !== '' && !rules.ignores(below)) names.push(`${below}/`);
   for (const entry of entries) {
     const name = below === '' ? entry.name : `${below}/${entry.name}`;
+    if (name === settingsDirectory) continue;
     const ignored = rules.ignores(name) && name !== 'Dockerfile';
     if (entry.isDirectory()) {
       if (!ignored || rules.hasExceptions) await collectFiles(root, name, rules, names);

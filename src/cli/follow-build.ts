@@ -16,6 +16,7 @@ const pollMs = 300;
 
 export interface BuildOutcome {
   readonly state: string;
+  /** Why it failed, or what is to be known of a version that was built. */
   readonly reason: string | undefined;
 }
 
@@ -70,8 +71,8 @@ async function reasonOf(
   client: Client,
   version: GetMicrovmImageVersionCommandOutput,
 ): Promise<string | undefined> {
-  if (version.state === 'SUCCESSFUL') return undefined;
   if (typeof version.stateReason === 'string') return version.stateReason;
+  if (version.state === 'SUCCESSFUL') return undefined;
   const builds = await (await client.microvms()).send(
     new ListMicrovmImageBuildsCommand({
       imageIdentifier: version.imageArn,

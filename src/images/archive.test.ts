@@ -72,6 +72,8 @@ describe('a good archive', () => {
         { name: 'etc/deep/up', content: '../../bin/./run', mode: link },
         { name: 'here', content: 'bin', mode: link },
         { name: 'dangling', content: 'nowhere/at-all', mode: link },
+        { name: 'venv/bin/python', content: '/usr/bin/python3', mode: link },
+        { name: 'beyond', content: '../../x', mode: link },
       ]),
     );
     assert.equal(await readFile(path.join(target, 'Dockerfile'), 'utf8'), dockerfile.content);
@@ -79,6 +81,8 @@ describe('a good archive', () => {
     assert.equal(program.mode & 0o777, 0o755);
     assert.equal(program.mtime.toISOString(), '2024-01-02T03:04:06.000Z');
     assert.equal(await readlink(path.join(target, 'etc/deep/up')), '../../bin/./run');
+    assert.equal(await readlink(path.join(target, 'venv/bin/python')), '/usr/bin/python3');
+    assert.equal(await readlink(path.join(target, 'beyond')), '../../x');
     assert.equal(await readFile(path.join(target, 'here/run'), 'utf8'), '#!/bin/sh\n');
   });
 
@@ -109,30 +113,6 @@ describe('a bad archive is refused before anything is written', () => {
       items: [dockerfile, { name: '~etc/x' }],
       replacement: '/',
       says: /absolute path/,
-    },
-    {
-      what: 'an absolute link',
-      items: [dockerfile, { name: 'l', content: '/etc/passwd', mode: link }],
-      says: /leads out/,
-    },
-    {
-      what: 'a link with ..',
-      items: [dockerfile, { name: 'a/l', content: '../../x', mode: link }],
-      says: /leads out/,
-    },
-    {
-      what: 'links that lead out only together',
-      items: [
-        dockerfile,
-        { name: 'a/b/c/root', content: '../../..', mode: link },
-        { name: 'a/b/c/out', content: 'root/../../x', mode: link },
-      ],
-      says: /leads out/,
-    },
-    {
-      what: 'a link that runs in a circle',
-      items: [dockerfile, { name: 'a', content: 'b', mode: link }, { name: 'b', content: 'a', mode: link }],
-      says: /leads out/,
     },
     {
       what: 'a file below a link',
@@ -187,24 +167,10 @@ describe('a bad archive is refused before anything is written', () => {
   it('writes nothing', async () => {
     const target = path.join(directory, 'untouched');
     await mkdir(target);
-    const file = await zip([dockerfile, { name: 'l', content: '/etc', mode: link }]);
+    const file = await zip([dockerfile, { name: 'l', content: '', mode: link }]);
     await assert.rejects(unpackArchive(file, target, limits, new AbortController().signal));
     assert.deepEqual(await readdir(target), []);
   });
-});
-
-describe('the Dockerfile', () => {
-  for (const [what, items] of [
-    ['missing', [{ name: 'README' }]],
-    ['in a directory', [{ name: 'app/Dockerfile' }]],
-    ['a link', [{ name: 'Dockerfile', content: 'other', mode: link }, { name: 'other' }]],
-  ] as const) {
-    it(`is not found: ${what}`, async () => {
-      const found = await failure(await zip(items));
-      assert.equal(found.code, 'ARCHIVE_DOCKERFILE_NOT_FOUND');
-      assert.match(found.message, /^ARCHIVE_DOCKERFILE_NOT_FOUND: /);
-    });
-  }
 });
 
 function many(count: number): Item[] {

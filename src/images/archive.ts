@@ -6,17 +6,19 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { type Entry, openPromise, type ZipFile } from 'yauzl';
 import type { Limits } from '../model/limits.ts';
-import { type ArchiveNode, linkStaysInside } from './archive-links.ts';
-import { archiveInvalid, BuildFailure, dockerfileNotFound } from './build-failure.ts';
+import { archiveInvalid, BuildFailure } from './build-failure.ts';
 
 export type ArchiveLimits = Pick<Limits, 'artifactBytes' | 'artifactEntries'>;
+
+/** What an archive holds at a path. */
+type NodeType = 'directory' | 'file' | 'link';
 
 /** Longest path and link target the kernel takes. */
 const longestPath = 4095;
 const longestName = 255;
 const madeByUnix = 3;
 const fileTypeMask = 0o170000;
-const fileTypes: ReadonlyMap<number, ArchiveNode['type'] | undefined> = new Map([
+const fileTypes: ReadonlyMap<number, NodeType | undefined> = new Map([
   [0, undefined],
   [0o040000, 'directory'],
   [0o100000, 'file'],
@@ -26,16 +28,17 @@ const fileTypes: ReadonlyMap<number, ArchiveNode['type'] | undefined> = new Map(
 interface Member {
   readonly entry: Entry;
   readonly name: string;
-  readonly type: ArchiveNode['type'];
+  readonly type: NodeType;
   readonly mode: number | undefined;
 }
 
 /**
- * Unpacks an artifact. Nothing is written unless the whole archive is acceptable: no path or symbolic link
- * leads out of the tree, nothing but files, directories and links, within the limits both by what it declares
- * and by what it really holds, and a Dockerfile at its root (spec section 3.1).
+ * Unpacks an artifact. Nothing is written unless the whole archive is acceptable: no path leads out of the tree or
+ * through a link, nothing but files, directories and links, within the limits both by what it declares and by what it
+ * really holds (spec section 3.1). Links stay what they are wherever they lead, as a virtual environment's do: nothing
+ * of the host's follows them.
  * @param target an existing, empty, private directory
- * @throws {BuildFailure} ARCHIVE_INVALID or ARCHIVE_DOCKERFILE_NOT_FOUND
+ * @throws {BuildFailure} ARCHIVE_INVALID
  */
 export async function unpackArchive(
   file: string,
@@ -95,31 +98,23 @@ function describe(entry: Entry): Member | undefined {
 }
 
 async function checkTree(zip: ZipFile, members: readonly Member[]): Promise<void> {
-  const tree = new Map<string, ArchiveNode>();
+  const tree = new Map<string, NodeType>();
   for (const member of members) {
     const known = tree.get(member.name);
-    if (known !== undefined && (known.type !== 'directory' || member.type !== 'directory')) {
+    if (known !== undefined && (known !== 'directory' || member.type !== 'directory')) {
       throw archiveInvalid(`The path ${JSON.stringify(member.name)} appears twice.`);
     }
-    tree.set(
-      member.name,
-      member.type === 'link'
-        ? { type: 'link', target: await readTarget(zip, member) }
-        : { type: member.type },
-    );
+    if (member.type === 'link') await readTarget(zip, member);
+    tree.set(member.name, member.type);
   }
   for (const { name } of members) {
     for (let parent = path.posix.dirname(name); parent !== '.'; parent = path.posix.dirname(parent)) {
       const node = tree.get(parent);
-      if (node !== undefined && node.type !== 'directory') {
+      if (node !== undefined && node !== 'directory') {
         throw archiveInvalid(`The path ${JSON.stringify(name)} leads through something not a directory.`);
       }
     }
-    if (!linkStaysInside(name, tree)) {
-      throw archiveInvalid(`The symbolic link ${JSON.stringify(name)} leads out of the archive.`);
-    }
   }
-  if (tree.get('Dockerfile')?.type !== 'file') throw dockerfileNotFound();
 }
 
 async function writeTree(
@@ -189,7 +184,7 @@ async function openMember(zip: ZipFile, member: Member): Promise<Readable> {
   return await asArchiveError(zip.openReadStreamPromise(member.entry));
 }
 
-function isType(type: ArchiveNode['type']): (member: Member) => boolean {
+function isType(type: NodeType): (member: Member) => boolean {
   return (member) => member.type === type;
 }
 

@@ -33,10 +33,12 @@ export function archiveInvalid(detail: string): BuildFailure {
   return new BuildFailure('ARCHIVE_INVALID', `ARCHIVE_INVALID: ${detail}`);
 }
 
-export function dockerfileNotFound(): BuildFailure {
+/** @param name path of the Dockerfile in the archive */
+export function dockerfileNotFound(name = 'Dockerfile'): BuildFailure {
+  const what = name === 'Dockerfile' ? 'named Dockerfile at its root' : JSON.stringify(name);
   return new BuildFailure(
     'ARCHIVE_DOCKERFILE_NOT_FOUND',
-    'ARCHIVE_DOCKERFILE_NOT_FOUND: The archive has no regular file named Dockerfile at its root.',
+    `ARCHIVE_DOCKERFILE_NOT_FOUND: The archive has no regular file ${what}.`,
   );
 }
 

@@ -1,12 +1,15 @@
 import { readFile, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { type BuildFailure, containerBuildFailed, diskFull, platformError } from './build-failure.ts';
+import type { BuildOptions } from './build-options.ts';
 import type { CommandOptions } from './command.ts';
 import type { ContainerEngine } from './container-engine.ts';
+import { StepTail } from './step-tail.ts';
 
 export interface ContainerBuild {
-  /** Unpacked artifact; holds a regular file `Dockerfile`. */
+  /** Unpacked artifact; holds the Dockerfile as a regular file. */
   readonly context: string;
+  readonly options: BuildOptions;
   /** Private directory for files of this build. */
   readonly scratch: string;
   /** Name the result is kept under, and with it its layers for the next build. */
@@ -31,6 +34,7 @@ const diskCheckMs = 1_000;
  */
 export async function buildContainerImage(engine: ContainerEngine, build: ContainerBuild): Promise<string> {
   const idFile = path.join(build.scratch, 'image-id');
+  const steps = new StepTail();
   const limits = new AbortController();
   const timer = setTimeout(() => limits.abort(timeLimitExceeded(build.timeLimitMs)), build.timeLimitMs);
   const stopWatching = watchDisk(build.scratch, (failure) => limits.abort(failure));
@@ -39,13 +43,22 @@ export async function buildContainerImage(engine: ContainerEngine, build: Contai
       [
         ...['prlimit', `--fsize=${build.largestFileBytes}`, '--core=0', `--nproc=${processes}`, '--'],
         ...['buildah', 'build', ...engine.policy, '--isolation', 'chroot', '--layers', '--force-rm'],
+        // The other format has no place for SHELL, HEALTHCHECK and ONBUILD.
+        ...['--format', 'docker'],
         ...['--pull=false', '--retry', '1', '--iidfile', idFile, '--tag', build.tag],
-        ...['--file', path.join(build.context, 'Dockerfile'), build.context],
+        ...argumentsOf(build.options),
+        ...['--file', build.options.dockerfile, build.context],
       ],
       { readOnly: [], writable: [build.scratch] },
-      { signal: AbortSignal.any([build.signal, limits.signal]), onOutput: build.onOutput },
+      {
+        signal: AbortSignal.any([build.signal, limits.signal]),
+        onOutput: (source, chunk) => {
+          steps.write(chunk);
+          build.onOutput(source, chunk);
+        },
+      },
     );
-    if (code !== 0) throw explain(stderr);
+    if (code !== 0) throw explain(stderr, steps);
   } finally {
     clearTimeout(timer);
     stopWatching();
@@ -55,15 +68,23 @@ export async function buildContainerImage(engine: ContainerEngine, build: Contai
   return id;
 }
 
+function argumentsOf({ buildArguments = {}, target, noCache }: BuildOptions): readonly string[] {
+  return [
+    ...Object.entries(buildArguments).flatMap(([name, value]) => ['--build-arg', `${name}=${value}`]),
+    ...(target === undefined ? [] : ['--target', target]),
+    ...(noCache === true ? ['--no-cache'] : []),
+  ];
+}
+
 /** Picks out of the builder's last words what the owner of the Dockerfile can act on. */
-function explain(stderr: string): BuildFailure {
+function explain(stderr: string, steps: StepTail): BuildFailure {
   if (/no space left on device/i.test(stderr))
     return diskFull('The disk was full while the image was built.');
   const pull =
     /(?:initializing source|reading manifest \S+ in|pinging container registry) (?:docker:\/\/)?([^\s:"]+(?::[^\s:"/]+)?)/.exec(
       stderr,
     )?.[1];
-  if (pull === undefined) return containerBuildFailed();
+  if (pull === undefined) return containerBuildFailed(steps.describe());
   const unreachable =
     /no such host|connection refused|timeout|network is unreachable|TLS handshake|dial tcp/i;
   return unreachable.test(stderr)

@@ -22,12 +22,41 @@ describe('parseContainerConfig', () => {
       env: { PATH: '/bin', EMPTY: '', EQUALS: 'a=b', BARE: '' },
       workdir: '/app',
       user: 'app',
+      exposed: [],
+      labels: {},
     });
   });
 
   it('fills in what the image leaves out', () => {
     const config = parseContainerConfig(inspected({ Cmd: ['sh'], Env: null }));
-    assert.deepEqual(config, { argv: ['sh'], env: {}, workdir: '/', user: '' });
+    assert.deepEqual(config, { argv: ['sh'], env: {}, workdir: '/', user: '', exposed: [], labels: {} });
+  });
+
+  it('reads exposed TCP ports and labels', () => {
+    const ExposedPorts = { '9000/tcp': {}, '80': {}, '53/udp': {}, '8000-8100/tcp': {}, nonsense: {} };
+    const config = parseContainerConfig(inspected({ Cmd: ['sh'], ExposedPorts, Labels: { a: 'b' } }));
+    assert.deepEqual([config.exposed, config.labels], [[80, 9000], { a: 'b' }]);
+  });
+
+  it('reads the HEALTHCHECK, run by the shell of the image where it is a line', () => {
+    const read = (Healthcheck: object) =>
+      parseContainerConfig(
+        JSON.stringify({
+          OCIv1: { config: { Cmd: ['sh'] } },
+          Docker: { config: { Healthcheck, Shell: ['/bin/bash', '-c'] } },
+        }),
+      ).healthcheck;
+    assert.deepEqual(read({ Test: ['CMD-SHELL', 'curl -f localhost'], Interval: 2e9, Timeout: 1e9 }), {
+      argv: ['/bin/bash', '-c', 'curl -f localhost'],
+      intervalMs: 2000,
+      timeoutMs: 1000,
+    });
+    assert.deepEqual(read({ Test: ['CMD', 'check', '-x'], Interval: 3600e9 }), {
+      argv: ['check', '-x'],
+      intervalMs: 5000,
+      timeoutMs: 30_000,
+    });
+    assert.equal(read({ Test: ['NONE'] }), undefined);
   });
 
   it('refuses an image without a command', () => {
@@ -38,7 +67,14 @@ describe('parseContainerConfig', () => {
 
 describe('resolveAppSpec', () => {
   const source = {
-    container: { argv: ['run'], env: { A: 'image', B: 'image', HOME: '/srv' }, workdir: '/', user: '' },
+    container: {
+      argv: ['run'],
+      env: { A: 'image', B: 'image', HOME: '/srv' },
+      workdir: '/',
+      user: '',
+      exposed: [],
+      labels: {},
+    },
     account: { uid: 1, gid: 2, supplementaryGids: [3], home: '/home/x' },
     imageName: 'web',
     region: 'eu-west-1',

@@ -10,7 +10,25 @@ export interface ContainerConfig {
   readonly workdir: string;
   /** `user`, `user:group`, names or numbers; empty means root. */
   readonly user: string;
+  /** TCP ports of EXPOSE, ascending. */
+  readonly exposed: readonly number[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly healthcheck?: Healthcheck;
 }
+
+/** The HEALTHCHECK of an image. */
+export interface Healthcheck {
+  /** Succeeds, with exit code 0, when the application is healthy. */
+  readonly argv: readonly string[];
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+}
+
+const nanosecondsPerMs = 1_000_000;
+/** While an application starts it is asked more often than later on, as a container engine does. */
+const shortestIntervalMs = 500;
+const longestIntervalMs = 5_000;
+const defaultTimeoutMs = 30_000;
 
 const inspected = z.object({
   OCIv1: z.object({
@@ -21,9 +39,28 @@ const inspected = z.object({
         Entrypoint: z.array(z.string()).nullish(),
         Cmd: z.array(z.string()).nullish(),
         WorkingDir: z.string().default(''),
+        ExposedPorts: z.record(z.string(), z.unknown()).nullish(),
+        Labels: z.record(z.string(), z.string()).nullish(),
       })
       .default({ User: '', WorkingDir: '' }),
   }),
+  // What the open format has no place for.
+  Docker: z
+    .object({
+      config: z
+        .object({
+          Shell: z.array(z.string()).nullish(),
+          Healthcheck: z
+            .object({
+              Test: z.array(z.string()).nullish(),
+              Interval: z.number().nullish(),
+              Timeout: z.number().nullish(),
+            })
+            .nullish(),
+        })
+        .nullish(),
+    })
+    .nullish(),
 });
 
 /** @throws {BuildFailure} the image has no command to run */
@@ -39,7 +76,8 @@ export async function readContainerConfig(
 
 /** @param json what `buildah inspect --type image` prints */
 export function parseContainerConfig(json: string): ContainerConfig {
-  const { config } = inspected.parse(JSON.parse(json)).OCIv1;
+  const image = inspected.parse(JSON.parse(json));
+  const { config } = image.OCIv1;
   const argv = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
   if (argv.length === 0 || argv[0] === '') {
     throw containerBuildFailed('The image has neither an ENTRYPOINT nor a CMD.');
@@ -49,6 +87,38 @@ export function parseContainerConfig(json: string): ContainerConfig {
     env: Object.fromEntries((config.Env ?? []).map(splitVariable)),
     workdir: config.WorkingDir.startsWith('/') ? config.WorkingDir : `/${config.WorkingDir}`,
     user: config.User,
+    exposed: Object.keys(config.ExposedPorts ?? {})
+      .flatMap(exposedPorts)
+      .sort((a, b) => a - b),
+    labels: config.Labels ?? {},
+    ...healthcheckOf(image.Docker?.config),
+  };
+}
+
+/** `8080`, `8080/tcp` or `8000-8003/tcp`; of others than TCP nothing can be told from outside. */
+function exposedPorts(text: string): readonly number[] {
+  const [, first, last = first, protocol = 'tcp'] = /^(\d+)(?:-(\d+))?(?:\/(\w+))?$/.exec(text) ?? [];
+  const from = Number(first);
+  const to = Number(last);
+  if (protocol.toLowerCase() !== 'tcp' || !(from >= 1 && to >= from && to <= 65_535)) return [];
+  // Of a range any port will do: nobody waits for a thousand of them.
+  return to === from ? [from] : [];
+}
+
+type DockerConfig = NonNullable<z.output<typeof inspected>['Docker']>['config'];
+
+function healthcheckOf(config: DockerConfig | undefined): { readonly healthcheck?: Healthcheck } {
+  const [kind, ...words] = config?.Healthcheck?.Test ?? [];
+  const shell = config?.Shell ?? ['/bin/sh', '-c'];
+  const argv = kind === 'CMD' ? words : kind === 'CMD-SHELL' ? [...shell, ...words] : [];
+  if (argv.length === 0) return {};
+  const intervalMs = (config?.Healthcheck?.Interval ?? 0) / nanosecondsPerMs;
+  return {
+    healthcheck: {
+      argv,
+      intervalMs: Math.min(Math.max(intervalMs, shortestIntervalMs), longestIntervalMs),
+      timeoutMs: (config?.Healthcheck?.Timeout ?? 0) / nanosecondsPerMs || defaultTimeoutMs,
+    },
   };
 }
 

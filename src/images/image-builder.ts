@@ -4,7 +4,12 @@ import type { BuildFailure } from './build-failure.ts';
 
 /** What came of a build; `sizes` holds what had been made by then (spec section 3.4). */
 export type BuildOutcome =
-  | { readonly type: 'successful'; readonly sizes: SnapshotSizes }
+  | {
+      readonly type: 'successful';
+      readonly sizes: SnapshotSizes;
+      /** What the version's owner should be told of it. */
+      readonly warning?: string;
+    }
   | { readonly type: 'failed'; readonly failure: BuildFailure; readonly sizes: SnapshotSizes | null };
 
 /** Makes versions of images. */

@@ -13,12 +13,15 @@ import { resolveAppSpec } from './app-spec.ts';
 import { unpackArchive } from './archive.ts';
 import { BuildFailure, diskFull, platformError } from './build-failure.ts';
 import { type BuildLog, type BuildLogKind, openBuildLog } from './build-log.ts';
+import { type BuildOptions, takeBuildOptions } from './build-options.ts';
 import type { BuildPlace, BuildRoom } from './build-room.ts';
 import { buildContainerImage } from './container-build.ts';
 import { readContainerConfig } from './container-config.ts';
 import type { ContainerEngine } from './container-engine.ts';
 import type { BuildOutcome } from './image-builder.ts';
 import type { ImagePaths } from './image-paths.ts';
+import { readinessWarning } from './readiness.ts';
+import { readinessRules } from './readiness-rules.ts';
 import { readAccountFiles, writeRootDisk } from './root-disk.ts';
 import { buildSnapshot, validateSnapshot } from './snapshot-build.ts';
 import { resolveAccount } from './users.ts';
@@ -66,11 +69,11 @@ export async function runPipeline(
     await makeVersionDirectory(version);
     const place = await reserve(dependencies, record, signal);
     try {
-      await build(dependencies, record, place, sizes, signal);
+      const warning = await build(dependencies, record, place, sizes, signal);
+      return { type: 'successful', sizes, ...(warning === undefined ? {} : { warning }) };
     } finally {
       place.release();
     }
-    return { type: 'successful', sizes };
   } catch (error) {
     await rm(version.directory, { recursive: true, force: true });
     await rmdir(path.dirname(version.directory)).catch(ignoreOtherVersions);
@@ -106,35 +109,20 @@ async function reserve(
   });
 }
 
+/** Makes a version's files; says what its owner should be told of them, if anything. */
 async function build(
   dependencies: PipelineDependencies,
   record: BuildRecord,
   place: BuildPlace,
   sizes: { -readonly [Name in keyof SnapshotSizes]: SnapshotSizes[Name] },
   signal: AbortSignal,
-): Promise<void> {
+): Promise<string | undefined> {
   const { engine, vmm } = dependencies;
   const { configuration } = record.version;
   const paths = dependencies.paths.build(record.build.buildId);
   const version = dependencies.paths.version(record.version);
   const diskMib = diskMibFor(configuration.minimumMemoryInMiB);
-
-  const imageId = await logged(dependencies, record, 'docker', signal, async (log) => {
-    log.note(`Fetching ${configuration.codeArtifact.uri}`);
-    await dependencies.artifacts.download(configuration.codeArtifact.uri, paths.artifact, signal);
-    await unpackArchive(paths.artifact, paths.context, dependencies.limits, signal);
-    const id = await buildContainerImage(engine, {
-      context: paths.context,
-      scratch: paths.directory,
-      tag: containerTag(record.image.id),
-      timeLimitMs: containerBuildLimitMs,
-      largestFileBytes: diskMib * bytesPerMib,
-      signal,
-      onOutput: (source, chunk) => log.write(source, chunk),
-    });
-    log.note(`Built container image ${id}`);
-    return id;
-  });
+  const { imageId, options } = await buildContainer(dependencies, record, diskMib, signal);
 
   const container = await readContainerConfig(engine, imageId, signal);
   const disk = { file: paths.rootDisk, sizeMib: diskMib };
@@ -155,9 +143,11 @@ async function build(
     dependencies.network.attach(agent, configuration.egressNetworkConnectors);
   };
   const memoryMib = configuration.minimumMemoryInMiB;
-  const manifest = await logged(dependencies, record, 'snapshot', signal, (log) =>
-    buildSnapshot(vmm, {
+  const { manifest, warning } = await logged(dependencies, record, 'snapshot', signal, async (log) => {
+    const rules = readinessRules(container, options);
+    const built = await buildSnapshot(vmm, {
       app,
+      readiness: rules,
       shape: { memoryMib, vcpus: vcpusFor(memoryMib) },
       rootDisk: paths.rootDisk,
       hooks,
@@ -167,8 +157,11 @@ async function build(
       snapshot: version.snapshot,
       log,
       signal,
-    }),
-  );
+    });
+    const told = built.readiness && readinessWarning(built.readiness, rules);
+    if (told !== undefined) log.note(`WARNING: ${told}`);
+    return { manifest: built.manifest, warning: told };
+  });
   await logged(dependencies, record, 'validate', signal, (log) =>
     validateSnapshot(vmm, {
       hooks,
@@ -182,6 +175,36 @@ async function build(
   );
   sizes.memorySnapshotSizeInBytes = manifest.memoryBytes;
   sizes.diskSnapshotSizeInBytes = manifest.diskBytes;
+  return warning;
+}
+
+/** Fetches the artifact and builds its Dockerfile. */
+async function buildContainer(
+  dependencies: PipelineDependencies,
+  record: BuildRecord,
+  diskMib: number,
+  signal: AbortSignal,
+): Promise<{ readonly imageId: string; readonly options: BuildOptions }> {
+  const { configuration } = record.version;
+  const paths = dependencies.paths.build(record.build.buildId);
+  return await logged(dependencies, record, 'docker', signal, async (log) => {
+    log.note(`Fetching ${configuration.codeArtifact.uri}`);
+    await dependencies.artifacts.download(configuration.codeArtifact.uri, paths.artifact, signal);
+    await unpackArchive(paths.artifact, paths.context, dependencies.limits, signal);
+    const options = await takeBuildOptions(paths.context, paths.directory);
+    const imageId = await buildContainerImage(dependencies.engine, {
+      context: paths.context,
+      options,
+      scratch: paths.directory,
+      tag: containerTag(record.image.id),
+      timeLimitMs: containerBuildLimitMs,
+      largestFileBytes: diskMib * bytesPerMib,
+      signal,
+      onOutput: (source, chunk) => log.write(source, chunk),
+    });
+    log.note(`Built container image ${imageId}`);
+    return { imageId, options };
+  });
 }
 
 /** Gives `work` one stream of the build's log; why it failed is the last line. */

@@ -7,13 +7,15 @@ import { applicationExited } from './build-failure.ts';
 import { awaitBuildHook, failOnExit } from './build-hooks.ts';
 import type { BuildLog } from './build-log.ts';
 import { bootGuest, type GuestMachine, greet } from './guest-boot.ts';
-import { awaitSettled } from './settled.ts';
+import { awaitReady, type Readiness, type ReadinessRules } from './readiness.ts';
 
 export interface SnapshotBuild {
   readonly app: AppSpec;
   readonly shape: MachineShape;
   readonly rootDisk: string;
   readonly hooks: Hooks | null;
+  /** When the application is ready that has no ready hook. */
+  readonly readiness: ReadinessRules;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /** Gives a guest whose session has begun its network. */
@@ -25,17 +27,19 @@ export interface SnapshotBuild {
   readonly signal: AbortSignal;
 }
 
-/** How long an application that listens nowhere has to run; emulated CPUs are some twenty times slower. */
-const settleMs = { tcg: 30_000, kvm: 10_000, systrap: 10_000 } as const;
 /** A restored guest runs at once; the rest is for a busy host. */
 const restoredHelloMs = 30_000;
 
 /**
  * Boots a VM from the root disk, starts the application, waits until it is ready and freezes the VM into a
  * snapshot (spec section 3.2, steps 4 to 6). No VM is left, whatever happens.
+ * @returns also how it became ready; undefined by its hook
  * @throws {BuildFailure}
  */
-export async function buildSnapshot(vmm: Vmm, build: SnapshotBuild): Promise<SnapshotManifest> {
+export async function buildSnapshot(
+  vmm: Vmm,
+  build: SnapshotBuild,
+): Promise<{ readonly manifest: SnapshotManifest; readonly readiness: Readiness | undefined }> {
   const { signal } = build;
   const machine = await bootGuest(
     vmm,
@@ -50,19 +54,19 @@ export async function buildSnapshot(vmm: Vmm, build: SnapshotBuild): Promise<Sna
     await startApp(agent, build);
     const hooks = build.hooks?.microvmImageHooks;
     const port = build.hooks?.port;
-    await orExit(machine, signal, async (until) => {
+    const readiness = await orExit(machine, signal, async (until) => {
       if (hooks?.ready !== 'ENABLED' || port === undefined) {
-        await awaitSettled(agent, settleMs[vmm.origin.accelerator], until);
-        return;
+        return await awaitReady(agent, build.app, build.readiness, until);
       }
       const timeoutSeconds = hooks.readyTimeoutInSeconds ?? defaultHookTimeouts.ready;
       await awaitBuildHook(agent, { hook: 'ready', port, timeoutSeconds }, until);
+      return undefined;
     });
     await agent.sync({ dropCaches: true });
     const status = await agent.appStatus();
     if (status.state === 'exited') throw applicationExited(status.code);
     await agent.quiesce();
-    return await instance.snapshot(build.snapshot);
+    return { manifest: await instance.snapshot(build.snapshot), readiness };
   } finally {
     machine.agent.close();
     await machine.instance.kill();
@@ -76,7 +80,7 @@ export async function buildSnapshot(vmm: Vmm, build: SnapshotBuild): Promise<Sna
  */
 export async function validateSnapshot(
   vmm: Vmm,
-  build: Omit<SnapshotBuild, 'app' | 'shape' | 'rootDisk'>,
+  build: Omit<SnapshotBuild, 'app' | 'shape' | 'rootDisk' | 'readiness'>,
 ): Promise<void> {
   const hooks = build.hooks?.microvmImageHooks;
   const port = build.hooks?.port;
@@ -103,18 +107,18 @@ export async function validateSnapshot(
 }
 
 /** Waits for `work`, unless the application or the VMM ends first. */
-async function orExit(
+async function orExit<Result>(
   machine: GuestMachine,
   signal: AbortSignal,
-  work: (until: AbortSignal) => Promise<void>,
-): Promise<void> {
+  work: (until: AbortSignal) => Promise<Result>,
+): Promise<Result> {
   const over = new AbortController();
   const vmmExit = machine.instance.exited.then(({ reason }) => {
     throw new Error(`the VMM ended: ${reason}`);
   });
   const appExit = failOnExit(machine.agent);
   try {
-    await Promise.race([work(AbortSignal.any([signal, over.signal])), appExit, vmmExit]);
+    return await Promise.race([work(AbortSignal.any([signal, over.signal])), appExit, vmmExit]);
   } finally {
     over.abort();
     appExit.catch(() => undefined);

@@ -42,7 +42,7 @@ export interface BuildRecord {
 }
 
 export type BuildResult =
-  | { readonly type: 'successful'; readonly sizes: SnapshotSizes }
+  | { readonly type: 'successful'; readonly sizes: SnapshotSizes; readonly warning?: string }
   | { readonly type: 'failed'; readonly reason: string; readonly sizes: SnapshotSizes | null };
 
 const unfinished: readonly ImageVersionState[] = ['PENDING', 'IN_PROGRESS'];
@@ -102,7 +102,7 @@ export class ImageRepository {
     const { imageArn } = record.image;
     const { imageVersion } = record.version;
     const successful = result.type === 'successful';
-    const reason = successful ? null : result.reason;
+    const reason = successful ? (result.warning ?? null) : result.reason;
     const state = successful ? 'SUCCESSFUL' : 'FAILED';
     const status: ImageVersionStatus = successful ? 'ACTIVE' : 'INACTIVE';
     const creating = versionNumber(imageVersion) === 1;

@@ -337,8 +337,9 @@ export class World {
         const build = paths.build(record.build.buildId);
         try {
           await makeVersionDirectory(version);
-          const manifest = await buildSnapshot(vmm, {
+          const { manifest } = await buildSnapshot(vmm, {
             app: application,
+            readiness: { exposed: [], worker: false, limitMs: 60_000, healthcheck: undefined },
             shape: { memoryMib, vcpus: 1 },
             rootDisk,
             hooks: record.version.configuration.hooks,

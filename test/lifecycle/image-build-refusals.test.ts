@@ -39,13 +39,13 @@ describe('builds that fail before a VM is needed', { timeout: 120_000 }, () => {
     {
       name: 'failing-run',
       dockerfile: `${base}RUN echo about to fail >&2; exit 3\n`,
-      reason: /^The container image build failed\.$/,
+      reason: /^The container image build failed\. Step 2 \(RUN echo .*\) failed: about to fail$/,
       log: /^about to fail$/m,
     },
     {
       name: 'unknown-instruction',
       dockerfile: `${base}RUNN true\n`,
-      reason: /^The container image build failed\.$/,
+      reason: /^The container image build failed\. .*Unknown instruction/,
       log: /Unknown instruction/,
     },
     {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import {
+  collectBuildArguments,
   collectHook,
   collectVariables,
   type HookTimeouts,
@@ -7,7 +8,7 @@ import {
   parseMemory,
   parsePort,
 } from '../arguments.ts';
-import { packContext } from '../build-context.ts';
+import { type BuildSettings, packContext } from '../build-context.ts';
 import type { Client } from '../client.ts';
 import { CliError, exitCodes } from '../errors.ts';
 import { followBuild } from '../follow-build.ts';
@@ -24,6 +25,12 @@ interface BuildOptions extends RemoteOptions {
   readonly hook?: HookTimeouts;
   readonly hookPort: number;
   readonly egress?: string;
+  readonly file?: string;
+  readonly buildArg?: Record<string, string>;
+  readonly target?: string;
+  readonly cache: boolean;
+  readonly worker?: true;
+  readonly readyTimeout?: number;
   readonly timeout?: number;
   readonly quiet?: true;
 }
@@ -46,6 +53,20 @@ export function addBuild(program: Command): void {
       '--egress <connector>',
       'what it reaches while it is built, and its microVMs unless told otherwise: name of a connector (default: INTERNET_EGRESS)',
     )
+    .option('-f, --file <path>', 'Dockerfile to build (default: Dockerfile in the directory)')
+    .option(
+      '--build-arg <NAME[=VALUE]>',
+      'value of an ARG of the Dockerfile, from the environment when none is given; may be repeated. It is kept with the build, so no place for secrets',
+      collectBuildArguments,
+    )
+    .option('--target <stage>', 'stage of the Dockerfile to build (default: the last one)')
+    .option('--no-cache', 'run every step again')
+    .option('--worker', 'the application serves no requests: do not wait for it to listen on a port')
+    .option(
+      '--ready-timeout <duration>',
+      'most to wait until the application listens on its ports or its HEALTHCHECK succeeds (default: 5m)',
+      parseDuration,
+    )
     .option('--timeout <duration>', 'stop waiting after this long; the build itself goes on', parseDuration)
     .option('-q, --quiet', 'do not show the build log')
     .action(async (directory: string, options: BuildOptions) => {
@@ -55,13 +76,17 @@ export function addBuild(program: Command): void {
     command,
     'dormouse build examples/counter --name counter',
     'dormouse build . -n api --memory 1G -e MODE=production',
+    'dormouse build . -n api -f docker/api.Dockerfile --target production --build-arg VERSION=2',
     'dormouse build . -n api --hook ready=60s --hook run --hook-port 9000',
   );
 }
 
 async function build(client: Client, directory: string, options: BuildOptions): Promise<void> {
   const startedAt = Date.now();
-  const context = await packContext(directory);
+  const context = await packContext(directory, {
+    dockerfile: options.file,
+    settings: buildSettings(options),
+  });
   const dispose = (): void => {
     context.dispose().finally(() => process.exit(exitCodes.interrupted));
   };
@@ -99,9 +124,20 @@ async function build(client: Client, directory: string, options: BuildOptions): 
         `Its log: dormouse logs ${options.name}`,
       );
     }
+    if (outcome.reason !== undefined) note(`warning: ${harmless(outcome.reason)}`);
   } finally {
     process.removeListener('SIGINT', interrupted);
   }
+}
+
+function buildSettings({ buildArg, target, cache, worker, readyTimeout }: BuildOptions): BuildSettings {
+  return {
+    ...(buildArg === undefined ? {} : { buildArguments: buildArg }),
+    ...(target === undefined ? {} : { target }),
+    ...(cache ? {} : { noCache: true }),
+    ...(worker === undefined ? {} : { worker }),
+    ...(readyTimeout === undefined ? {} : { readyTimeoutSeconds: readyTimeout }),
+  };
 }
 
 function showLine(progress: Progress, line: string, options: BuildOptions): void {

@@ -1,0 +1,100 @@
+import { constants } from 'node:fs';
+import { lstat, open, realpath, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import { isThere } from '../blobs/entries.ts';
+import { archiveInvalid, dockerfileNotFound } from './build-failure.ts';
+
+/** Directory of an artifact that holds how it is to be built; no step of the Dockerfile sees it. */
+const buildOptionsDirectory = '.dormouse';
+const optionsFile = 'build.json';
+const largestFileBytes = 64 * 1024;
+
+const name = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/);
+
+const schema = z.strictObject({
+  /** Path of the Dockerfile in the artifact; `Dockerfile` when absent. */
+  dockerfile: z.string().min(1).max(4095).optional(),
+  buildArguments: z.record(name, z.string()).optional(),
+  /** Stage to build; the last one when absent. */
+  target: z.string().min(1).max(255).optional(),
+  /** Runs every step again. */
+  noCache: z.boolean().optional(),
+  /** The application is to listen nowhere. */
+  worker: z.boolean().optional(),
+  /** Most that is waited for the application to be ready. */
+  readyTimeoutSeconds: z.number().int().min(1).max(3600).optional(),
+});
+
+/** How an artifact is to be built, beyond what its Dockerfile says; an extension. */
+export interface BuildOptions extends Omit<z.output<typeof schema>, 'dockerfile'> {
+  /** Absolute path of the Dockerfile. */
+  readonly dockerfile: string;
+}
+
+/**
+ * Takes the build options out of an unpacked artifact, and a Dockerfile that came with them and not with the context.
+ * @param context directory of the artifact; links in it are not followed
+ * @param scratch existing directory for that Dockerfile
+ * @throws {BuildFailure} ARCHIVE_INVALID or ARCHIVE_DOCKERFILE_NOT_FOUND
+ */
+export async function takeBuildOptions(context: string, scratch: string): Promise<BuildOptions> {
+  const directory = path.join(context, buildOptionsDirectory);
+  const given = await readOptions(path.join(directory, optionsFile));
+  const { dockerfile = 'Dockerfile', ...options } = given ?? {};
+  const source = path.join(context, dockerfile);
+  await requireFile(context, source);
+  if (path.dirname(source) !== directory) {
+    if (given !== undefined) await rm(directory, { recursive: true });
+    return { ...options, dockerfile: source };
+  }
+  const moved = path.join(scratch, 'Dockerfile');
+  await rename(source, moved);
+  await rm(directory, { recursive: true });
+  return { ...options, dockerfile: moved };
+}
+
+/** @throws {BuildFailure} it is no regular file of the artifact itself */
+async function requireFile(context: string, file: string): Promise<void> {
+  const stats = await lstat(file).catch(() => undefined);
+  if (stats?.isFile() !== true) throw dockerfileNotFound(path.relative(context, file));
+  const inside = path.relative(await realpath(context), await realpath(file));
+  if (inside.startsWith('..')) throw dockerfileNotFound(path.relative(context, file));
+}
+
+async function readOptions(file: string): Promise<z.output<typeof schema> | undefined> {
+  const directory = await lstat(path.dirname(file)).catch(() => undefined);
+  if (directory?.isDirectory() !== true || !(await isThere(file))) return undefined;
+  const text = await readBounded(file);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw archiveInvalid(`${buildOptionsDirectory}/${optionsFile} is not JSON.`);
+  }
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw archiveInvalid(
+      `${buildOptionsDirectory}/${optionsFile}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`,
+    );
+  }
+  return parsed.data;
+}
+
+async function readBounded(file: string): Promise<string> {
+  const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW).catch(() => {
+    throw archiveInvalid(`${buildOptionsDirectory}/${optionsFile} is not a regular file.`);
+  });
+  try {
+    const stats = await handle.stat();
+    if (!stats.isFile() || stats.size > largestFileBytes) {
+      throw archiveInvalid(
+        `${buildOptionsDirectory}/${optionsFile} is no file of at most ${largestFileBytes} bytes.`,
+      );
+    }
+    return await handle.readFile('utf8');
+  } finally {
+    await handle.close();
+  }
+}
