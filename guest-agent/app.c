@@ -26,7 +26,7 @@ static struct watch outputs[2] = {{.fd = -1, .ready = on_stdout}, {.fd = -1, .re
 static struct buffer kept;
 static enum { NOT_STARTED, RUNNING, EXITED } state;
 static pid_t pid;
-static int status;
+static int status, verdict = -1;
 
 pid_t app_pid(void) { return state == RUNNING ? pid : 0; }
 
@@ -40,6 +40,7 @@ int app_start(const uint8_t *fields, size_t length)
         return error;
     state = RUNNING;
     pid = io.pid;
+    verdict = io.verdict;
     outputs[0].fd = io.output;
     outputs[1].fd = io.errors;
     loop_want(&outputs[0], EPOLLIN);
@@ -116,7 +117,10 @@ int app_child_ended(pid_t ended, int how)
         while (outputs[source].fd >= 0 && take(source))
             ;
     state = EXITED;
-    status = how;
+    /* Process 1 of a namespace cannot end as its application did; where it says nothing it has been killed itself. */
+    if (read(verdict, &status, sizeof status) != (ssize_t)sizeof status)
+        status = how;
+    close(verdict);
     uint8_t description[APP_STATUS_BYTES];
     app_describe(description);
     port_send(0, WIRE_APP_EXIT, description, sizeof description);

@@ -29,7 +29,6 @@
 #define REPLY_HEAD 8
 #define MAX_ENTROPY 512
 #define MAX_PORTS 4096
-#define MAX_APP_FIELDS (2u * 1024u * 1024u)
 
 static struct buffer app_fields;
 
@@ -177,7 +176,7 @@ static void send_listening(uint32_t id)
 
 static int add_app_fields(const uint8_t *body, size_t length)
 {
-    if (buffer_length(&app_fields) + length > MAX_APP_FIELDS)
+    if (buffer_length(&app_fields) + length > WIRE_MAX_DESCRIPTION)
         return E2BIG;
     buffer_append(&app_fields, body, length);
     return 0;
@@ -196,6 +195,9 @@ void control_request(const uint8_t *payload, size_t length)
         control_reply(id, app_start(buffer_head(&app_fields), buffer_length(&app_fields)), NULL, 0);
         buffer_free(&app_fields);
         return;
+    case OP_EXEC_FIELDS:
+        control_reply(id, exec_add_fields(body, size), NULL, 0);
+        break;
     case OP_APP_FIELDS:
         control_reply(id, add_app_fields(body, size), NULL, 0);
         return;

@@ -1,20 +1,40 @@
 #define _GNU_SOURCE
+#include <errno.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "buffer.h"
 #include "port.h"
 #include "process.h"
 #include "stream-parts.h"
 #include "stream.h"
 #include "wire.h"
 
+/* What was sent of the next process's description before its opening. */
+static struct buffer pending;
+
+int exec_add_fields(const uint8_t *fields, size_t length)
+{
+    if (buffer_length(&pending) + length > WIRE_MAX_DESCRIPTION) {
+        buffer_free(&pending);
+        return E2BIG;
+    }
+    buffer_append(&pending, fields, length);
+    return 0;
+}
+
+void exec_forget_fields(void) { buffer_free(&pending); }
+
 void exec_open(struct stream *stream, const uint8_t *fields, size_t length)
 {
     struct process_io io;
-    int error = process_exec(fields, length, &io);
+    int error = exec_add_fields(fields, length);
+    if (!error)
+        error = process_exec(buffer_head(&pending), buffer_length(&pending), &io);
+    buffer_free(&pending);
     if (error) {
         stream_fail(stream, error);
         return;

@@ -6,7 +6,6 @@
 #include <grp.h>
 #include <limits.h>
 #include <linux/sched.h>
-#include <pty.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,104 +19,22 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "account.h"
 #include "app.h"
 #include "capabilities.h"
 #include "container.h"
+#include "description.h"
 #include "freezer.h"
 #include "identity.h"
+#include "reaper.h"
+#include "terminal.h"
 #include "wire.h"
-
-#define MAX_WORDS 4096
-#define MAX_GROUPS 256
-#define MAX_DESCRIPTION (2u * 1024u * 1024u)
-
-/* A process as the host described it; strings point into `storage`. */
-struct description {
-    char *storage;
-    char *argv[MAX_WORDS + 1], *env[MAX_WORDS + 1];
-    size_t argc, envc, group_count;
-    const char *workdir, *hostname;
-    uid_t uid;
-    gid_t gid, groups[MAX_GROUPS];
-    bool all_capabilities, pty;
-    struct winsize size;
-};
 
 static bool on_host;
 void process_stay_on_host(void) { on_host = true; }
 
-static int add_field(struct description *d, uint8_t tag, char *text, const uint8_t *bytes, size_t length)
-{
-    switch (tag) {
-    case FIELD_ARGV:
-        if (d->argc == MAX_WORDS)
-            return E2BIG;
-        d->argv[d->argc++] = text;
-        return 0;
-    case FIELD_ENV:
-        if (d->envc == MAX_WORDS)
-            return E2BIG;
-        d->env[d->envc++] = text;
-        return 0;
-    case FIELD_WORKDIR:
-        d->workdir = text;
-        return 0;
-    case FIELD_HOSTNAME:
-        d->hostname = text;
-        return 0;
-    case FIELD_ALL_CAPABILITIES:
-        d->all_capabilities = true;
-        return 0;
-    default:
-        break;
-    }
-    if (length != 4)
-        return EPROTO;
-    switch (tag) {
-    case FIELD_UID:
-        d->uid = get_u32(bytes);
-        return 0;
-    case FIELD_GID:
-        d->gid = get_u32(bytes);
-        return 0;
-    case FIELD_GROUP:
-        if (d->group_count == MAX_GROUPS)
-            return E2BIG;
-        d->groups[d->group_count++] = get_u32(bytes);
-        return 0;
-    case FIELD_PTY:
-        d->pty = true;
-        d->size = (struct winsize){.ws_col = get_u16(bytes), .ws_row = get_u16(bytes + 2)};
-        return 0;
-    default:
-        return EPROTO;
-    }
-}
-
-static int parse(const uint8_t *fields, size_t length, struct description *d)
-{
-    if (length > MAX_DESCRIPTION)
-        return E2BIG;
-    /* Every field's text gets a terminating zero, which its three header bytes pay for. */
-    char *store = d->storage = malloc(length + 1);
-    if (!store)
-        return ENOMEM;
-    d->workdir = "/";
-    while (length > 0) {
-        if (length < 3 || length - 3 < get_u16(fields + 1))
-            return EPROTO;
-        size_t size = get_u16(fields + 1);
-        memcpy(store, fields + 3, size);
-        store[size] = 0;
-        int error = add_field(d, fields[0], store, fields + 3, size);
-        if (error)
-            return error;
-        store += size + 1;
-        fields += 3 + size;
-        length -= 3 + size;
-    }
-    return d->argc == 0 ? EPROTO : 0;
-}
+/* As it was started; what runs beside it may be like it. */
+static struct description *application;
 
 static void make_directories(const char *path)
 {
@@ -133,10 +50,16 @@ static void make_directories(const char *path)
     mkdir(copy, 0755);
 }
 
-static int become(const struct description *d)
+static int become(struct description *d, bool is_app)
 {
-    make_directories(d->workdir);
+    int error = account_find(d);
+    if (error)
+        return error;
+    if (is_app)
+        make_directories(d->workdir);
     if (!on_host) {
+        if (d->pty)
+            (void)!fchown(0, d->uid, (gid_t)-1);
         if (!d->all_capabilities && capabilities_bound())
             return errno;
         if (setgroups(d->group_count, d->groups) || setresgid(d->gid, d->gid, d->gid) ||
@@ -145,7 +68,10 @@ static int become(const struct description *d)
         if (!d->all_capabilities && d->uid == 0 && capabilities_limit())
             return errno;
     }
-    return chdir(d->workdir) ? errno : 0;
+    /* Told apart from a program that is not there. */
+    if (chdir(d->workdir))
+        return errno == ENOENT ? ENOTDIR : errno;
+    return 0;
 }
 
 /* Only the agent is exempt from the OOM killer, and children inherit that. */
@@ -168,7 +94,7 @@ static void restore_signals(void)
 }
 
 /* On the child's side of the fork: never returns. */
-static _Noreturn void become_process(struct description *d, bool is_app, const int stdio[3], int report)
+static _Noreturn void become_process(struct description *d, bool is_app, const int stdio[3], int report, int verdict)
 {
     int error = 0;
     restore_signals();
@@ -185,7 +111,9 @@ static _Noreturn void become_process(struct description *d, bool is_app, const i
     struct rlimit files = {.rlim_cur = 1024, .rlim_max = 1048576};
     setrlimit(RLIMIT_NOFILE, &files);
     if (!error)
-        error = become(d);
+        error = become(d, is_app);
+    if (!error && is_app && !on_host)
+        reaper_start(verdict);
     if (!error) {
         environ = d->env;
         execvp(d->argv[0], d->argv);
@@ -215,13 +143,12 @@ static int make_stdio(const struct description *d, bool is_app, int theirs[3], s
 {
     int fds[2];
     if (d->pty) {
-        if (openpty(&fds[0], &fds[1], NULL, NULL, &d->size))
-            return errno;
+        const int error = terminal_open(on_host ? 0 : app_pid(), &d->size, &fds[0], &fds[1]);
+        if (error)
+            return error;
         for (int i = 0; i < 3; i++)
             theirs[i] = fcntl(fds[1], F_DUPFD_CLOEXEC, 0);
         close(fds[1]);
-        fcntl(fds[0], F_SETFD, FD_CLOEXEC);
-        fcntl(fds[0], F_SETFL, O_NONBLOCK);
         io->terminal = true;
         io->output = fds[0];
         io->input = fcntl(fds[0], F_DUPFD_CLOEXEC, 0);
@@ -285,10 +212,12 @@ static pid_t fork_beside_app(int pidfd)
 
 static int spawn(struct description *d, bool is_app, struct process_io *io)
 {
-    int theirs[3] = {-1, -1, -1}, report[2] = {-1, -1}, pidfd = -1;
+    int theirs[3] = {-1, -1, -1}, report[2] = {-1, -1}, verdict[2] = {-1, -1}, pidfd = -1;
     int error = make_stdio(d, is_app, theirs, io);
     if (!error && pipe2(report, O_CLOEXEC))
         error = errno;
+    if (!error && is_app)
+        error = make_pipe(verdict, 0);
     if (!error && !is_app && !on_host) {
         pidfd = app_pid() > 0 ? (int)syscall(SYS_pidfd_open, app_pid(), 0) : -1;
         error = pidfd < 0 ? ESRCH : 0;
@@ -306,31 +235,38 @@ static int spawn(struct description *d, bool is_app, struct process_io *io)
             error = errno;
             _exit(write(report[1], &error, sizeof error) < 0 ? 126 : 127);
         }
-        become_process(d, is_app, theirs, report[1]);
+        become_process(d, is_app, theirs, report[1], verdict[1]);
     }
     close_all(theirs, 3);
-    close_all(&report[1], 1);
-    close_all(&pidfd, 1);
-    if (error)
-        close_all(&report[0], 1);
-    else
+    close_all((int[]){report[1], verdict[1], pidfd}, 3);
+    if (error) {
+        close_all((int[]){report[0], verdict[0]}, 2);
+    } else {
         io->report = report[0];
+        io->verdict = verdict[0];
+    }
     return error;
 }
 
 static int start(const uint8_t *fields, size_t length, bool is_app, struct process_io *io)
 {
-    *io = (struct process_io){.pid = -1, .input = -1, .output = -1, .errors = -1, .report = -1};
+    *io = (struct process_io){.pid = -1, .input = -1, .output = -1, .errors = -1, .report = -1, .verdict = -1};
     struct description *d = calloc(1, sizeof *d);
     if (!d)
         return ENOMEM;
-    int error = parse(fields, length, d);
+    int error = description_parse(fields, length, d);
+    if (!error && d->like_app && application)
+        error = description_complete(d, application);
+    if (!d->workdir)
+        d->workdir = "/";
     if (!error)
         error = spawn(d, is_app, io);
     if (error)
         close_all((int[]){io->input, io->output, io->errors}, 3);
-    free(d->storage);
-    free(d);
+    if (!error && is_app && !application)
+        application = d;
+    else
+        description_free(d);
     return error;
 }
 
@@ -341,7 +277,7 @@ int process_start_app(const uint8_t *fields, size_t length, struct process_io *i
     if (!error && read(io->report, &failure, sizeof failure) == (ssize_t)sizeof failure) {
         error = failure;
         waitpid(io->pid, NULL, 0);
-        close_all((int[]){io->output, io->errors}, 2);
+        close_all((int[]){io->output, io->errors, io->verdict}, 3);
     }
     close_all(&io->report, 1);
     return error;

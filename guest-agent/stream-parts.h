@@ -68,6 +68,8 @@ void exec_open(struct stream *stream, const uint8_t *fields, size_t length);
 void exec_on_report(struct watch *watch, uint32_t events);
 void exec_send_exit(struct stream *stream);
 void exec_hang_up(struct stream *stream);
+/* What was sent of a process that was never opened. */
+void exec_forget_fields(void);
 void exec_resize(struct stream *stream, const uint8_t *payload);
 void exec_signal(struct stream *stream, int number);
 

@@ -213,6 +213,7 @@ void stream_frame(uint32_t id, uint8_t type, const uint8_t *payload, size_t leng
 
 void streams_reset_all(void)
 {
+    exec_forget_fields();
     for (int i = 0; i < BUCKETS; i++)
         while (buckets[i])
             stream_abort(buckets[i]);

@@ -9,6 +9,8 @@
 
 void stream_frame(uint32_t id, uint8_t type, const uint8_t *payload, size_t length);
 void streams_reset_all(void);
+/* A part of the description of the process that is opened next. 0 or an errno. */
+int exec_add_fields(const uint8_t *fields, size_t length);
 /* Whether one more connection of the guest may be offered to the host. */
 bool stream_may_offer(void);
 /* Asks the host to connect on; on true `fd` is the stream's. A refused connection is reset. */

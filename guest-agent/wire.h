@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define WIRE_VERSION 1u
+#define WIRE_VERSION 2u
 #define WIRE_MAGIC_BYTES 16
 #define WIRE_NONCE_BYTES 16
 /* magic, version, nonce */
@@ -17,6 +17,8 @@
 #define WIRE_MAX_PAYLOAD 32768u
 #define WIRE_WINDOW (256u * 1024u)
 #define WIRE_MAX_QUERY 4096
+/* Fields of a process: what Linux takes of arguments and variables, and something for their heads. */
+#define WIRE_MAX_DESCRIPTION (4u * 1024u * 1024u)
 /* What UDP over IPv4 carries. */
 #define WIRE_MAX_DATAGRAM 65507u
 
@@ -60,7 +62,12 @@ enum wire_operation {
     OP_QUIESCE = 9,
     OP_APP_FIELDS = 10, /* a part of the application's description, which may be longer than a frame */
     OP_FREEZE = 11,     /* u8: the application stands still, or goes on */
+    OP_EXEC_FIELDS = 12, /* a part of the description of the process that is opened next */
 };
+
+#define FIELD_HEAD_BYTES 3u
+/* In a tag: the value goes on in the next field, which has the same tag. */
+#define FIELD_CONTINUED 0x80u
 
 /* Fields of a process description: tag u8, length u16, bytes. Repeated tags add up in their order. */
 enum wire_field {
@@ -73,6 +80,8 @@ enum wire_field {
     FIELD_HOSTNAME = 7,
     FIELD_ALL_CAPABILITIES = 8,
     FIELD_PTY = 9, /* columns u16, rows u16 */
+    FIELD_USER = 10,     /* name or number, with ":" and a group or without; instead of uid and gid */
+    FIELD_LIKE_APP = 11, /* what is not given is as it is for the application */
 };
 
 static inline uint16_t get_u16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }

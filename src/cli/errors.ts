@@ -17,6 +17,18 @@ export class UsageError extends CliError {
   override readonly name = 'UsageError';
 }
 
+/** A command for a microVM could not be started there; `status` is what a shell would end with. */
+export class CannotRunError extends CliError {
+  override readonly name = 'CannotRunError';
+  readonly status: 126 | 127;
+
+  /** @param errno such as `ENOENT` */
+  constructor(message: string, errno: string) {
+    super(message);
+    this.status = errno === 'ENOENT' ? 127 : 126;
+  }
+}
+
 /** Not a failure of ours: a command run for a person ended with this status, and so do we. */
 export class ExitStatus extends Error {
   override readonly name = 'ExitStatus';

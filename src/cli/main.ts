@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { CommanderError } from 'commander';
-import { describe, ExitStatus, exitCodes, UsageError } from './errors.ts';
+import { CannotRunError, describe, ExitStatus, exitCodes, UsageError } from './errors.ts';
 import { note, style } from './output.ts';
 import { createProgram } from './program.ts';
 
@@ -20,6 +20,7 @@ async function main(): Promise<number> {
     note(`${style('error:', 'red', process.stderr)} ${message}`);
     if (hint !== undefined) note(hint);
     if (process.env.DORMOUSE_DEBUG && error instanceof Error) note(error.stack ?? '');
+    if (error instanceof CannotRunError) return error.status;
     return error instanceof UsageError ? exitCodes.usage : exitCodes.failure;
   }
 }

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { RawData, WebSocket } from 'ws';
 import { z } from 'zod';
-import type { ExecSession, ExecSpec } from '../guest/guest-agent.ts';
+import { ExecError, type ExecSession, type ExecSpec } from '../guest/guest-agent.ts';
 import { badGateway, RefusedError } from './refusals.ts';
 import type { Exec } from './shell.ts';
 import type { UpgradeClient } from './upgrade-client.ts';
@@ -11,19 +11,19 @@ import { acceptWebSocket } from './web-socket.ts';
  * Path on which a shell token runs one command over a WebSocket; an extension. The client's first message is
  * the command as JSON. Then binary messages are its standard input, and text messages are control: `eof`,
  * `resize`, `signal`. What comes back is binary, its first byte 1 for standard output and 2 for standard error,
- * and at the end one text message: `exit` with code and signal, or `error` when it could not be run.
+ * and at the end one text message: `exit` with code and signal, or `error` when it could not be run, with the errno as
+ * `code` where there is one.
  */
 export const execPath = '/dormouse/v1/exec';
 
 const size = z.number().int().min(1).max(65_535);
-const text = z.string().refine((value) => !value.includes('\0'), 'must not hold NUL');
+const text = z.string().regex(/^[^\0]*$/, 'must not hold NUL');
 
 const command = z.object({
-  argv: z.array(text).min(1).max(1024),
+  argv: z.array(text).min(1),
   env: z.record(z.string().regex(/^[^=\0]+$/), text).default({}),
-  workdir: z.string().startsWith('/').max(4096).default('/'),
-  uid: z.number().int().min(0).max(0xffff_fffe).default(0),
-  gid: z.number().int().min(0).max(0xffff_fffe).default(0),
+  workdir: text.startsWith('/').max(4096).optional(),
+  user: text.min(1).max(1024).optional(),
   pty: z.object({ columns: size, rows: size }).optional(),
 });
 
@@ -33,7 +33,6 @@ const control = z.discriminatedUnion('type', [
   z.object({ type: z.literal('signal'), signal: z.number().int().min(1).max(64) }),
 ]);
 
-const environment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root' };
 /** Output waiting for a slow client; beyond it the process is made to wait. */
 const mostBuffered = 1024 * 1024;
 const commandTimeoutMs = 10_000;
@@ -55,7 +54,8 @@ export function serveExec(
     const left = new AbortController();
     connection.once('close', () => left.abort());
     run(connection, (spec) => exec(microvmId, spec, left.signal), left.signal).catch((error: unknown) => {
-      fail(connection, error instanceof Error ? error.message : 'the command could not be run');
+      const message = error instanceof Error ? error.message : 'the command could not be run';
+      fail(connection, message, error instanceof ExecError ? error.code : undefined);
     });
   });
 }
@@ -73,11 +73,13 @@ async function run(
   connection.pause();
   const parsed = command.safeParse(jsonOf(bytesOf(data).toString('utf8')));
   if (!parsed.success) throw new Error('the first message is no command');
-  const { pty, env, ...rest } = parsed.data;
+  const { argv, pty, env, workdir, user } = parsed.data;
   const terminal: Record<string, string> = pty === undefined ? {} : { TERM: 'xterm' };
   const session = await start({
-    ...rest,
-    env: { ...environment, ...terminal, ...env },
+    argv,
+    env: { ...terminal, ...env },
+    ...(workdir === undefined ? {} : { workdir }),
+    ...(user === undefined ? {} : { user }),
     ...(pty === undefined ? {} : { pty }),
   });
   if (left.aborted) return session.close();
@@ -128,10 +130,11 @@ function steer(connection: WebSocket, session: ExecSession, message: string): vo
   else fail(connection, 'malformed control message');
 }
 
-function fail(connection: WebSocket, message: string): void {
+/** @param code errno where the process could not be started */
+function fail(connection: WebSocket, message: string, code?: string): void {
   if (connection.readyState !== connection.OPEN) return;
   connection.resume();
-  connection.send(JSON.stringify({ type: 'error', message }));
+  connection.send(JSON.stringify({ type: 'error', message, code }));
   connection.close(1011);
 }
 

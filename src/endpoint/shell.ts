@@ -13,23 +13,27 @@ export const shellPaths: ReadonlySet<string> = new Set(['/shell', '/']);
 
 const prompt = 'λ $ ';
 
-/** A root shell in the application's container, on a PTY (spec section 6). */
+/** Query of a shell's path that names who has it, as `USER` of a Dockerfile does; empty for the image's own user. */
+const userParameter = 'user';
+
+/** A shell in the application's container with its variables, in its directory, on a PTY (spec section 6). */
 const shell: ExecSpec = {
   argv: ['/bin/sh', '-c', 'if command -v bash >/dev/null 2>&1; then exec bash -i; else exec sh -i; fi'],
   env: {
     TERM: 'xterm',
-    HOME: '/root',
-    USER: 'root',
-    PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
     PS1: prompt,
     // The start-up files of many images have a prompt of their own; this is for after them, and goes away.
     PROMPT_COMMAND: `PS1='${prompt}'; unset PROMPT_COMMAND`,
   },
-  workdir: '/',
-  uid: 0,
-  gid: 0,
   pty: { columns: 80, rows: 24 },
 };
+
+/** Root's, as the service has it, unless the path says otherwise. */
+function shellFor(target: string): ExecSpec {
+  const question = target.indexOf('?');
+  const user = question < 0 ? null : new URLSearchParams(target.slice(question)).get(userParameter);
+  return user === '' ? shell : { ...shell, user: user ?? 'root' };
+}
 
 /** Output waiting for a slow client; beyond it the shell is made to wait. */
 const mostBuffered = 1024 * 1024;
@@ -45,7 +49,7 @@ export async function serveShell(
   requestId: string,
 ): Promise<void> {
   if (exec === undefined) throw new RefusedError(badGateway('BAD_GATEWAY'));
-  const session = await exec(microvmId, shell, client.exchange.left.signal);
+  const session = await exec(microvmId, shellFor(client.exchange.path), client.exchange.left.signal);
   if (client.exchange.left.happened) return session.close();
   const stream = acceptWebSocket(client, requestId, (connection) => join(connection, session));
   stream.once('close', () => session.close());

@@ -7,7 +7,7 @@ import { requestIdHeader } from './headers.ts';
 import { readSubprotocols, subprotocolMarker } from './subprotocols.ts';
 import { type UpgradeClient, webSocketAccept } from './upgrade-client.ts';
 
-const longestMessage = 1024 * 1024;
+const longestMessage = 4 * 1024 * 1024;
 
 const server = new WebSocketServer({ noServer: true, maxPayload: longestMessage, perMessageDeflate: false });
 

@@ -50,14 +50,28 @@ export interface GuestStats {
   readonly uptimeSeconds: number;
 }
 
+/** A process in the application's container. What is left out is as it is for the application: rights, too. */
 export interface ExecSpec {
   readonly argv: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-  readonly workdir: string;
-  readonly uid: number;
-  readonly gid: number;
+  /** Besides the application's variables, or in their place. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Absolute; must be there. */
+  readonly workdir?: string;
+  /** As `USER` of a Dockerfile has it: name or number, with `:` and a group or without. */
+  readonly user?: string;
   /** Allocates a PTY of this size; otherwise stdin, stdout and stderr are separate. */
   readonly pty?: { readonly columns: number; readonly rows: number };
+}
+
+/** A process could not be started; `code` is the errno, such as `ENOENT` where there is no such program. */
+export class ExecError extends Error {
+  override readonly name = 'ExecError';
+  readonly code: string;
+
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
 }
 
 /** One process started in the application's namespaces. Closing the session hangs the process up. */
@@ -110,7 +124,10 @@ export interface GuestAgent {
     signal?: AbortSignal,
     onTraffic?: () => void,
   ): Promise<DatagramChannel>;
-  /** @param onTraffic called whenever the process is written to or writes */
+  /**
+   * @param onTraffic called whenever the process is written to or writes
+   * @throws {ExecError}
+   */
   exec(spec: ExecSpec, onTraffic?: () => void): Promise<ExecSession>;
   /** Says who makes the guest's connections to other machines. Until then they wait. */
   onEgress(handler: EgressHandler): void;

@@ -7,6 +7,7 @@ import { greet } from './greeting.ts';
 import {
   type AppSpec,
   type AppStatus,
+  ExecError,
   type ExecSession,
   type ExecSpec,
   type GuestAgent,
@@ -23,7 +24,7 @@ import { GuestStream } from './guest-stream.ts';
 import { HostOpenings, OpenRefused, type SessionStream } from './host-openings.ts';
 import { encodeApp, encodeExec, encodeName } from './process-fields.ts';
 import type { StreamChannel } from './stream-channel.ts';
-import { encodeFrame, frame, maximumPayload, operation, streamKind, u32 } from './wire.ts';
+import { encodeFrame, frame, operation, streamKind, u32 } from './wire.ts';
 
 const requestTimeoutMs = 60_000;
 /** How wrong the clock of a guest may be at most after its host has set it. */
@@ -139,15 +140,23 @@ class GuestSession implements GuestAgent, StreamChannel {
 
   async exec(spec: ExecSpec, onTraffic?: () => void): Promise<ExecSession> {
     const fields = encodeExec(spec);
-    if (fields.length + 5 > maximumPayload) throw new GuestProtocolError('the command is too long');
     const process = new GuestProcess({ id: this.#openings.claimId(), channel: this, onTraffic });
     process.on('error', () => undefined);
+    // Sent in one go, so that nobody else's come between them: the guest adds up what comes before an opening.
+    const parts: Promise<unknown>[] = [];
+    let at = 0;
+    for (; fields.length - at > partBytes; at += partBytes) {
+      parts.push(this.#request(operation.execFields, fields.subarray(at, at + partBytes)));
+    }
+    const opened = this.#openings.open(process, streamKind.exec, fields.subarray(at), undefined);
+    opened.catch(() => undefined);
     try {
-      await this.#openings.open(process, streamKind.exec, fields, undefined);
+      await Promise.all(parts);
+      await opened;
       return process;
     } catch (error) {
       if (!(error instanceof OpenRefused)) throw error;
-      throw Object.assign(new Error(`cannot run ${spec.argv[0]}: ${error.errno}`), { code: error.errno });
+      throw new ExecError(error.errno, explain(spec, error.errno));
     }
   }
 
@@ -335,6 +344,12 @@ class GuestSession implements GuestAgent, StreamChannel {
 
 /** Output of the application kept until somebody listens, in pieces of at most a frame. */
 const unreadLimit = 64;
+
+function explain({ argv, workdir, user }: ExecSpec, errno: string): string {
+  if (errno === 'ENOTDIR' && workdir !== undefined) return `there is no directory ${workdir}`;
+  if (errno === 'ESRCH' && user !== undefined) return `the image has no user ${user}`;
+  return `cannot run ${argv[0]}: ${errno}`;
+}
 
 function requestFailed(errno: string): Error {
   return Object.assign(new Error(`the guest agent could not do it: ${errno}`), { code: errno });

@@ -52,6 +52,7 @@ export const operation = {
   quiesce: 9,
   appFields: 10,
   freeze: 11,
+  execFields: 12,
 } as const;
 
 export const field = {
@@ -64,7 +65,11 @@ export const field = {
   hostname: 7,
   allCapabilities: 8,
   pty: 9,
+  user: 10,
+  likeApp: 11,
 } as const;
+/** In a field's tag: its value goes on in the next field. */
+export const fieldContinued = 0x80;
 
 export function encodeFrame(stream: number, type: number, payload: Uint8Array = empty): Buffer {
   const bytes = Buffer.allocUnsafe(headerBytes + payload.length);

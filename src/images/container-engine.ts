@@ -102,7 +102,7 @@ export class ContainerEngine {
 
   /** Makes the directories and writes the configuration; call before anything else. */
   async prepare(): Promise<void> {
-    for (const directory of ['home', 'run', 'tmp']) {
+    for (const directory of ['home', 'networks', 'run', 'tmp']) {
       await mkdir(this.#at(directory), { recursive: true, mode: 0o700 });
     }
     const base = await readBaseStorage(this.#options.baseStorage);
@@ -127,6 +127,8 @@ mountopt = "nodev"
       `[containers]
 default_capabilities = ${JSON.stringify(capabilities)}
 default_ulimits = ${JSON.stringify(limits)}
+[network]
+network_config_dir = ${JSON.stringify(this.#at('networks'))}
 `,
     );
     await writeFileDurably(

@@ -7,8 +7,6 @@ import { awaitReady, type ReadinessRules, readinessWarning } from './readiness.t
 const never = new AbortController().signal;
 const server: ReadinessRules = { exposed: [3000], worker: false, limitMs: 60_000, healthcheck: undefined };
 
-const app = { env: { A: 'b' }, workdir: '/srv', uid: 7, gid: 8 };
-
 /** A program that ends at once. */
 function session(code: number): ExecSession {
   return {
@@ -49,7 +47,6 @@ async function look(
       },
       exec: (spec) => exec(spec),
     },
-    app,
     rules,
     never,
   );
@@ -105,7 +102,7 @@ describe('awaitReady', () => {
         return session(asked.length === time ? 0 : 1);
       };
     assert.deepEqual((await look({ ports: [[]] }, rules, succeedAt(3))).readiness, { type: 'healthy' });
-    assert.deepEqual(asked, Array(3).fill({ argv: ['check'], ...app }));
+    assert.deepEqual(asked, Array(3).fill({ argv: ['check'] }));
     const { readiness } = await look({ ports: [[]] }, { ...rules, limitMs: 5 }, succeedAt(-1));
     assert.match(readinessWarning(readiness, rules) ?? '', /HEALTHCHECK did not succeed/);
   });
@@ -119,9 +116,6 @@ describe('awaitReady', () => {
   it('passes on that the guest is gone', async () => {
     const gone = new Error('gone');
     const fail = (): Promise<never> => Promise.reject(gone);
-    await assert.rejects(
-      awaitReady({ listeningPorts: fail, stats: fail, exec: fail }, app, server, never),
-      gone,
-    );
+    await assert.rejects(awaitReady({ listeningPorts: fail, stats: fail, exec: fail }, server, never), gone);
   });
 });

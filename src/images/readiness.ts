@@ -1,4 +1,4 @@
-import type { AppSpec, GuestAgent } from '../guest/guest-agent.ts';
+import { ExecError, type GuestAgent } from '../guest/guest-agent.ts';
 import { delay } from './build-hooks.ts';
 import type { Healthcheck } from './container-config.ts';
 
@@ -39,13 +39,12 @@ const longestLookMs = 1_000;
  */
 export async function awaitReady(
   agent: Pick<GuestAgent, 'listeningPorts' | 'stats' | 'exec'>,
-  app: Pick<AppSpec, 'env' | 'workdir' | 'uid' | 'gid'>,
   rules: ReadinessRules,
   signal: AbortSignal,
 ): Promise<Readiness> {
   const { healthcheck } = rules;
   if (healthcheck !== undefined) {
-    const check = (): Promise<boolean> => isHealthy(agent, healthcheck, app);
+    const check = (): Promise<boolean> => isHealthy(agent, healthcheck);
     return await awaitHealthy(check, healthcheck.intervalMs, rules.limitMs, signal);
   }
   const { exposed, worker } = rules;
@@ -91,12 +90,9 @@ async function awaitHealthy(
 }
 
 /** Runs the HEALTHCHECK as the application's user. That there is no such program, or no answer, is not healthy either. */
-async function isHealthy(
-  agent: Pick<GuestAgent, 'exec'>,
-  check: Healthcheck,
-  { env, workdir, uid, gid }: Pick<AppSpec, 'env' | 'workdir' | 'uid' | 'gid'>,
-): Promise<boolean> {
-  const session = await agent.exec({ argv: check.argv, env, workdir, uid, gid });
+async function isHealthy(agent: Pick<GuestAgent, 'exec'>, check: Healthcheck): Promise<boolean> {
+  const session = await agent.exec({ argv: check.argv }).catch(ignoreExecError);
+  if (session === undefined) return false;
   session.stdio.on('error', () => undefined).resume();
   session.stdio.end();
   session.stderr.resume();
@@ -109,6 +105,10 @@ async function isHealthy(
     clearTimeout(timer);
     session.close();
   }
+}
+
+function ignoreExecError(error: unknown): undefined {
+  if (!(error instanceof ExecError)) throw error;
 }
 
 /** Since when a guest has used next to nothing of its processors. */

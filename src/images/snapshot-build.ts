@@ -56,7 +56,7 @@ export async function buildSnapshot(
     const port = build.hooks?.port;
     const readiness = await orExit(machine, signal, async (until) => {
       if (hooks?.ready !== 'ENABLED' || port === undefined) {
-        return await awaitReady(agent, build.app, build.readiness, until);
+        return await awaitReady(agent, build.readiness, until);
       }
       const timeoutSeconds = hooks.readyTimeoutInSeconds ?? defaultHookTimeouts.ready;
       await awaitBuildHook(agent, { hook: 'ready', port, timeoutSeconds }, until);

@@ -88,7 +88,7 @@ test('a command gets its input and control, and gives both outputs and how it en
   assert.equal(messages.at(-1), '{"type":"exit","code":3,"signal":0}');
   assert.deepEqual(process.orders, ['100x30', 'signal 2']);
   assert.deepEqual(specs[0]?.argv, ['cat']);
-  assert.equal(specs[0]?.env.A, 'b');
+  assert.equal(specs[0]?.env?.A, 'b');
   assert.equal(specs[0]?.workdir, '/tmp');
   assert.equal(specs[0]?.pty, undefined);
 });

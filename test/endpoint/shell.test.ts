@@ -73,7 +73,7 @@ test('a shell speaks the recorded protocol', async (t) => {
   assert.equal(socket.protocol, 'lambda-microvms');
   assert.equal(started[0]?.microvmId, fixture.vm.microvmId);
   assert.deepEqual(started[0]?.spec.pty, { columns: 80, rows: 24 });
-  assert.equal(started[0]?.spec.env.TERM, 'xterm');
+  assert.equal(started[0]?.spec.env?.TERM, 'xterm');
 
   process.print('λ $ ');
   const [prompt, promptIsBinary] = await once(socket, 'message');

@@ -5,14 +5,20 @@ import { openSocket } from '../microvm-socket.ts';
 import { examples, type RemoteOptions, remote, withClient } from '../remote-command.ts';
 import { followSize, rawTerminal } from '../terminal.ts';
 
+interface ShellOptions extends RemoteOptions {
+  readonly user: string;
+}
+
 export function addShell(program: Command): void {
   const command = remote(program.command('shell'))
-    .description('a root shell in a microVM that was run with --shell')
+    .description('a shell in a microVM that was run with --shell')
     .argument('<microvm>', 'its id, or the start of it')
-    .action(async (name: string, options: RemoteOptions) => {
-      await withClient(options, async (client) => await shell(await openSocket(client, name, '/shell')));
+    .option('-u, --user <user>', "name or number, with :group or without (default: the image's USER)", '')
+    .action(async (name: string, options: ShellOptions) => {
+      const path = `/shell?user=${encodeURIComponent(options.user)}`;
+      await withClient(options, async (client) => await shell(await openSocket(client, name, path)));
     });
-  examples(command, 'dormouse shell 3f2a');
+  examples(command, 'dormouse shell 3f2a', 'dormouse shell --user root 3f2a');
 }
 
 /** The service's shell protocol: bytes as typed and shown in binary messages, sizes as JSON. */

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { dormouse } from '../support/cli.ts';
+import { builtImage, createImage, zip } from '../support/counter-image.ts';
+import { CounterVms } from '../support/counter-vms.ts';
+import { DormouseServer, removeDataDirectory, temporaryDirectory } from '../support/dormouse-server.ts';
+
+/** An application that neither reaps what it inherits nor does anything else. */
+const dockerfile = `FROM dormouse/python:3.11
+RUN useradd --uid 4321 --user-group --groups mail app && mkdir /opt/tools && chown app /srv \\
+ && printf '#!/bin/sh\\necho tool $APP_MODE\\n' >/opt/tools/mytool && chmod 755 /opt/tools/mytool
+ENV PATH=/opt/tools/bin:/opt/tools:$PATH APP_MODE=prod
+WORKDIR /srv
+USER app
+LABEL dormouse.worker=true
+CMD ["sleep", "infinity"]
+`;
+
+describe('commands beside an application', { timeout: 900_000 }, () => {
+  let directory: string;
+  let server: DormouseServer;
+  let id: string;
+
+  before(async () => {
+    directory = await temporaryDirectory();
+    server = await DormouseServer.start(directory);
+    const imageArn = await createImage(server, 'toolbox', await zip({ Dockerfile: dockerfile }));
+    assert.deepEqual(await builtImage(server, imageArn), { state: 'CREATED', reason: '' });
+    const vms = new CounterVms(server, imageArn);
+    const shell = `arn:aws:lambda:${server.ready.region}:aws:network-connector:aws-network-connector:SHELL_INGRESS`;
+    const vm = await vms.run({ ingressNetworkConnectors: [shell] });
+    await vms.reaches(vm, 'RUNNING');
+    id = vm.microvmId ?? '';
+  });
+
+  after(async () => {
+    await server.stop();
+    await removeDataDirectory(directory);
+  });
+
+  const exec = (...words: readonly string[]) => dormouse(server, ['exec', ...words]);
+
+  test('they have the variables, the directory and the user of the image', async () => {
+    const { stdout } = await exec(id, '--', 'sh', '-c', 'mytool; pwd; id -un; id -Gn; echo $HOME');
+    assert.equal(stdout, 'tool prod\n/srv\napp\napp mail\n/home/app\n');
+  });
+
+  test('they have another user, directory and variables where that is asked for', async () => {
+    const line = 'id -u; id -g; echo $HOME $APP_MODE; pwd';
+    const root = await exec('-u', 'root', '-w', '/tmp', '-e', 'APP_MODE=test', id, '--', 'sh', '-c', line);
+    assert.equal(root.stdout, '0\n0\n/root test\n/tmp\n');
+    assert.equal((await exec('-u', '77:mail', id, '--', 'sh', '-c', 'id -u; id -gn')).stdout, '77\nmail\n');
+    const nobody = await exec('-u', 'nosuchuser', id, '--', 'true');
+    assert.deepEqual([nobody.code, /no user nosuchuser/.test(nobody.stderr)], [126, true]);
+  });
+
+  test('how they end is told as a shell tells it', async () => {
+    assert.equal((await exec(id, '--', 'nosuch')).code, 127);
+    assert.equal((await exec(id, '--', '/etc/passwd')).code, 126);
+    assert.equal((await exec(id, '--', 'sh', '-c', 'kill -TERM $$')).code, 143);
+    const typo = await exec('-w', '/typo', id, '--', 'pwd');
+    assert.deepEqual([typo.code, /no directory \/typo/.test(typo.stderr)], [126, true]);
+    assert.equal((await exec('-u', 'root', id, '--', 'ls', '-d', '/typo')).code, 2);
+  });
+
+  test('they take arguments and variables as large as Linux does', async () => {
+    const word = 'x'.repeat(128 * 1024 - 1);
+    assert.equal((await exec(id, '--', 'sh', '-c', 'printf %s "$1" | wc -c', 'sh', word)).stdout, '131071\n');
+    const many = Array.from({ length: 6000 }, (_, index) => `${index}`);
+    assert.equal((await exec(id, '--', 'sh', '-c', 'echo $#', 'sh', ...many)).stdout, '6000\n');
+    const socket = `import os, sys; print(len(os.environ['BIG']))`;
+    assert.equal(
+      (await exec('-e', `BIG=${word.slice(8)}`, id, '--', 'python3', '-c', socket)).stdout,
+      '131063\n',
+    );
+  });
+
+  test('a terminal has a name', async () => {
+    const { stdout } = await exec('-t', id, '--', 'sh', '-c', 'tty; test -w "$(tty)" && echo mine');
+    assert.match(stdout, /^\/dev\/pts\/\d+\r?\nmine/);
+  });
+
+  test('what outlives its parent is reaped, however much of it there is', async () => {
+    const orphans = 'i=0; while [ $i -lt 3000 ]; do (true &); i=$((i+1)); done; wait';
+    assert.deepEqual(await exec(id, '--', 'sh', '-c', orphans).then(({ code }) => code), 0);
+    const count = "cat /proc/[0-9]*/stat 2>/dev/null | awk '{ print $3 }' | grep -c Z || true";
+    assert.equal((await exec(id, '--', 'sh', '-c', count)).stdout, '0\n');
+  });
+
+  test('a detached command goes on by itself', async () => {
+    assert.equal((await exec('-d', id, '--', 'sh', '-c', 'sleep 1; echo done >/tmp/finished')).code, 0);
+    const wait = 'until [ -e /tmp/finished ]; do sleep 0.1; done; cat /tmp/finished';
+    assert.equal((await exec(id, '--', 'sh', '-c', wait)).stdout, 'done\n');
+    assert.equal((await exec('-d', id, '--', 'nosuch')).code, 127);
+  });
+});
