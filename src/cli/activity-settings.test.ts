@@ -4,11 +4,12 @@ import { InvalidArgumentError } from 'commander';
 import { parseActivity } from './activity-settings.ts';
 
 test('what keeps a microVM awake', () => {
-  assert.deepEqual(['exec', 'cpu=20%', 'cpu=100%,exec', 'bytes'].map(parseActivity), [
-    { execSessions: true, guestCpuPercent: null },
-    { execSessions: false, guestCpuPercent: 20 },
-    { execSessions: true, guestCpuPercent: 100 },
-    { execSessions: false, guestCpuPercent: null },
+  assert.deepEqual(['exec', 'cpu=20%', 'cpu=100%,exec', 'bytes', 'requests,exec'].map(parseActivity), [
+    { requests: false, execSessions: true, guestCpuPercent: null },
+    { requests: false, execSessions: false, guestCpuPercent: 20 },
+    { requests: false, execSessions: true, guestCpuPercent: 100 },
+    { requests: false, execSessions: false, guestCpuPercent: null },
+    { requests: true, execSessions: true, guestCpuPercent: null },
   ]);
   for (const text of [
     '',

@@ -2,22 +2,31 @@ import { InvalidArgumentError } from 'commander';
 import type { Client } from './client.ts';
 
 export interface ActivitySettings {
+  readonly requests: boolean;
   readonly execSessions: boolean;
   readonly guestCpuPercent: number | null;
 }
 
-/** `exec`, `cpu=20%`, both with a comma between them, or `bytes` for neither. */
+/** `requests`, `exec`, `cpu=20%`, more than one with commas between them, or `bytes` for none. */
 export function parseActivity(text: string): ActivitySettings {
   const words = text.split(',');
   const cpu = words
     .map((word) => /^cpu=(\d{1,3})%$/.exec(word)?.[1])
     .find((percent) => percent !== undefined);
-  const known = words.every((word) => word === 'exec' || word === `cpu=${cpu}%`) || text === 'bytes';
+  const known =
+    words.every((word) => word === 'requests' || word === 'exec' || word === `cpu=${cpu}%`) ||
+    text === 'bytes';
   const percent = cpu === undefined ? null : Number(cpu);
   if (!known || new Set(words).size < words.length || percent === 0 || (percent ?? 0) > 100) {
-    throw new InvalidArgumentError('Expected exec, cpu=1% to cpu=100%, both as in exec,cpu=20%, or bytes.');
+    throw new InvalidArgumentError(
+      'Expected requests, exec, cpu=1% to cpu=100%, more than one as in requests,exec, or bytes.',
+    );
   }
-  return { execSessions: words.includes('exec'), guestCpuPercent: percent };
+  return {
+    requests: words.includes('requests'),
+    execSessions: words.includes('exec'),
+    guestCpuPercent: percent,
+  };
 }
 
 /** @throws {CliError} */

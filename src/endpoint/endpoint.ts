@@ -22,6 +22,8 @@ export interface EndpointOptions {
   readonly backend: Pick<MicrovmService, 'findByEndpoint' | 'connect' | 'associate'> & {
     /** Without it shell tokens open nothing. */
     readonly exec?: Exec;
+    /** Told of requests that begin (1) and are over (-1). */
+    countRequest?(microvmId: string, by: 1 | -1): void;
   };
   readonly tokens: Pick<Tokens, 'verify' | 'recall'>;
   readonly certificates: Certificates;
@@ -72,6 +74,7 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
     upstreams: createUpstreams(shaped, limits),
     dialer: shaped,
     exec: options.backend.exec?.bind(options.backend),
+    countRequest: options.backend.countRequest?.bind(options.backend),
     limits,
     onError,
   };

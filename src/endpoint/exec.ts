@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { RawData, WebSocket } from 'ws';
 import { z } from 'zod';
 import { ExecError, type ExecSession, type ExecSpec } from '../guest/guest-agent.ts';
-import { badGateway, RefusedError } from './refusals.ts';
+import { badGateway, isPutToSleep, RefusedError } from './refusals.ts';
 import type { Exec } from './shell.ts';
 import type { UpgradeClient } from './upgrade-client.ts';
 import { acceptWebSocket } from './web-socket.ts';
@@ -36,6 +36,8 @@ const control = z.discriminatedUnion('type', [
 /** Output waiting for a slow client; beyond it the process is made to wait. */
 const mostBuffered = 1024 * 1024;
 const commandTimeoutMs = 10_000;
+const putToSleep =
+  'the microVM was put to sleep, and the command has ended; to keep it awake for commands: dormouse activity VM exec';
 
 /**
  * Runs a command for a client that may have a shell.
@@ -103,7 +105,8 @@ function join(connection: WebSocket, session: ExecSession): void {
       connection.send(JSON.stringify({ type: 'exit', code, signal }));
       connection.close(1000);
     },
-    () => fail(connection, 'the connection to the process was lost'),
+    (error: unknown) =>
+      fail(connection, isPutToSleep(error) ? putToSleep : 'the connection to the process was lost'),
   );
 }
 

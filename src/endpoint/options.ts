@@ -44,6 +44,8 @@ export interface EndpointLimits {
    * one that has waited longer the application has probably worked.
    */
   readonly repeatWithinMs: number;
+  /** Whether a 502 says in words what is the matter. */
+  readonly explain502: boolean;
   /** Informational (1xx) responses passed on per request. */
   readonly informationalResponses: number;
   readonly perToken: TrafficLimits;
@@ -52,7 +54,7 @@ export interface EndpointLimits {
   readonly bytesPerSecondPerGib: number;
 }
 
-const common: Omit<EndpointLimits, 'perToken' | 'perMicrovm' | 'bytesPerSecondPerGib'> = {
+const common: Omit<EndpointLimits, 'explain502' | 'perToken' | 'perMicrovm' | 'bytesPerSecondPerGib'> = {
   connections: 20_000,
   handshakeTimeoutMs: 10_000,
   headersTimeoutMs: 15_000,
@@ -84,12 +86,14 @@ const relaxedTraffic: TrafficLimits = {
 export const endpointLimits: Readonly<Record<'relaxed' | 'aws', EndpointLimits>> = {
   relaxed: {
     ...common,
+    explain502: true,
     perToken: relaxedTraffic,
     perMicrovm: () => relaxedTraffic,
     bytesPerSecondPerGib: Number.POSITIVE_INFINITY,
   },
   aws: {
     ...common,
+    explain502: false,
     perToken: relaxedTraffic,
     // 1, 2, 4, 8 and 16 MB/s for the five sizes (spec section 3.6).
     bytesPerSecondPerGib: 2e6,

@@ -13,6 +13,8 @@ export interface ProxyContext {
   readonly doorkeeper: Doorkeeper;
   readonly traffic: Traffic;
   readonly upstreams: Upstreams;
+  /** Told of requests that begin (1) and are over (-1); not of WebSockets and tunnels. */
+  readonly countRequest?: ((microvmId: string, by: 1 | -1) => void) | undefined;
   readonly limits: EndpointLimits;
   /** Told about failures that are not the client's doing. */
   readonly onError: (error: unknown, detail: { readonly requestId: string }) => void;
@@ -98,7 +100,14 @@ function forward(
   // A shell token opens no port: the service answers 502 (spec section 6).
   if (admission.claims.grant === 'shell') throw new RefusedError(badGateway('BAD_GATEWAY'));
   const port = choosePort(admission, fields.ports, undefined);
-  enter(context, exchange, admission, (leave) => exchange.whenOver(leave));
+  const { microvmId } = admission.vm;
+  enter(context, exchange, admission, (leave) => {
+    context.countRequest?.(microvmId, 1);
+    exchange.whenOver(() => {
+      context.countRequest?.(microvmId, -1);
+      leave();
+    });
+  });
   const authority = fields.authority ?? '';
   const request: UpstreamRequest = { method, path, authority, requestId, fields, framing };
   const target = { vm: admission.vm, port };

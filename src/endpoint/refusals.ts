@@ -1,3 +1,4 @@
+import { GuestAsleepError } from '../guest/guest-agent.ts';
 import type { UnreachableCode } from '../microvms/microvm-service.ts';
 import type { Exchange } from './exchange.ts';
 import { requestIdHeader } from './headers.ts';
@@ -44,8 +45,36 @@ export const refusals = {
   waking: { status: 503, body: 'The MicroVM is waking up', error: 'MICROVM_WAKING', retryAfterSeconds: 1 },
 } as const satisfies Record<string, Refusal>;
 
+/** What a 502 says in words; the service leaves its body empty (spec section 5.5). */
+const unreachable: Readonly<Record<UnreachableCode, string>> = {
+  NOT_FOUND: 'There is no such MicroVM, or nothing at this path',
+  APP_CONNECT_FAILED: 'Nothing listens on this port of the MicroVM',
+  BAD_GATEWAY: 'The application gave no answer that can be passed on',
+  MICROVM_CONNECT_FAILED: 'The MicroVM has ended, or could not be reached in time',
+  MICROVM_SUSPENDED:
+    'The MicroVM sleeps, and requests are not to wake it (its idle policy has no autoResumeEnabled)',
+  INSUFFICIENT_CAPACITY: 'The host has no room for the MicroVM at the moment',
+  SNAPSHOT_DAMAGED: 'What the MicroVM is to continue from is damaged; it stays asleep',
+  SNAPSHOT_OUTDATED: 'What the MicroVM is to continue from needs another server; it stays asleep',
+};
+const putToSleep =
+  'The MicroVM was put to sleep while the request was under way; the application goes on with it after the next wake. To keep it awake for requests: dormouse activity VM requests';
+
 export function badGateway(code: UnreachableCode): Refusal {
   return { status: 502, body: '', error: code };
+}
+
+/** Whether something was lost because its microVM was put to sleep. */
+export function isPutToSleep(error: unknown): boolean {
+  return error instanceof Error && (error instanceof GuestAsleepError || isPutToSleep(error.cause));
+}
+
+/** A refusal with words for people, where the profile lets a 502 have any. */
+export function inWords(error: RefusedError, { explain502 }: { readonly explain502: boolean }): Refusal {
+  const { refusal } = error;
+  if (!explain502 || refusal.status !== 502 || refusal.body !== '') return refusal;
+  const code = refusal.error as UnreachableCode;
+  return { ...refusal, body: `${isPutToSleep(error.cause) ? putToSleep : unreachable[code]}\n` };
 }
 
 /** Thrown where a request turns out to deserve an answer of our own. */
@@ -79,12 +108,15 @@ export function refusalHeaders(refusal: Refusal, requestId: string): string[] {
 export function answerFailure(
   exchange: Exchange,
   error: unknown,
-  context: { readonly onError: (error: unknown, detail: { readonly requestId: string }) => void },
+  context: {
+    readonly limits: { readonly explain502: boolean };
+    readonly onError: (error: unknown, detail: { readonly requestId: string }) => void;
+  },
 ): void {
   if (exchange.left.happened) return;
   if (!(error instanceof RefusedError)) context.onError(error, { requestId: exchange.requestId });
   if (exchange.responded()) exchange.abort();
-  else refuse(exchange, error instanceof RefusedError ? error.refusal : refusals.internal);
+  else refuse(exchange, error instanceof RefusedError ? inWords(error, context.limits) : refusals.internal);
 }
 
 function refuse(exchange: Exchange, refusal: Refusal): void {

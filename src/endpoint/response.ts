@@ -8,12 +8,16 @@ import type { UpstreamCall, UpstreamEvents, UpstreamResponse } from './upstream.
 export class Response implements UpstreamEvents {
   readonly #exchange: Exchange;
   readonly #requestId: string;
-  readonly #limits: Pick<EndpointLimits, 'informationalResponses'>;
+  readonly #limits: Pick<EndpointLimits, 'informationalResponses' | 'explain502'>;
   #call: UpstreamCall | undefined;
   #informed = 0;
   #bodyless = false;
 
-  constructor(exchange: Exchange, requestId: string, limits: Pick<EndpointLimits, 'informationalResponses'>) {
+  constructor(
+    exchange: Exchange,
+    requestId: string,
+    limits: Pick<EndpointLimits, 'informationalResponses' | 'explain502'>,
+  ) {
     this.#exchange = exchange;
     this.#requestId = requestId;
     this.#limits = limits;
@@ -72,7 +76,7 @@ export class Response implements UpstreamEvents {
     const exchange = this.#exchange;
     const refused = error instanceof RefusedError || exchange.responded();
     const shown = refused ? error : new RefusedError(badGateway('BAD_GATEWAY'), { cause: error });
-    answerFailure(exchange, shown, ignore);
+    answerFailure(exchange, shown, { limits: this.#limits, onError: ignore });
   }
 
   /** What one version of HTTP says, another may have no words for. */
@@ -95,4 +99,4 @@ function isBodyless(method: string, response: UpstreamResponse): boolean {
   );
 }
 
-const ignore = { onError: () => undefined };
+const ignore = (): void => undefined;

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { WebSocket } from 'ws';
 import type { ExecSession, ExecSpec } from '../guest/guest-agent.ts';
-import { badGateway, RefusedError } from './refusals.ts';
+import { badGateway, isPutToSleep, RefusedError } from './refusals.ts';
 import type { UpgradeClient } from './upgrade-client.ts';
 import { acceptWebSocket } from './web-socket.ts';
 
@@ -77,7 +77,7 @@ function join(connection: WebSocket, session: ExecSession): void {
   });
   session.exit.then(
     () => whenRead(session, () => connection.close(1000, 'shell exited')),
-    () => connection.close(1011),
+    (error: unknown) => connection.close(1011, isPutToSleep(error) ? 'put to sleep' : ''),
   );
 }
 

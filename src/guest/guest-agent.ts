@@ -160,7 +160,12 @@ export interface GuestAgent {
 
 /** The guest broke the agent protocol, did not answer in time, or went away. */
 export class GuestProtocolError extends Error {
-  override readonly name = 'GuestProtocolError';
+  override readonly name: string = 'GuestProtocolError';
+}
+
+/** The session ended in order because the microVM is being put to sleep. */
+export class GuestAsleepError extends GuestProtocolError {
+  override readonly name = 'GuestAsleepError';
 }
 
 /** Nothing accepted the connection inside the guest. */

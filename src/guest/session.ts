@@ -11,6 +11,7 @@ import {
   type ExecSession,
   type ExecSpec,
   type GuestAgent,
+  GuestAsleepError,
   GuestConnectError,
   type GuestIdentity,
   GuestProtocolError,
@@ -200,7 +201,7 @@ class GuestSession implements GuestAgent, StreamChannel {
 
   async quiesce(): Promise<void> {
     await this.#request(operation.quiesce);
-    this.#end(new GuestProtocolError('the session was ended'));
+    this.#end(new GuestAsleepError('the microVM was put to sleep'));
   }
 
   close(): void {

@@ -6,15 +6,15 @@ import { openDatabase } from '../store/database.ts';
 import { Activity, samplingMs } from './activity.ts';
 import { ManualClock } from './manual-clock-for-test.ts';
 
-const cpu = { execSessions: false, guestCpuPercent: 20 };
-const exec = { execSessions: true, guestCpuPercent: null };
+const cpu = { requests: false, execSessions: false, guestCpuPercent: 20 };
+const exec = { requests: false, execSessions: true, guestCpuPercent: null };
 
 async function setUp(t: TestContext) {
   const store = await openDatabase(':memory:');
   t.after(() => store.destroy());
   const clock = new ManualClock();
   const repository = new ActivitySettingsRepository(store);
-  return { clock, repository, activity: new Activity(repository, clock) };
+  return { clock, repository, activity: new Activity(repository, clock, bytesOnly) };
 }
 
 function process(cpuSeconds: number) {
@@ -27,7 +27,7 @@ test('settings outlast the server, and end with their microVM', async (t) => {
   await activity.set('a', exec);
   await activity.set('b', cpu);
   await activity.set('gone', cpu);
-  const next = new Activity(repository, clock);
+  const next = new Activity(repository, clock, bytesOnly);
   await next.recover(new Set(['a', 'b']));
   assert.deepEqual(
     [next.settingsOf('a'), next.settingsOf('b'), next.settingsOf('gone')],

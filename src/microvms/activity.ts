@@ -1,10 +1,4 @@
-import {
-  type ActivitySettings,
-  bytesOnly,
-  type CpuReading,
-  countsAsActivity,
-  cpuPercent,
-} from '../model/activity.ts';
+import { type ActivitySettings, type CpuReading, countsAsActivity, cpuPercent } from '../model/activity.ts';
 import type { Clock } from '../model/clock.ts';
 import type { ActivitySettingsRepository } from '../store/activity-settings.ts';
 import type { VmmInstance } from '../vmm/vmm.ts';
@@ -20,18 +14,22 @@ export class Activity {
   readonly #repository: ActivitySettingsRepository;
   readonly #clock: Clock;
   readonly #settings = new Map<string, ActivitySettings>();
+  readonly #unsaid: ActivitySettings;
+  readonly #requests = new Map<string, number>();
   readonly #sessions = new Map<string, number>();
   readonly #cpu = new Map<string, { reading: CpuReading; percent: number | undefined }>();
   #look: ((microvmId: string) => Promise<void>) | undefined;
   #cancelTimer: (() => void) | undefined;
 
-  constructor(repository: ActivitySettingsRepository, clock: Clock) {
+  /** @param unsaid what counts for microVMs whose owner has not said it */
+  constructor(repository: ActivitySettingsRepository, clock: Clock, unsaid: ActivitySettings) {
+    this.#unsaid = unsaid;
     this.#repository = repository;
     this.#clock = clock;
   }
 
   settingsOf(microvmId: string): ActivitySettings {
-    return this.#settings.get(microvmId) ?? bytesOnly;
+    return this.#settings.get(microvmId) ?? this.#unsaid;
   }
 
   async set(microvmId: string, settings: ActivitySettings): Promise<void> {
@@ -49,6 +47,7 @@ export class Activity {
 
   /** The microVM has ended. */
   async forget(microvmId: string): Promise<void> {
+    this.#requests.delete(microvmId);
     this.#sessions.delete(microvmId);
     this.#cpu.delete(microvmId);
     if (this.#settings.delete(microvmId)) await this.#repository.remove(microvmId);
@@ -67,9 +66,14 @@ export class Activity {
    * @param look called right before it ends to count: from then on the microVM is without activity
    */
   watchSession(microvmId: string, exit: Promise<unknown>, look: () => Promise<void>): void {
-    this.#count(microvmId, 1);
-    const end = (): Promise<void> => look().finally(() => this.#count(microvmId, -1));
+    change(this.#sessions, microvmId, 1);
+    const end = (): Promise<void> => look().finally(() => change(this.#sessions, microvmId, -1));
     exit.then(end, end).catch(() => undefined);
+  }
+
+  /** Counts a request that begins (1) or is over (-1). Its bytes are noted elsewhere. */
+  countRequest(microvmId: string, by: 1 | -1): void {
+    change(this.#requests, microvmId, by);
   }
 
   /** Whether a running microVM does something that its owner wants to count. */
@@ -77,7 +81,8 @@ export class Activity {
     const settings = this.settingsOf(microvmId);
     const execSessions = this.#sessions.get(microvmId) ?? 0;
     const percent = settings.guestCpuPercent === null ? undefined : await this.#measure(microvmId, instance);
-    return countsAsActivity(settings, { execSessions, cpuPercent: percent });
+    const requests = this.#requests.get(microvmId) ?? 0;
+    return countsAsActivity(settings, { requests, execSessions, cpuPercent: percent });
   }
 
   /** @param look called every few seconds for each microVM whose CPU time matters; it asks {@link isBusy} */
@@ -104,12 +109,6 @@ export class Activity {
     return percent;
   }
 
-  #count(microvmId: string, change: 1 | -1): void {
-    const left = (this.#sessions.get(microvmId) ?? 0) + change;
-    if (left > 0) this.#sessions.set(microvmId, left);
-    else this.#sessions.delete(microvmId);
-  }
-
   #watch(): void {
     const watched = [...this.#settings].filter(([, settings]) => settings.guestCpuPercent !== null);
     if (this.#look === undefined || this.#cancelTimer !== undefined || watched.length === 0) return;
@@ -120,4 +119,10 @@ export class Activity {
       void Promise.allSettled(looks).then(() => this.#watch());
     });
   }
+}
+
+function change(counts: Map<string, number>, key: string, by: 1 | -1): void {
+  const left = (counts.get(key) ?? 0) + by;
+  if (left > 0) counts.set(key, left);
+  else counts.delete(key);
 }

@@ -1,7 +1,9 @@
 import path from 'node:path';
 import type { Logger } from 'pino';
 import type { ImageService } from '../images/image-service.ts';
+import { defaultActivity } from '../model/activity.ts';
 import type { Clock } from '../model/clock.ts';
+import type { Profile } from '../model/limits.ts';
 import type { WarmPoolPolicy } from '../model/warm-pool.ts';
 import type { GuestNetwork } from '../network/guest-network.ts';
 import { ActivitySettingsRepository } from '../store/activity-settings.ts';
@@ -36,6 +38,7 @@ export interface EngineOptions {
   readonly network: GuestNetwork;
   /** Where figures are kept; nobody sees them when absent. */
   readonly metrics?: Metrics | undefined;
+  readonly profile: Profile;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Holds one directory per microVM. */
@@ -125,7 +128,11 @@ export function createEngine(options: EngineOptions, { closing, changed, evict }
     wakeCache: new WakeCache({ limitBytes: options.wakeCacheBytes, pressure }),
     network,
     leases: new Leases(new LeaseRepository(options.store)),
-    activity: new Activity(new ActivitySettingsRepository(options.store), clock),
+    activity: new Activity(
+      new ActivitySettingsRepository(options.store),
+      clock,
+      defaultActivity[options.profile],
+    ),
     activityJournal: new ActivityJournal(repository, logger),
     transitions: new Transitions({ clock, logger, processors: processors() }),
     starts: new StartGate(Math.max(leastStarts, 2 * processors())),

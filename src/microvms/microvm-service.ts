@@ -140,6 +140,8 @@ export interface MicrovmService {
   /** Ends the lease, if there is one. */
   endLease(microvmId: string): Promise<void>;
   /** Says what keeps a VM awake besides bytes across its endpoint; its forks inherit it. An extension. */
+  /** Counts a request that begins (1) or is over (-1). */
+  countRequest(microvmId: string, by: 1 | -1): void;
   setActivity(microvmId: string, settings: ActivitySettings): Promise<void>;
 
   inspect(microvmId: string): Promise<MicrovmDetails>;

@@ -214,6 +214,10 @@ class Microvms implements MicrovmService {
     await (await this.#controller(microvmId)).record.endLease();
   }
 
+  countRequest(microvmId: string, by: 1 | -1): void {
+    this.#engine.activity.countRequest(microvmId, by);
+  }
+
   async setActivity(microvmId: string, settings: ActivitySettings): Promise<void> {
     await (await this.#controller(microvmId)).record.setActivity(settings);
   }

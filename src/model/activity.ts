@@ -1,5 +1,9 @@
-/** What keeps a microVM awake besides bytes across its endpoint, when its owner asks for it; an extension. */
+import type { Profile } from './limits.ts';
+
+/** What keeps a microVM awake besides bytes across its endpoint; an extension. */
 export interface ActivitySettings {
+  /** HTTP requests that wait for their answer or its end; WebSockets and tunnels count by their bytes alone. */
+  readonly requests: boolean;
   /** Processes run in it through `dormouse exec` and `dormouse shell`. */
   readonly execSessions: boolean;
   /** Use of its CPUs, in percent of one CPU, from which on it counts as active; null never. */
@@ -7,7 +11,16 @@ export interface ActivitySettings {
 }
 
 /** As the service has it (spec section 4.4). */
-export const bytesOnly: ActivitySettings = { execSessions: false, guestCpuPercent: null };
+export const bytesOnly: ActivitySettings = { requests: false, execSessions: false, guestCpuPercent: null };
+
+/** What is under way is not cut, unless its owner wants that. */
+const underWay: ActivitySettings = { requests: true, execSessions: true, guestCpuPercent: null };
+
+/** What counts for microVMs whose owner has not said it. */
+export const defaultActivity: Readonly<Record<Profile, ActivitySettings>> = {
+  aws: bytesOnly,
+  relaxed: underWay,
+};
 
 /** CPU time of a process, read at one moment. */
 export interface CpuReading {
@@ -34,8 +47,9 @@ export function cpuPercent(before: CpuReading | undefined, now: CpuReading): num
  */
 export function countsAsActivity(
   settings: ActivitySettings,
-  seen: { readonly execSessions: number; readonly cpuPercent: number | undefined },
+  seen: { readonly requests: number; readonly execSessions: number; readonly cpuPercent: number | undefined },
 ): boolean {
+  if (settings.requests && seen.requests > 0) return true;
   if (settings.execSessions && seen.execSessions > 0) return true;
   return settings.guestCpuPercent !== null && (seen.cpuPercent ?? 100) >= settings.guestCpuPercent;
 }

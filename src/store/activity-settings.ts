@@ -11,6 +11,7 @@ export class ActivitySettingsRepository {
 
   async set(microvmId: string, settings: ActivitySettings): Promise<void> {
     const values = {
+      requests: settings.requests ? 1 : 0,
       exec_sessions: settings.execSessions ? 1 : 0,
       guest_cpu_percent: settings.guestCpuPercent,
     };
@@ -29,7 +30,11 @@ export class ActivitySettingsRepository {
     const rows = await this.#store.selectFrom('activity_settings').selectAll().execute();
     return rows.map((row) => ({
       microvmId: row.microvm_id,
-      settings: { execSessions: row.exec_sessions === 1, guestCpuPercent: row.guest_cpu_percent },
+      settings: {
+        requests: row.requests === 1,
+        execSessions: row.exec_sessions === 1,
+        guestCpuPercent: row.guest_cpu_percent,
+      },
     }));
   }
 }

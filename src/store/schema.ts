@@ -120,6 +120,8 @@ export interface LeasesTable {
 export interface ActivitySettingsTable {
   microvm_id: string;
   /** 0 or 1 */
+  requests: Generated<number>;
+  /** 0 or 1 */
   exec_sessions: number;
   guest_cpu_percent: number | null;
 }

@@ -154,9 +154,9 @@ test('says what keeps a microVM awake besides bytes', async () => {
   const run = await raw(server, 'POST', '/2025-09-09/microvms', { imageIdentifier: 'demo' });
   const { microvmId } = run.json as { microvmId: string };
   const path = `/dormouse/v1/microvms/${microvmId}/activity`;
-  const nothing = { execSessions: false, guestCpuPercent: null };
+  const nothing = { requests: false, execSessions: false, guestCpuPercent: null };
   assert.deepEqual((await raw(server, 'GET', path)).json, nothing);
-  const settings = { execSessions: true, guestCpuPercent: 20 };
+  const settings = { requests: false, execSessions: true, guestCpuPercent: 20 };
   assert.deepEqual((await raw(server, 'PUT', path, settings)).json, settings);
   assert.deepEqual((await raw(server, 'GET', path)).json, settings);
   for (const wrong of [{ guestCpuPercent: 0 }, { guestCpuPercent: 101 }, { execSessions: 'yes' }]) {

@@ -20,6 +20,9 @@ import { type Clock, systemClock } from '../../src/model/clock.ts';
 import type { Microvm } from '../../src/model/microvm.ts';
 import { hostDatagrams } from '../support/host-datagrams.ts';
 
+/** Body of a 502 where the application is to blame. */
+export const noAnswer = 'The application gave no answer that can be passed on\n';
+
 export const domain = 'microvm.localhost';
 
 /** An endpoint in front of one microVM whose ports are servers of this process. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { test } from 'node:test';
-import { ask, askH2, h2Headers, h2Session, startEndpoint } from './fixture.ts';
+import { ask, askH2, h2Headers, h2Session, noAnswer, startEndpoint } from './fixture.ts';
 
 /** Sends fixed bytes for every request, then closes. */
 function speaking(bytes: string): net.Server {
@@ -42,7 +42,7 @@ for (const [name, bytes] of answeredWith502) {
     await fixture.expose(8080, speaking(bytes));
     const session = await h2Session(t, fixture);
     for (const answer of [await ask(fixture), await askH2(session, h2Headers(fixture))]) {
-      assert.deepEqual([answer.status, answer.body], [502, '']);
+      assert.deepEqual([answer.status, answer.body], [502, noAnswer]);
       assert.equal(answer.headers['x-aws-proxy-error'], 'BAD_GATEWAY');
     }
     assert.deepEqual(fixture.errors, []);

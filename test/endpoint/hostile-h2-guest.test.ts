@@ -4,7 +4,16 @@ import http from 'node:http';
 import http2 from 'node:http2';
 import net from 'node:net';
 import { test } from 'node:test';
-import { type Answer, ask, askH2, type Fixture, h2Headers, h2Session, startEndpoint } from './fixture.ts';
+import {
+  type Answer,
+  ask,
+  askH2,
+  type Fixture,
+  h2Headers,
+  h2Session,
+  noAnswer,
+  startEndpoint,
+} from './fixture.ts';
 import * as raw from './raw-h2.ts';
 
 const { frame, block } = raw;
@@ -106,7 +115,7 @@ for (const [name, answer] of Object.entries(answeredWith502)) {
     const fixture = await startEndpoint(t);
     await fixture.expose(8080, speaking(answer));
     for (const { status, body, headers } of await askBoth(t, fixture)) {
-      assert.deepEqual([status, body, headers['x-aws-proxy-error']], [502, '', 'BAD_GATEWAY']);
+      assert.deepEqual([status, body, headers['x-aws-proxy-error']], [502, noAnswer, 'BAD_GATEWAY']);
     }
     await unharmed(fixture);
   });

@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { test } from 'node:test';
-import { type Ask, ask, askH2, h2Headers, h2Session, rawExchange, startEndpoint } from './fixture.ts';
+import {
+  type Ask,
+  ask,
+  askH2,
+  h2Headers,
+  h2Session,
+  noAnswer,
+  rawExchange,
+  startEndpoint,
+} from './fixture.ts';
 import { createTokensForTest } from './tokens-for-test.ts';
 
 test('what is refused, and how', async (t) => {
@@ -42,14 +51,14 @@ test('what is refused, and how', async (t) => {
     [
       'granted but nothing listens',
       auth(only9000, { 'x-aws-proxy-port': '9000' }),
-      [502, '', 'APP_CONNECT_FAILED'],
+      [502, 'Nothing listens on this port of the MicroVM\n', 'APP_CONNECT_FAILED'],
     ],
     ['port 0', auth(token, { 'x-aws-proxy-port': '0' }), malformed],
     ['port too large', auth(token, { 'x-aws-proxy-port': '65536' }), malformed],
     ['port not a number', auth(token, { 'x-aws-proxy-port': '80 80' }), malformed],
     ['port in hex', auth(token, { 'x-aws-proxy-port': '0x1f90' }), malformed],
     ['port named twice', auth(token, { 'x-aws-proxy-port': ['8080', '8080'] }), malformed],
-    ['shell token for a request', auth(shell), [502, '', 'BAD_GATEWAY']],
+    ['shell token for a request', auth(shell), [502, noAnswer, 'BAD_GATEWAY']],
     [
       'unknown host',
       { headers: { host: `${vm.microvmId.slice(8)}.other.localhost` } },

@@ -66,9 +66,18 @@ test('the reason why a microVM cannot be reached is the code of the 502', async 
       connect: () => Promise.reject(new MicrovmUnreachableError(code, 'secret detail')),
     });
     const answer = await ask(fixture);
-    assert.deepEqual([answer.status, answer.body, answer.headers['x-aws-proxy-error']], [502, '', code]);
+    assert.deepEqual([answer.status, answer.headers['x-aws-proxy-error']], [502, code]);
+    assert.match(answer.body, /^[A-Z][^\n]{20,}\n$/);
+    assert.doesNotMatch(answer.body, /secret/);
     assert.deepEqual(fixture.errors, []);
   }
+});
+
+test('a 502 says in words what is the matter, and nothing in the aws profile', async (t) => {
+  const connect = () => Promise.reject(new MicrovmUnreachableError('MICROVM_SUSPENDED', 'detail'));
+  assert.match((await ask(await startEndpoint(t, { connect }))).body, /sleeps.*autoResumeEnabled/);
+  const { status, body } = await ask(await startEndpoint(t, { connect, profile: 'aws' }));
+  assert.deepEqual([status, body], [502, '']);
 });
 
 for (const [profile, status, retryAfter] of [

@@ -4,7 +4,7 @@ import { identifier } from '../shapes/common.ts';
 import { boolean, inPath, integer, optional, structure } from '../shapes/shape.ts';
 
 /**
- * Says what keeps a microVM awake besides bytes across its endpoint: exec sessions, or this much use of its CPUs in
+ * Says what keeps a microVM awake besides bytes across its endpoint: requests under way, exec sessions, or this much use of its CPUs in
  * percent of one. What is left out does not.
  */
 export const setActivity = defineOperation({
@@ -14,11 +14,13 @@ export const setActivity = defineOperation({
   status: 200,
   input: structure({
     microvmIdentifier: inPath(identifier),
+    requests: optional(boolean),
     execSessions: optional(boolean),
     guestCpuPercent: optional(integer({ min: 1, max: 100 })),
   }),
-  async handle({ microvmIdentifier, execSessions, guestCpuPercent }, { api }) {
+  async handle({ microvmIdentifier, requests, execSessions, guestCpuPercent }, { api }) {
     const settings = {
+      requests: requests ?? bytesOnly.requests,
       execSessions: execSessions ?? bytesOnly.execSessions,
       guestCpuPercent: guestCpuPercent ?? bytesOnly.guestCpuPercent,
     };

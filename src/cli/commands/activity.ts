@@ -10,7 +10,7 @@ export function addActivity(program: Command): void {
     .argument('<microvm>', 'its id, or the start of it')
     .argument(
       '[settings]',
-      'exec (running commands and shells), cpu=N% (use of its CPUs, in percent of one), both with a comma, or bytes (neither)',
+      'requests (under way), exec (running commands and shells), cpu=N% (use of its CPUs, in percent of one), more than one with commas, or bytes (none)',
       parseActivity,
     )
     .action(async (name: string, settings: ActivitySettings | undefined, options: RemoteOptions) => {
@@ -28,15 +28,16 @@ export function addActivity(program: Command): void {
     });
   examples(
     command,
-    'dormouse activity 3f2a exec,cpu=20%',
+    'dormouse activity 3f2a requests,exec,cpu=20%',
     'dormouse activity 3f2a bytes',
     'dormouse activity 3f2a',
   );
 }
 
-function inWords({ execSessions, guestCpuPercent }: ActivitySettings): string {
+function inWords({ requests, execSessions, guestCpuPercent }: ActivitySettings): string {
   return [
     'bytes through its endpoint',
+    ...(requests ? ['requests under way'] : []),
     ...(execSessions ? ['running commands and shells'] : []),
     ...(guestCpuPercent === null ? [] : [`a CPU busy for ${guestCpuPercent} % or more`]),
   ].join(', ');

@@ -42,7 +42,7 @@ export function addRun(program: Command): void {
     .option('--version <version>', 'version of the image (default: the newest active one)')
     .option(
       '--awake-on <settings>',
-      'what keeps it awake besides traffic: exec, cpu=20%, or both with a comma',
+      'what keeps it awake besides traffic: requests (under way), exec, cpu=20%, with commas, or bytes for none (default: requests,exec)',
       parseActivity,
     )
     .option('--shell', 'allow `dormouse shell` and `dormouse exec`')

@@ -8,6 +8,7 @@ import * as connectors from './0006-connectors.ts';
 import * as roles from './0007-roles.ts';
 import * as activity from './0008-activity.ts';
 import * as versionConditions from './0009-version-conditions.ts';
+import * as awakeOnRequests from './0010-awake-on-requests.ts';
 
 /** Forward only, applied in the order of their names; a landed migration never changes. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -20,4 +21,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0007-roles': roles,
   '0008-activity': activity,
   '0009-version-conditions': versionConditions,
+  '0010-awake-on-requests': awakeOnRequests,
 };

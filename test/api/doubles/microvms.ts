@@ -28,6 +28,7 @@ export function createMemoryMicrovms(realm: Realm, images: ImageService, now: ()
   }
 
   return {
+    countRequest: () => undefined,
     async run(input) {
       const earlier = byToken.get(input.clientToken ?? '');
       if (earlier !== undefined) return earlier;

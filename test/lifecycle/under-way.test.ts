@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import type { RunMicrovmCommandOutput } from '@aws-sdk/client-lambda-microvms';
+import { dormouse } from '../support/cli.ts';
+import { builtImage, createImage, zip } from '../support/counter-image.ts';
+import { CounterVms } from '../support/counter-vms.ts';
+import { DormouseServer, removeDataDirectory, temporaryDirectory } from '../support/dormouse-server.ts';
+import { callEndpoint } from '../support/endpoint-client.ts';
+
+/** Answers only after the seconds that the path names. */
+const app = `import http.server, time
+class App(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        time.sleep(float(self.path[1:] or 0))
+        body = b'done'
+        self.send_response(200)
+        self.send_header('content-length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+http.server.ThreadingHTTPServer(('', 8080), App).serve_forever()
+`;
+const dockerfile = 'FROM dormouse/python:3.11\nCOPY app.py /\nEXPOSE 8080\nCMD ["python3", "/app.py"]\n';
+
+/** Seconds without activity until it sleeps, and that what is under way takes: the ends of both are looked at. */
+const idleSeconds = 3;
+const workSeconds = 10;
+const idlePolicy = {
+  maxIdleDurationSeconds: idleSeconds,
+  suspendedDurationSeconds: 3600,
+  autoResumeEnabled: true,
+};
+
+describe('what is under way in a microVM with an idle policy', { timeout: 900_000 }, () => {
+  let directory: string;
+  let server: DormouseServer;
+  let vms: CounterVms;
+
+  before(async () => {
+    directory = await temporaryDirectory();
+    server = await DormouseServer.start(directory);
+    const imageArn = await createImage(server, 'slow', await zip({ Dockerfile: dockerfile, 'app.py': app }));
+    assert.deepEqual(await builtImage(server, imageArn), { state: 'CREATED', reason: '' });
+    vms = new CounterVms(server, imageArn);
+  });
+
+  after(async () => {
+    await server.stop();
+    await removeDataDirectory(directory);
+  });
+
+  async function started(...activity: readonly string[]): Promise<RunMicrovmCommandOutput> {
+    const connector = (name: string): string =>
+      `arn:aws:lambda:${server.ready.region}:aws:network-connector:aws-network-connector:${name}`;
+    const ingressNetworkConnectors = [connector('HTTP_INGRESS'), connector('SHELL_INGRESS')];
+    const vm = await vms.run({ idlePolicy, ingressNetworkConnectors });
+    await vms.reaches(vm, 'RUNNING');
+    for (const settings of activity) {
+      assert.equal((await dormouse(server, ['activity', vm.microvmId ?? '', settings])).code, 0);
+    }
+    return vm;
+  }
+
+  async function ask(vm: RunMicrovmCommandOutput, seconds: number) {
+    const token = await vms.tokenFor(vm.microvmId ?? '');
+    return await callEndpoint(server.ready, vm.endpoint ?? '', { token, path: `/${seconds}` });
+  }
+
+  const work = ['sh', '-c', `sleep ${workSeconds}; echo done`];
+
+  test('it keeps the microVM awake until it is done', async () => {
+    const vm = await started();
+    const answer = await ask(vm, workSeconds);
+    assert.deepEqual([answer.status, answer.body], [200, 'done']);
+    const command = await dormouse(server, ['exec', vm.microvmId ?? '', '--', ...work]);
+    assert.deepEqual([command.code, command.stdout], [0, 'done\n']);
+    await vms.reaches(vm, 'SUSPENDED');
+    await vms.terminate(vm);
+  });
+
+  test('where only bytes are to count, what is cut says why, and what to do', async () => {
+    const vm = await started('bytes');
+    const answer = await ask(vm, workSeconds);
+    assert.equal(answer.status, 502);
+    assert.match(answer.body, /put to sleep.*dormouse activity VM requests/);
+    assert.equal((await ask(vm, 0)).status, 200);
+    const command = await dormouse(server, ['exec', vm.microvmId ?? '', '--', ...work]);
+    assert.equal(command.code, 1);
+    assert.match(command.stderr, /put to sleep.*dormouse activity VM exec/);
+    await vms.terminate(vm);
+  });
+});
