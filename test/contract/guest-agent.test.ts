@@ -7,6 +7,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { type GuestAgent, GuestConnectError } from '../../src/guest/guest-agent.ts';
 import { openGuestAgent } from '../../src/guest/session.ts';
 import { encodeFrame, frame, headerBytes, hostMagic, maximumPayload, u32 } from '../../src/guest/wire.ts';
+import { protocolVersion } from '../../src/model/agent-protocol.ts';
 import { AgentProcess } from './agent-process.ts';
 
 const megabyte = 1024 * 1024;
@@ -181,7 +182,7 @@ describe('guest agent, the real program', { timeout: 240_000 }, () => {
     for (let cut = 0; cut <= request.length; cut++) {
       const channel = await program.channel();
       // No hang-up in between: after a snapshot the guest may not see one.
-      const hello = Buffer.concat([hostMagic, u32(1), randomBytes(16)]);
+      const hello = Buffer.concat([hostMagic, u32(protocolVersion), randomBytes(16)]);
       channel.write(Buffer.concat([hello, request.subarray(0, cut)]));
       const next = await greet(channel);
       assert.equal((await next.appStatus()).state, 'not-started', `cut at ${cut}`);
@@ -193,7 +194,7 @@ describe('guest agent, the real program', { timeout: 240_000 }, () => {
     agent.close();
     const channel = await program.channel();
     const longest = encodeFrame(1, frame.data, Buffer.alloc(maximumPayload));
-    const hello = Buffer.concat([hostMagic, u32(1), randomBytes(16)]);
+    const hello = Buffer.concat([hostMagic, u32(protocolVersion), randomBytes(16)]);
     channel.write(Buffer.concat([hello, longest.subarray(0, headerBytes)]));
     agent = await greet(channel);
     assert.equal((await agent.appStatus()).state, 'not-started');
@@ -204,7 +205,7 @@ describe('guest agent, the real program', { timeout: 240_000 }, () => {
     const noise = noiseOf(fuzzSeed);
     for (let round = 0; round < 60; round++) {
       const channel = await program.channel();
-      const hello = Buffer.concat([hostMagic, u32(1), randomBytes(16)]);
+      const hello = Buffer.concat([hostMagic, u32(protocolVersion), randomBytes(16)]);
       const frames = Array.from({ length: 50 }, () => {
         const [stream = 0, type = 0, size = 0] = noise(3);
         // The clock and the entropy of the machine that runs the test are not the test's to change.

@@ -17,6 +17,7 @@ import {
   streamKind,
   u32,
 } from '../../src/guest/wire.ts';
+import { protocolVersion } from '../../src/model/agent-protocol.ts';
 import type { EgressConnection, EgressHandler } from '../../src/model/guest-egress.ts';
 import { AgentProcess } from './agent-process.ts';
 
@@ -210,7 +211,7 @@ describe('egress of the guest agent, the real program', { timeout: 120_000 }, ()
     for (let round = 0; round < 40; round++) {
       const channel = await program.channel();
       channel.on('error', () => undefined).resume();
-      channel.write(Buffer.concat([hostMagic, u32(1), randomBytes(16)]));
+      channel.write(Buffer.concat([hostMagic, u32(protocolVersion), randomBytes(16)]));
       const waiting = [dialInGuest(), dialInGuest()];
       await Promise.all(
         waiting.map((socket) =>
@@ -271,7 +272,7 @@ async function hostileGuest(
     socket.once('data', (hello: Buffer) => {
       const nonce = hello.subarray(helloBytes - nonceBytes, helloBytes);
       const info = encodeFrame(0, frame.info, Buffer.concat([Buffer.alloc(9), Buffer.from('hostile')]));
-      socket.write(Buffer.concat([guestMagic, u32(1), nonce, info]));
+      socket.write(Buffer.concat([guestMagic, u32(protocolVersion), nonce, info]));
       socket.once('data', () => misbehave(socket));
     });
   }).listen(0, '127.0.0.1');
