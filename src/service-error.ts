@@ -25,7 +25,8 @@ export type ServiceErrorCode =
   | 'UnrecognizedClientException'
   | 'ValidationException';
 
-const httpStatus: Readonly<Record<ServiceErrorCode, number>> = {
+/** HTTP status of each type of error. */
+export const httpStatus: Readonly<Record<ServiceErrorCode, number>> = {
   AccessDeniedException: 403,
   ConflictException: 409,
   ExpiredTokenException: 403,

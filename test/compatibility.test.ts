@@ -11,6 +11,15 @@ test('docs/compatibility.md says what the server does; otherwise run node script
   assert.equal(await readFile(compatibilityFile, 'utf8'), await compatibilityText());
 });
 
+test('no table is empty, and no cell is undefined', async () => {
+  const lines = (await compatibilityText()).split('\n');
+  for (const [index, line] of lines.entries()) {
+    assert.doesNotMatch(line, /\bundefined\b/);
+    if (/^(\| --- )+\|$/.test(line)) assert.match(lines[index + 1] ?? '', /^\| /, `${lines[index - 1]}`);
+  }
+  assert.ok(lines.includes('| `ResourceNotFoundException` | 404 |'));
+});
+
 test('every choice marked as unrecorded is in the list, with what it is about', async () => {
   const marks = await findMarks(root);
   const document = await readFile(compatibilityFile, 'utf8');

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { extensionOperations } from '../../../src/api/extensions/index.ts';
@@ -7,6 +6,7 @@ import { operations } from '../../../src/api/operations/index.ts';
 import type { Members } from '../../../src/api/shapes/shape.ts';
 import { stsActions } from '../../../src/api/sts/actions.ts';
 import { limits } from '../../../src/model/limits.ts';
+import { httpStatus } from '../../../src/service-error.ts';
 import { endpointChoices, introduction, s3Operations, standing } from './facts.ts';
 import { findMarks } from './marks.ts';
 import { memberRows } from './members.ts';
@@ -25,7 +25,6 @@ interface Described {
 
 /** The whole of docs/compatibility.md. */
 export async function compatibilityText(): Promise<string> {
-  const errors = await readFile(path.join(root, 'src', 'errors.ts'), 'utf8');
   const marks = await findMarks(root);
   const sections = [
     introduction,
@@ -53,7 +52,7 @@ export async function compatibilityText(): Promise<string> {
     list(s3Operations),
     '## Errors',
     'Types and statuses of the REST-JSON services. The other protocols name the same failures in their own way.',
-    table(['Type', 'Status'], errorRows(errors)),
+    table(['Type', 'Status'], errorRows()),
     '## Limits by profile',
     table(['Limit', ...Object.keys(limits).map(code)], limitRows()),
     '## Unrecorded choices',
@@ -85,12 +84,8 @@ function memberSection({ name, members }: Described): string[] {
   return [`### ${name}`, table(['Member', 'In', 'Required', 'Constraints'], rows)];
 }
 
-/** The table of statuses in src/errors.ts. */
-function errorRows(source: string): string[][] {
-  return [...source.matchAll(/^ {2}(\w+): ([45]\d\d),$/gm)].map(([, type = '', status = '']) => [
-    code(type),
-    status,
-  ]);
+function errorRows(): string[][] {
+  return Object.entries(httpStatus).map(([type, status]) => [code(type), String(status)]);
 }
 
 function limitRows(): string[][] {
@@ -99,6 +94,7 @@ function limitRows(): string[][] {
     code(name),
     ...Object.values(limits).map((of) => {
       const value: unknown = Object.getOwnPropertyDescriptor(of, name)?.value;
+      if (value === undefined) return 'any';
       return cell(typeof value === 'object' ? JSON.stringify(value) : String(value));
     }),
   ]);
