@@ -79,7 +79,7 @@ test('connectors are made from policies, listed and deleted', async () => {
   assert.deepEqual(configuration.egressNetworkConnectors, [made.trim().split(/\s+/)[2]]);
   assert.match(
     await failure('run', 'app', '--egress', 'nowhere'),
-    /Network connector not found for: nowhere/,
+    /Network connector not found for: arn:aws:lambda:[^ ]*:network-connector:nowhere/,
   );
   const ran = await output('run', 'app', '--egress', 'office', '--egress', 'INTERNET_EGRESS', '--json');
   const { egressNetworkConnectors, microvmId } = JSON.parse(ran) as {

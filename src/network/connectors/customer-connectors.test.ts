@@ -80,7 +80,10 @@ test('what was being deleted when the server was killed is gone', async (t) => {
   await store.updateTable('network_connectors').set({ state: 'DELETING' }).execute();
   const again = await start();
   await again.close();
-  await assert.rejects(again.get(id), /not found for: nc-/);
+  await assert.rejects(
+    again.get(id),
+    /not found for: arn:aws:lambda:us-east-1:123456789012:network-connector:nc-/,
+  );
 });
 
 test('ids that name no policy make no connector and change none', async (t) => {

@@ -219,8 +219,10 @@ export class CustomerConnectors {
       this.#records.get(identifier) ??
       this.#byArn(identifier) ??
       this.#find(({ name }) => name === identifier);
-    if (found === undefined) throw connectorNotFound(identifier);
-    return found;
+    if (found !== undefined) return found;
+    // By its whole ARN, whatever it was asked for by (spec section 1.5).
+    const { realm } = this.#options;
+    throw connectorNotFound(identifier.startsWith('arn:') ? identifier : connectorArn(realm, identifier));
   }
 
   #byArn(arn: string): ConnectorRecord | undefined {
