@@ -220,7 +220,7 @@ export class CustomerConnectors {
       this.#byArn(identifier) ??
       this.#find(({ name }) => name === identifier);
     if (found !== undefined) return found;
-    // By its whole ARN, whatever it was asked for by (spec section 1.5).
+    // By its whole ARN, whatever it was asked for by (spec section 1.9).
     const { realm } = this.#options;
     throw connectorNotFound(identifier.startsWith('arn:') ? identifier : connectorArn(realm, identifier));
   }
