@@ -52,6 +52,9 @@ export function createPostgresDialect(url: string): PostgresDialect {
   });
   // A connection that ends while nobody uses it is no news: the next statement makes another.
   pool.on('error', () => undefined);
+  // Nor is one that ends while it is held and nothing is asked of it, which its next statement tells; unheard, it would
+  // end the server.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return new PostgresDialect({
     pool: {
       options: pool.options,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { GetMicrovmImageCommand, SuspendMicrovmCommand } from '@aws-sdk/client-lambda-microvms';
+import { GetMicrovmImageCommand } from '@aws-sdk/client-lambda-microvms';
 import { builtImage, counterContext, createImage, zip } from '../support/counter-image.ts';
 import { CounterVms } from '../support/counter-vms.ts';
 import { DormouseServer, removeDataDirectory, temporaryDirectory } from '../support/dormouse-server.ts';
@@ -49,17 +49,6 @@ describe('a server with its metadata in PostgreSQL', { skip, timeout: 900_000 },
     assert.equal((await vms.count(vm)).memory, 2);
     await vms.suspend(vm);
     assert.equal((await vms.count(vm)).memory, 3);
-  });
-
-  test('what happens while the database is away is stored once it is back', async () => {
-    const vm = await vms.run({ idlePolicy });
-    await vms.count(vm);
-    await server.client.send(new SuspendMicrovmCommand({ microvmIdentifier: vm.microvmId }));
-    await postgres.kill();
-    await postgres.begin();
-    await vms.reaches(vm, 'SUSPENDED');
-    assert.equal((await vms.count(vm)).memory, 2);
-    await vms.terminate(vm);
   });
 
   test('another store does not take what this one knows of for rubbish', async () => {

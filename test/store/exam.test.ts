@@ -89,6 +89,20 @@ describe('the store on PostgreSQL', { skip }, () => {
     assert.deepEqual(await read(), []);
   });
 
+  test('a server that goes away in the middle of a transaction ends that and nothing else', async (t) => {
+    const store = await openDatabase(await server.newDatabase());
+    t.after(() => store.destroy());
+    const read = (from: Store) => from.selectFrom('settings').selectAll().execute();
+    const cut = store.transaction().execute(async (transaction) => {
+      await read(transaction);
+      await server.kill();
+      await read(transaction);
+    });
+    await assert.rejects(cut);
+    await server.begin();
+    assert.deepEqual(await read(store), []);
+  });
+
   test('a commit is on the disk before it is reported done, whatever the default of the server', async (t) => {
     const store = await openDatabase(await server.newDatabase());
     t.after(() => store.destroy());
