@@ -42,6 +42,20 @@ test('the context is what .dockerignore leaves, and always the Dockerfile', asyn
   ]);
 });
 
+test('the rules of a Dockerfile of its own replace those of the directory, for the builder too', async (t) => {
+  const dockerfile = path.join(directory, 'other.Dockerfile');
+  await writeFile(dockerfile, 'FROM scratch\n');
+  await writeFile(`${dockerfile}.dockerignore`, '*\n!debug.log\n');
+  t.after(async () => {
+    await rm(dockerfile);
+    await rm(`${dockerfile}.dockerignore`);
+  });
+  assert.deepEqual(await contextFiles(directory, dockerfile), ['Dockerfile', 'debug.log']);
+  await writeFile(`${dockerfile}.dockerignore`, 'src\nnode_modules\n');
+  const names = await contextFiles(directory, dockerfile);
+  assert.ok(names.includes('debug.log') && !names.includes('.dockerignore'), names.join());
+});
+
 test('modes and links are kept in the zip, which goes when it is disposed of', async () => {
   const packed = await packContext(directory);
   assert.equal((await stat(packed.file)).mode & 0o777, 0o600);

@@ -31,6 +31,7 @@ export interface ContextOptions {
 }
 
 const settingsDirectory = '.dormouse';
+const ignoreFile = '.dockerignore';
 
 /**
  * Packs a directory into a zip file in a fresh temporary directory: what `.dockerignore` leaves, in a fixed
@@ -62,12 +63,12 @@ export async function packContext(directory: string, options: ContextOptions = {
  * @param dockerfile another than the directory's own; a `.dockerignore` of its own goes before the directory's
  */
 export async function contextFiles(directory: string, dockerfile?: string): Promise<readonly string[]> {
-  const own = `${dockerfile ?? path.join(directory, 'Dockerfile')}.dockerignore`;
-  const ignored = await readFile(own, 'utf8').catch(() =>
-    readFile(path.join(directory, '.dockerignore'), 'utf8').catch(() => ''),
-  );
-  const names: string[] = [];
-  await collectFiles(directory, '', new IgnoreRules(ignored), names);
+  const own = await textOf(`${dockerfile ?? path.join(directory, 'Dockerfile')}.dockerignore`);
+  const ignored = own ?? (await textOf(path.join(directory, ignoreFile))) ?? '';
+  const found: string[] = [];
+  await collectFiles(directory, '', new IgnoreRules(ignored), found);
+  // The builder would apply the directory's rules again, to files that the Dockerfile's own rules keep.
+  const names = own === undefined ? found : found.filter((name) => name !== ignoreFile);
   if (dockerfile === undefined && !names.includes('Dockerfile')) {
     throw new CliError(
       `${directory} has no Dockerfile.`,
@@ -75,6 +76,14 @@ export async function contextFiles(directory: string, dockerfile?: string): Prom
     );
   }
   return names.sort();
+}
+
+/** Undefined where there is no such file. */
+async function textOf(file: string): Promise<string | undefined> {
+  return await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw new CliError(`Cannot read ${file}: ${error.message}`);
+  });
 }
 
 /** What goes along with the context and is none of it. */
