@@ -74,6 +74,8 @@ test('a shell speaks the recorded protocol', async (t) => {
   assert.equal(started[0]?.microvmId, fixture.vm.microvmId);
   assert.deepEqual(started[0]?.spec.pty, { columns: 80, rows: 24 });
   assert.equal(started[0]?.spec.env?.TERM, 'xterm');
+  // By number: an image need not have a file that names users.
+  assert.equal(started[0]?.spec.user, '0');
 
   process.print('λ $ ');
   const [prompt, promptIsBinary] = await once(socket, 'message');
