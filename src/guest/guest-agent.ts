@@ -1,4 +1,4 @@
-import type { Duplex } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import type { DatagramChannel, DatagramListener } from '../model/datagrams.ts';
 import type { EgressHandler } from '../model/guest-egress.ts';
 
@@ -79,7 +79,7 @@ export interface ExecSession {
   /** Write side is the process's stdin (end it to send EOF), read side its stdout (or the PTY). */
   readonly stdio: Duplex;
   /** Absent output with a PTY, where stderr is part of `stdio`. */
-  readonly stderr: NodeJS.ReadableStream;
+  readonly stderr: Readable;
   readonly exit: Promise<{ readonly code: number; readonly signal: number }>;
   resize(columns: number, rows: number): void;
   signal(signal: number): void;

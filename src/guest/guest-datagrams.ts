@@ -16,6 +16,7 @@ export interface GuestDatagramStreamOptions {
  */
 export class GuestDatagramStream implements DatagramChannel, SessionStream {
   readonly id: number;
+  readonly window = streamWindow;
   readonly closed: Promise<void>;
   readonly #channel: StreamChannel;
   readonly #onDatagram: DatagramListener;

@@ -3,11 +3,12 @@ import type { EgressConnection, EgressHandler } from '../model/guest-egress.ts';
 import { GuestProtocolError } from './guest-agent.ts';
 import { GuestStream } from './guest-stream.ts';
 import type { StreamChannel } from './stream-channel.ts';
-import { frame, longestQuery, maximumPayload, streamKind, streamWindow, u32 } from './wire.ts';
+import type { Windows } from './windows.ts';
+import { frame, longestQuery, maximumPayload, streamKind, u32 } from './wire.ts';
 
 /** What one guest may have under way at once. */
 const connectionLimit = 512;
-const queryLimit = 1024;
+const queryLimit = 256;
 
 /** Streams that the guest opens: its connections and name look-ups to the outside. */
 export class GuestOpenings {
@@ -18,16 +19,19 @@ export class GuestOpenings {
   #queries = 0;
   #handler: EgressHandler | undefined;
   /** What a guest that has just woken opens may come before there is a handler. */
-  readonly #unserved: ((handler: EgressHandler) => void)[] = [];
+  readonly #unserved = new Map<number, (handler: EgressHandler) => void>();
+  readonly #windows: Windows;
   #over = false;
 
-  constructor(channel: StreamChannel) {
+  constructor(channel: StreamChannel, windows: Windows) {
     this.#channel = channel;
+    this.#windows = windows;
   }
 
   serve(handler: EgressHandler): void {
     this.#handler = handler;
-    for (const begin of this.#unserved.splice(0)) begin(handler);
+    for (const begin of this.#unserved.values()) begin(handler);
+    this.#unserved.clear();
   }
 
   /** @throws {GuestProtocolError} or {@link StreamViolation} */
@@ -44,13 +48,13 @@ export class GuestOpenings {
     for (const controller of this.#offered.values()) controller.abort(error);
     for (const stream of [...this.#streams.values()]) stream.sever(error);
     this.#offered.clear();
-    this.#unserved.length = 0;
+    this.#unserved.clear();
     this.#streams.clear();
   }
 
   #open(id: number, payload: Buffer): void {
     if (payload.length < 5) throw new GuestProtocolError('a short opening');
-    if (this.#offered.has(id) || this.#streams.has(id)) {
+    if (this.#offered.has(id) || this.#streams.has(id) || this.#unserved.has(id)) {
       throw new GuestProtocolError('a stream was opened twice');
     }
     const body = payload.subarray(5);
@@ -87,18 +91,23 @@ export class GuestOpenings {
         this.#fail(id, errno);
       },
     };
-    this.#begin((handler) => handler.onConnection(connection));
+    this.#begin(id, (handler) => handler.onConnection(connection));
   }
 
   #accept(id: number, controller: AbortController, window: Buffer): GuestStream {
+    const channel = this.#channel;
     const stream = new GuestStream({
       id,
       channel: {
-        send: (to, type, payload) => this.#channel.send(to, type, payload),
-        drained: (callback) => this.#channel.drained(callback),
+        get hasRoom() {
+          return channel.hasRoom;
+        },
+        send: (to, type, payload) => channel.send(to, type, payload),
+        drained: (callback) => channel.drained(callback),
         forget: (gone) => this.#streams.delete(gone),
       },
       onTraffic: undefined,
+      window: this.#windows.open(),
     });
     stream.on('error', () => undefined);
     if (this.#offered.get(id) !== controller) {
@@ -107,7 +116,7 @@ export class GuestOpenings {
     }
     this.#offered.delete(id);
     this.#streams.set(id, stream);
-    this.#channel.send(id, frame.opened, u32(streamWindow));
+    this.#channel.send(id, frame.opened, u32(stream.window));
     stream.opened(window);
     return stream;
   }
@@ -116,6 +125,7 @@ export class GuestOpenings {
     if (type !== frame.reset) throw new GuestProtocolError('a stream began in the middle');
     const controller = this.#offered.get(id);
     this.#offered.delete(id);
+    this.#unserved.delete(id);
     controller?.abort(new GuestProtocolError('the guest gave up'));
   }
 
@@ -128,7 +138,7 @@ export class GuestOpenings {
     this.#queries += 1;
     const refuse = (): void => this.#fail(id, 'ETIMEDOUT');
     const query = Buffer.from(body);
-    this.#begin((handler) => {
+    this.#begin(id, (handler) => {
       handler
         .onQuery(query)
         .then((answer) => {
@@ -141,8 +151,8 @@ export class GuestOpenings {
     });
   }
 
-  #begin(work: (handler: EgressHandler) => void): void {
-    if (this.#handler === undefined) this.#unserved.push(work);
+  #begin(id: number, work: (handler: EgressHandler) => void): void {
+    if (this.#handler === undefined) this.#unserved.set(id, work);
     else work(this.#handler);
   }
 

@@ -1,11 +1,13 @@
 import { errnoName } from './answers.ts';
 import { GuestProtocolError } from './guest-agent.ts';
 import type { StreamChannel } from './stream-channel.ts';
-import { frame, streamWindow, u32 } from './wire.ts';
+import { frame, u32 } from './wire.ts';
 
 /** What the session needs of a stream, whatever it carries. */
 export interface SessionStream {
   readonly id: number;
+  /** Bytes that the guest may have under way on it from the beginning. */
+  readonly window: number;
   /** The guest accepted it and grants its first window. @throws {StreamViolation} */
   opened(window: Buffer): void;
   /** @throws {StreamViolation} */
@@ -62,6 +64,7 @@ export class HostOpenings {
     body: Buffer,
     signal: AbortSignal | undefined,
   ): Promise<void> {
+    if (signal?.aborted === true) stream.sever(reasonOf(signal));
     signal?.throwIfAborted();
     if (this.#over !== undefined) throw this.#over;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -70,10 +73,10 @@ export class HostOpenings {
       this.#opening.delete(stream.id);
       this.#streams.set(stream.id, stream);
       stream.destroy();
-      reject(signal?.reason instanceof Error ? signal.reason : new Error('aborted'));
+      reject(reasonOf(signal));
     };
     signal?.addEventListener('abort', onAbort, { once: true });
-    this.#channel.send(stream.id, frame.open, Buffer.concat([Buffer.of(kind), u32(streamWindow), body]));
+    this.#channel.send(stream.id, frame.open, Buffer.concat([Buffer.of(kind), u32(stream.window), body]));
     try {
       await promise;
     } finally {
@@ -109,9 +112,15 @@ export class HostOpenings {
       opening.stream.opened(payload);
       opening.resolve();
     } else if (type === frame.failed && payload.length === 4) {
-      opening.reject(new OpenRefused(errnoName(payload.readUInt32LE(0))));
+      const refused = new OpenRefused(errnoName(payload.readUInt32LE(0)));
+      opening.stream.sever(refused);
+      opening.reject(refused);
     } else {
       throw new GuestProtocolError('a stream began in the middle');
     }
   }
+}
+
+function reasonOf(signal: AbortSignal | undefined): Error {
+  return signal?.reason instanceof Error ? signal.reason : new Error('aborted');
 }

@@ -2,7 +2,6 @@ import type { Duplex } from 'node:stream';
 import type { DatagramChannel, DatagramListener } from '../model/datagrams.ts';
 import type { EgressHandler } from '../model/guest-egress.ts';
 import { decodeAppStatus, decodePorts, decodeStats, errnoName } from './answers.ts';
-import { FrameDecoder } from './frame-decoder.ts';
 import { greet } from './greeting.ts';
 import {
   type AppSpec,
@@ -21,10 +20,12 @@ import {
 import { GuestDatagramStream } from './guest-datagrams.ts';
 import { GuestOpenings } from './guest-openings.ts';
 import { GuestProcess } from './guest-process.ts';
-import { GuestStream } from './guest-stream.ts';
+import { GuestStream, type GuestStreamOptions } from './guest-stream.ts';
 import { HostOpenings, OpenRefused, type SessionStream } from './host-openings.ts';
+import { IncomingFrames } from './incoming-frames.ts';
 import { encodeApp, encodeExec, encodeName } from './process-fields.ts';
 import type { StreamChannel } from './stream-channel.ts';
+import { Windows } from './windows.ts';
 import { encodeFrame, frame, operation, streamKind, u32 } from './wire.ts';
 
 const requestTimeoutMs = 60_000;
@@ -59,21 +60,28 @@ class GuestSession implements GuestAgent, StreamChannel {
   build = '';
   readonly closed: Promise<void>;
   readonly #transport: Duplex;
-  readonly #decoder = new FrameDecoder((stream, type, payload) => this.#onFrame(stream, type, payload));
+  readonly #incoming: IncomingFrames;
   readonly #settleClosed: () => void;
   readonly #requests = new Map<number, Pending<Buffer>>();
   readonly #openings = new HostOpenings(this);
-  readonly #guestOpenings = new GuestOpenings(this);
+  readonly #windows = new Windows();
+  readonly #guestOpenings = new GuestOpenings(this, this.#windows);
   readonly #exit = Promise.withResolvers<Extract<AppStatus, { state: 'exited' }>>();
   readonly #introduced = Promise.withResolvers<void>();
   readonly #unread: Parameters<LogListener>[] = [];
   #logListener: LogListener | undefined;
   #nextRequest = 1;
-  #draining: (() => void)[] = [];
+  /** Who waits for room in the channel, in the order of asking. */
+  readonly #draining = new Set<() => void>();
+  #hasIntroduced = false;
   #over = false;
 
   constructor(transport: Duplex) {
     this.#transport = transport;
+    this.#incoming = new IncomingFrames(transport, {
+      onFrame: (stream, type, payload) => this.#onFrame(stream, type, payload),
+      onEnd: (reason) => this.#end(reason),
+    });
     const { promise, resolve } = Promise.withResolvers<void>();
     this.closed = promise;
     this.#settleClosed = resolve;
@@ -83,17 +91,12 @@ class GuestSession implements GuestAgent, StreamChannel {
 
   /** Reads the guest's introduction. */
   async begin(rest: Buffer, timeoutMs: number): Promise<void> {
-    const transport = this.#transport;
-    transport.on('data', (chunk: Buffer) => this.#onData(chunk));
-    transport.on('drain', () => this.#onDrain());
-    transport.on('close', () => this.#end(new GuestProtocolError('the channel to the guest closed')));
-    transport.on('end', () => this.#end(new GuestProtocolError('the guest closed its channel')));
+    this.#transport.on('drain', () => this.#onDrain());
     const timer = setTimeout(
       () => this.#end(new GuestProtocolError('the guest agent did not introduce itself')),
       timeoutMs,
     );
-    this.#onData(rest);
-    if (!this.#over) transport.resume();
+    this.#incoming.begin(rest);
     try {
       await this.#introduced.promise;
     } finally {
@@ -123,7 +126,7 @@ class GuestSession implements GuestAgent, StreamChannel {
   }
 
   async connect(port: number, signal?: AbortSignal, onTraffic?: () => void): Promise<Duplex> {
-    const stream = new GuestStream({ id: this.#openings.claimId(), channel: this, onTraffic });
+    const stream = new GuestStream(this.#streamOptions(onTraffic));
     stream.on('error', () => undefined);
     return await this.#openPort(stream, streamKind.tcp, port, signal);
   }
@@ -141,7 +144,7 @@ class GuestSession implements GuestAgent, StreamChannel {
 
   async exec(spec: ExecSpec, onTraffic?: () => void): Promise<ExecSession> {
     const fields = encodeExec(spec);
-    const process = new GuestProcess({ id: this.#openings.claimId(), channel: this, onTraffic });
+    const process = new GuestProcess(this.#streamOptions(onTraffic));
     process.on('error', () => undefined);
     // Sent in one go, so that nobody else's come between them: the guest adds up what comes before an opening.
     const parts: Promise<unknown>[] = [];
@@ -208,16 +211,24 @@ class GuestSession implements GuestAgent, StreamChannel {
     this.#end(new GuestProtocolError('the session was closed'));
   }
 
+  get hasRoom(): boolean {
+    return this.#over || !this.#transport.writableNeedDrain;
+  }
+
   send(stream: number, type: number, payload?: Uint8Array): boolean {
     return this.#over || this.#transport.write(encodeFrame(stream, type, payload));
   }
 
   drained(callback: () => void): void {
-    this.#draining.push(callback);
+    this.#draining.add(callback);
   }
 
   forget(stream: number): void {
     this.#openings.forget(stream);
+  }
+
+  #streamOptions(onTraffic: (() => void) | undefined): GuestStreamOptions {
+    return { id: this.#openings.claimId(), channel: this, onTraffic, window: this.#windows.open() };
   }
 
   async #setClock({ wallClockMs }: GuestIdentity): Promise<void> {
@@ -262,18 +273,7 @@ class GuestSession implements GuestAgent, StreamChannel {
     }
   }
 
-  #onData(chunk: Buffer): void {
-    if (this.#over) return;
-    try {
-      this.#decoder.push(chunk);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#end(new GuestProtocolError(`the guest broke the protocol: ${reason}`, { cause: error }));
-    }
-  }
-
   #onFrame(id: number, type: number, payload: Buffer): void {
-    if (this.#over) return;
     if (id === 0) this.#onSessionFrame(type, payload);
     else if (id % 2 === 0) this.#guestOpenings.receive(id, type, payload);
     else this.#openings.receive(id, type, payload);
@@ -285,6 +285,8 @@ class GuestSession implements GuestAgent, StreamChannel {
         this.#onReply(payload);
         return;
       case frame.info:
+        if (this.#hasIntroduced) throw new GuestProtocolError('a second introduction');
+        this.#hasIntroduced = true;
         this.build = payload.subarray(9, 9 + 64).toString('latin1');
         this.#noteExit(decodeAppStatus(payload.subarray(0, 9)));
         this.#introduced.resolve();
@@ -325,13 +327,19 @@ class GuestSession implements GuestAgent, StreamChannel {
     if (status.state === 'exited') this.#exit.resolve(status);
   }
 
+  /** Each in turn gets room as long as there is some: all at once would take what is left several times over. */
   #onDrain(): void {
-    for (const callback of this.#draining.splice(0)) callback();
+    for (const callback of this.#draining) {
+      if (!this.hasRoom) return;
+      this.#draining.delete(callback);
+      callback();
+    }
   }
 
   #end(error: GuestProtocolError): void {
     if (this.#over) return;
     this.#over = true;
+    this.#incoming.stop();
     this.#transport.destroy();
     this.#introduced.reject(error);
     this.#exit.reject(error);

@@ -1,6 +1,8 @@
 /** The session's frames, as one of its streams uses them. */
 export interface StreamChannel {
-  /** @returns false while the channel has no room; `drained` is called when it has again */
+  /** Whether it takes more than answers at the moment; `drained` tells when it does again. */
+  readonly hasRoom: boolean;
+  /** @returns {@link hasRoom} from then on */
   send(stream: number, type: number, payload?: Uint8Array): boolean;
   drained(callback: () => void): void;
   /** The stream is over on this side. */

@@ -10,7 +10,7 @@ export const guestMagic = Buffer.from('DORMOUSE\x0e\xa1\x93\x5c\xd8GST', 'latin1
 /** stream u32, length u16, type u8, zero u8 */
 export const headerBytes = 8;
 export const maximumPayload = 32_768;
-/** Bytes either side takes on a stream before it has to grant more. */
+/** Bytes either side takes at most on a stream before it has to grant more. */
 export const streamWindow = 256 * 1024;
 /** Credit is given back in portions of this size, not for every read. */
 export const creditStep = streamWindow / 4;
@@ -72,12 +72,29 @@ export const field = {
 export const fieldContinued = 0x80;
 
 export function encodeFrame(stream: number, type: number, payload: Uint8Array = empty): Buffer {
-  const bytes = Buffer.allocUnsafe(headerBytes + payload.length);
+  const bytes = roomFor(headerBytes + payload.length);
   bytes.writeUInt32LE(stream, 0);
   bytes.writeUInt16LE(payload.length, 4);
   bytes.writeUInt16LE(type, 6);
   bytes.set(payload, headerBytes);
   return bytes;
+}
+
+const smallFrame = 64;
+const shared = { bytes: Buffer.allocUnsafeSlow(2048), at: 0 };
+
+/**
+ * Small frames share memory only with one another. Answers may lie for long before a guest that does not read them, and
+ * in Node's pool each could keep 64 KiB alive.
+ */
+function roomFor(length: number): Buffer {
+  if (length > smallFrame) return Buffer.allocUnsafe(length);
+  if (shared.at + length > shared.bytes.length) {
+    shared.bytes = Buffer.allocUnsafeSlow(shared.bytes.length);
+    shared.at = 0;
+  }
+  shared.at += length;
+  return shared.bytes.subarray(shared.at - length, shared.at);
 }
 
 export function u32(...values: readonly number[]): Buffer {
