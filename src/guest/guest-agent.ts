@@ -86,6 +86,7 @@ export interface ExecSession {
   close(): void;
 }
 
+/** @param chunk valid until the listener returns */
 export type LogListener = (source: 'stdout' | 'stderr', chunk: Uint8Array) => void;
 
 /**
@@ -103,8 +104,11 @@ export interface GuestAgent {
   appStatus(): Promise<AppStatus>;
   /** Resolves when the application's main process has exited (at once if it already has). Rejects when the session ends first. */
   appExit(): Promise<Extract<AppStatus, { state: 'exited' }>>;
-  /** Output of the application. The agent buffers a bounded amount while no listener is attached. */
-  onLog(listener: LogListener): void;
+  /**
+   * Output of the application. A bounded amount is kept while no listener is attached.
+   * @param onLost told how many bytes before that were dropped, if any
+   */
+  onLog(listener: LogListener, onLost: (bytes: number) => void): void;
 
   /**
    * Connects to a TCP port of the guest from 127.0.0.1 inside it, so that loopback listeners are reachable.

@@ -69,6 +69,8 @@ class GuestSession implements GuestAgent, StreamChannel {
   readonly #exit = Promise.withResolvers<Extract<AppStatus, { state: 'exited' }>>();
   readonly #introduced = Promise.withResolvers<void>();
   readonly #unread: Parameters<LogListener>[] = [];
+  /** Bytes of output that were dropped before anybody listened. */
+  #unreadLost = 0;
   #logListener: LogListener | undefined;
   #nextRequest = 1;
   /** Who waits for room in the channel, in the order of asking. */
@@ -120,8 +122,9 @@ class GuestSession implements GuestAgent, StreamChannel {
     return this.#exit.promise;
   }
 
-  onLog(listener: LogListener): void {
+  onLog(listener: LogListener, onLost: (bytes: number) => void): void {
     this.#logListener = listener;
+    if (this.#unreadLost > 0) onLost(this.#unreadLost);
     for (const entry of this.#unread.splice(0)) listener(...entry);
   }
 
@@ -311,16 +314,14 @@ class GuestSession implements GuestAgent, StreamChannel {
   }
 
   #onLog(payload: Buffer): void {
-    const entry: Parameters<LogListener> = [
-      payload[0] === 1 ? 'stderr' : 'stdout',
-      Buffer.from(payload.subarray(1)),
-    ];
+    const source = payload[0] === 1 ? 'stderr' : 'stdout';
+    const bytes = payload.subarray(1);
     if (this.#logListener !== undefined) {
-      this.#logListener(...entry);
+      this.#logListener(source, bytes);
       return;
     }
-    this.#unread.push(entry);
-    if (this.#unread.length > unreadLimit) this.#unread.shift();
+    this.#unread.push([source, Buffer.from(bytes)]);
+    if (this.#unread.length > unreadLimit) this.#unreadLost += this.#unread.shift()?.[1].length ?? 0;
   }
 
   #noteExit(status: AppStatus): void {

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { ArtifactError, type ArtifactSource } from '../blobs/artifact-source.ts';
 import type { GuestAgent } from '../guest/guest-agent.ts';
 import type { CapacityResource } from '../model/capacity.ts';
+import type { Clock } from '../model/clock.ts';
 import type { SnapshotSizes } from '../model/image.ts';
 import { diskMibFor, type Limits, vcpusFor } from '../model/limits.ts';
 import type { GuestNetwork } from '../network/guest-network.ts';
@@ -38,8 +39,10 @@ export interface PipelineDependencies {
   readonly room: BuildRoom;
   readonly limits: Limits;
   readonly region: string;
-  readonly now: () => number;
+  readonly clock: Clock;
   readonly onLogError: (error: unknown) => void;
+  /** Told of bytes of output that are not stored because too much came. */
+  readonly onLogDropped: (bytes: number) => void;
 }
 
 const containerBuildLimitMs = 3600_000;
@@ -137,7 +140,7 @@ async function build(
   });
 
   const { hooks } = configuration;
-  const { now } = dependencies;
+  const now = (): number => dependencies.clock.now();
   const connect = (agent: GuestAgent): void => {
     place.settle();
     dependencies.network.attach(agent, configuration.egressNetworkConnectors);
@@ -215,7 +218,12 @@ async function logged<Result>(
   signal: AbortSignal,
   work: (log: BuildLog) => Promise<Result>,
 ): Promise<Result> {
-  const log = openBuildLog(dependencies.logs, record, kind, dependencies.now, dependencies.onLogError);
+  const log = openBuildLog(record, kind, {
+    logs: dependencies.logs,
+    clock: dependencies.clock,
+    onError: dependencies.onLogError,
+    onDropped: dependencies.onLogDropped,
+  });
   try {
     return await work(log);
   } catch (error) {

@@ -55,6 +55,10 @@ export function createImageService(options: ImageServiceOptions): ImageService {
     hostEnvironment: process.env,
     userId: process.getuid?.() ?? 0,
   });
+  const dropped = metrics.count(
+    'build_output_dropped_bytes_total',
+    'Output of builds that was not stored because too much came.',
+  );
   const pipeline = {
     vmm,
     artifacts,
@@ -65,7 +69,8 @@ export function createImageService(options: ImageServiceOptions): ImageService {
     room: options.room,
     limits: limitTables[options.profile],
     region: realm.region,
-    now: () => clock.now(),
+    clock,
+    onLogDropped: (bytes: number) => dropped.add(bytes),
     onLogError: (error: unknown) => logger.warn({ err: error }, 'cannot write a build log'),
   };
   return new Images({

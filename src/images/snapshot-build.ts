@@ -49,7 +49,7 @@ export async function buildSnapshot(
   try {
     const { agent, instance } = machine;
     build.connect(agent);
-    agent.onLog((source, chunk) => build.log.write(source, chunk));
+    listen(agent, build.log);
     await agent.assumeIdentity({ wallClockMs: build.now, entropy: randomBytes(64) });
     await startApp(agent, build);
     const hooks = build.hooks?.microvmImageHooks;
@@ -92,7 +92,7 @@ export async function validateSnapshot(
     const agent = await greet(instance, restoredHelloMs, build.signal);
     try {
       build.connect(agent);
-      agent.onLog((source, chunk) => build.log.write(source, chunk));
+      listen(agent, build.log);
       await agent.assumeIdentity({ wallClockMs: build.now, entropy: randomBytes(64) });
       const timeoutSeconds = hooks.validateTimeoutInSeconds ?? defaultHookTimeouts.validate;
       await orExit({ agent, instance }, build.signal, (until) =>
@@ -104,6 +104,14 @@ export async function validateSnapshot(
   } finally {
     await instance.kill();
   }
+}
+
+/** Sends the application's output to the build's log. */
+function listen(agent: GuestAgent, log: BuildLog): void {
+  agent.onLog(
+    (source, chunk) => log.write(source, chunk),
+    (bytes) => log.lose(bytes),
+  );
 }
 
 /** Waits for `work`, unless the application or the VMM ends first. */

@@ -271,7 +271,12 @@ export async function attach(
 function asLive(engine: Engine, vm: Microvm, instance: VmmInstance, agent: GuestAgent): LiveGuest {
   engine.network.attach(agent, vm.egressNetworkConnectors, vm);
   const logs = logPumpFor(engine, vm);
-  if (logs !== undefined) agent.onLog((source, chunk) => logs.write(source, chunk));
+  if (logs !== undefined) {
+    agent.onLog(
+      (source, chunk) => logs.write(source, chunk),
+      (bytes) => logs.lose(bytes),
+    );
+  }
   return { instance, agent, logs };
 }
 
@@ -368,10 +373,12 @@ function logPumpFor(engine: Engine, vm: Microvm): LogPump | undefined {
     group: chosen.cloudWatch.logGroup ?? defaultLogGroup(imageName),
     stream: chosen.cloudWatch.logStream ?? microvmLogStream(vm.startedAt, vm.imageVersion, vm.microvmId),
   };
-  return new LogPump(
-    engine.logs,
+  return new LogPump({
+    logs: engine.logs,
     destination,
-    () => engine.clock.now(),
-    (error) => engine.logger.error({ microvmId: vm.microvmId, error }, 'guest output was not stored'),
-  );
+    clock: engine.clock,
+    onError: (error) =>
+      engine.logger.error({ microvmId: vm.microvmId, error }, 'guest output was not stored'),
+    onDropped: (bytes) => engine.metrics.outputDropped(bytes),
+  });
 }

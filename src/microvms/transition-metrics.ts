@@ -17,6 +17,7 @@ export type MeasuredTransition =
 export class TransitionMetrics {
   readonly #durations: Duration;
   readonly #ends: Count;
+  readonly #dropped: Count;
 
   constructor(metrics: Metrics) {
     this.#durations = metrics.duration(
@@ -25,6 +26,10 @@ export class TransitionMetrics {
       ['transition', 'outcome'],
     );
     this.#ends = metrics.count('microvm_ends_total', 'MicroVMs that have ended, by why.', ['cause']);
+    this.#dropped = metrics.count(
+      'microvm_output_dropped_bytes_total',
+      'Output of microVMs that was not stored because too much came.',
+    );
     // Seen before the first of them, so that the first one is seen as a change.
     for (const cause of endCauses) this.#ends.add(0, cause);
   }
@@ -32,6 +37,11 @@ export class TransitionMetrics {
   /** @param reason the `stateReason` of the microVM that has ended */
   ended(reason: string): void {
     this.#ends.add(1, endCauseOf(reason));
+  }
+
+  /** Output of a microVM was more than is stored. */
+  outputDropped(bytes: number): void {
+    this.#dropped.add(bytes);
   }
 
   /** Does the work of a transition. */

@@ -3,6 +3,8 @@ import { appendFile, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { FileLogStore } from './file-log-store.ts';
 
 let directory: string;
@@ -117,6 +119,27 @@ test('following yields what is there, then what comes, and ends with its signal'
   await store.append('g', 's', events('last'));
   await following;
   assert.deepEqual(seen, ['old', 'new 1', 'new 2', 'last']);
+});
+
+test('a follower that does not read costs little, also of empty lines', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const store = new FileLogStore(directory);
+  const controller = new AbortController();
+  const iterator = store.follow('g', 's', {}, controller.signal)[Symbol.asyncIterator]();
+  const first = iterator.next();
+  await store.append('g', 's', events('first'));
+  assert.equal((await first).value?.message, 'first');
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  const empty = Array.from({ length: 1000 }, () => '');
+  for (let round = 0; round < 200; round += 1) await store.append('g', 's', events(...empty));
+  collect();
+  const held = process.memoryUsage().heapUsed - before;
+  assert.ok(held < 4 * 1024 * 1024, `${held} bytes`);
+  assert.equal((await iterator.next()).value?.sequence, 2);
+  controller.abort();
+  await iterator.return?.(undefined);
 });
 
 test('a follower that is slower than the writer misses nothing', async () => {

@@ -16,6 +16,8 @@ export type Row = readonly [number, number, string];
 
 const longestMessage = 256 * 1024;
 const tailCharacters = 256 * 1024;
+/** What an event takes besides its message. */
+const eventCharacters = 64;
 
 function toEvent([sequence, timestamp, message]: Row): StoredLogEvent {
   return { sequence, timestamp, message };
@@ -202,12 +204,12 @@ export class LogFile {
     if (this.#followers === 0) return;
     for (const event of events) {
       this.#tail.push(event);
-      this.#tailSize += event.message.length;
+      this.#tailSize += event.message.length + eventCharacters;
     }
     while (this.#tailSize > tailCharacters) {
       const oldest = this.#tail.shift();
       if (oldest === undefined) break;
-      this.#tailSize -= oldest.message.length;
+      this.#tailSize -= oldest.message.length + eventCharacters;
     }
   }
 

@@ -231,7 +231,10 @@ describe('guest agent, the real program', { timeout: 240_000 }, () => {
     });
     assert.deepEqual(await agent.appExit(), { state: 'exited', code: 3, signal: 0 });
     const said: string[] = [];
-    agent.onLog((source, chunk) => said.push(`${source}: ${Buffer.from(chunk)}`));
+    agent.onLog(
+      (source, chunk) => said.push(`${source}: ${Buffer.from(chunk)}`),
+      () => assert.fail(),
+    );
     assert.deepEqual(said, ['stdout: hello\n']);
   });
 });

@@ -347,7 +347,12 @@ export class World {
             connect: () => undefined,
             vm: build.vm,
             snapshot: version.snapshot,
-            log: { note: () => undefined, write: () => undefined, end: async () => undefined },
+            log: {
+              note: () => undefined,
+              lose: () => undefined,
+              write: () => undefined,
+              end: async () => undefined,
+            },
             signal,
           });
           return { type: 'successful', sizes: { memorySnapshotSizeInBytes: manifest.memoryBytes } };

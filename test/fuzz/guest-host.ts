@@ -7,6 +7,7 @@ import { connect } from 'node:net';
 import { parseArgs } from 'node:util';
 import type { GuestAgent } from '../../src/guest/guest-agent.ts';
 import { openGuestAgent } from '../../src/guest/session.ts';
+import { systemClock } from '../../src/model/clock.ts';
 import { LogPump } from '../../src/telemetry/log-pump.ts';
 
 /** What the host has with its guest while that does what it likes. None of it is ever read. */
@@ -52,14 +53,16 @@ async function deal(agent: GuestAgent, dealings: Dealings): Promise<void> {
     });
   }
   if (dealings.logs === true) {
-    const store = { append: (): Promise<void> => new Promise(() => undefined) };
-    const pump = new LogPump(
-      store,
-      { group: 'g', stream: 's' },
-      () => 0,
-      () => undefined,
+    const pump = new LogPump({
+      logs: { append: () => new Promise(() => undefined) },
+      destination: { group: 'g', stream: 's' },
+      clock: systemClock,
+      onError: () => undefined,
+    });
+    agent.onLog(
+      (source, chunk) => pump.write(source, chunk),
+      (bytes) => pump.lose(bytes),
     );
-    agent.onLog((source, chunk) => pump.write(source, chunk));
   }
   const many = <Value>(count = 0, make: () => Promise<Value>): Promise<Value>[] =>
     Array.from({ length: count }, make);
