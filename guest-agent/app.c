@@ -2,6 +2,7 @@
 #include "app.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
@@ -28,16 +29,28 @@ static enum { NOT_STARTED, RUNNING, EXITED } state;
 static pid_t pid;
 static int status, verdict = -1;
 
+static void stop_reading(uint8_t source)
+{
+    loop_forget(&outputs[source]);
+    close(outputs[source].fd);
+    outputs[source].fd = -1;
+}
+
 pid_t app_pid(void) { return state == RUNNING ? pid : 0; }
 
 int app_start(const uint8_t *fields, size_t length)
 {
-    if (state != NOT_STARTED)
+    const bool ended_well = state == EXITED && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (state != NOT_STARTED && !ended_well)
         return EALREADY;
     struct process_io io;
     int error = process_start_app(fields, length, &io);
     if (error)
         return error;
+    /* What an application before it has left behind may hold its output open. */
+    for (uint8_t source = 0; source < 2; source++)
+        if (outputs[source].fd >= 0)
+            stop_reading(source);
     state = RUNNING;
     pid = io.pid;
     verdict = io.verdict;
@@ -90,9 +103,7 @@ static int take(uint8_t source)
     }
     if (count < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
-    loop_forget(&outputs[source]);
-    close(outputs[source].fd);
-    outputs[source].fd = -1;
+    stop_reading(source);
     return 0;
 }
 

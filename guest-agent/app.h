@@ -8,7 +8,7 @@
 
 #define APP_STATUS_BYTES 9
 
-/* 0 or an errno; EALREADY when there was one before. */
+/* 0 or an errno; EALREADY when there was one before, unless that has ended with 0. */
 int app_start(const uint8_t *fields, size_t length);
 /* 0 unless it runs. */
 pid_t app_pid(void);

@@ -32,6 +32,9 @@ static int add_text(struct description *d, uint8_t tag, char *text)
     case FIELD_LIKE_APP:
         d->like_app = true;
         return 0;
+    case FIELD_HOLD:
+        d->hold = true;
+        return 0;
     default:
         return EPROTO;
     }
@@ -104,7 +107,7 @@ int description_parse(const uint8_t *fields, size_t length, struct description *
     }
     if (error)
         return error;
-    return d->argc == 0 || store != value ? EPROTO : 0;
+    return (d->argc == 0) != d->hold || store != value ? EPROTO : 0;
 }
 
 static bool names_variable(const char *entry, const char *other)

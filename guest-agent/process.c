@@ -112,6 +112,8 @@ static _Noreturn void become_process(struct description *d, bool is_app, const i
     setrlimit(RLIMIT_NOFILE, &files);
     if (!error)
         error = become(d, is_app);
+    if (!error && is_app && d->hold)
+        reaper_hold(verdict);
     if (!error && is_app && !on_host)
         reaper_start(verdict);
     if (!error) {

@@ -30,6 +30,14 @@ static void close_all_but(int kept)
     close_range((unsigned)kept + 1, ~0U, 0);
 }
 
+/* The application must not look into the agent's memory, of which this process still has a copy. */
+static void be_init(int verdict)
+{
+    prctl(PR_SET_DUMPABLE, 0);
+    prctl(PR_SET_NAME, "init");
+    close_all_but(verdict);
+}
+
 void reaper_start(int verdict)
 {
     sigset_t all, before;
@@ -43,14 +51,28 @@ void reaper_start(int verdict)
         setsid();
         return;
     }
-    /* The application must not look into the agent's memory, of which this process still has a copy. */
-    prctl(PR_SET_DUMPABLE, 0);
-    prctl(PR_SET_NAME, "init");
-    close_all_but(verdict);
+    be_init(verdict);
     for (;;) {
         siginfo_t info;
         reap(app, verdict);
         if (sigwaitinfo(&all, &info) > 0 && info.si_signo != SIGCHLD)
             kill(app, info.si_signo);
+    }
+}
+
+_Noreturn void reaper_hold(int verdict)
+{
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, NULL);
+    be_init(verdict);
+    /* Where the agent is an ordinary program it can end before this one. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) {
+        siginfo_t info;
+        while (waitpid(-1, NULL, WNOHANG) > 0)
+            ;
+        if (sigwaitinfo(&all, &info) > 0 && (info.si_signo == SIGTERM || info.si_signo == SIGINT))
+            end(verdict, 0);
     }
 }

@@ -8,4 +8,7 @@
  */
 void reaper_start(int verdict);
 
+/* Is what stays of the above and no application: never returns. A signal that asks a program to end ends it. */
+_Noreturn void reaper_hold(int verdict);
+
 #endif

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
-import { GuestProtocolError } from './guest-agent.ts';
+import { GuestProtocolError, GuestVersionError } from './guest-agent.ts';
 import {
   guestMagic,
   headerBytes,
@@ -27,7 +27,8 @@ const longestRemains = 16 * 1024 * 1024;
  * Opens a session: sends the greeting and skips everything until the guest's answer to it. What an earlier
  * session left in the channel belongs to nobody.
  * @returns bytes that came after the answer
- * @throws {GuestProtocolError} no answer in time, or the channel closed
+ * @throws {GuestProtocolError} no answer in time, or the channel closed; {@link GuestVersionError} an answer of
+ *   another version
  */
 export async function greet(transport: Duplex, timeoutMs: number): Promise<Buffer> {
   // Each greeting has its own: only the answer to the last one begins the session.
@@ -44,7 +45,11 @@ export async function greet(transport: Duplex, timeoutMs: number): Promise<Buffe
       resolve(received.subarray(at + helloBytes));
       return;
     }
-    if (namesOtherVersion(received, nonce)) refuse('the guest agent speaks another version')();
+    const version = answeredVersion(received, nonce);
+    if (version !== undefined) {
+      const both = `version ${version} of its protocol, this server version ${protocolVersion}`;
+      reject(new GuestVersionError(`the guest agent speaks ${both}`));
+    }
     const excess = Math.max(0, received.length - helloBytes);
     skipped += excess;
     received = received.subarray(excess);
@@ -71,8 +76,9 @@ export async function greet(transport: Duplex, timeoutMs: number): Promise<Buffe
   }
 }
 
-function namesOtherVersion(received: Buffer, nonce: Buffer): boolean {
-  const at = received.indexOf(nonce);
-  const magicAt = at - 4 - magicBytes;
-  return at >= 0 && magicAt >= 0 && received.subarray(magicAt, magicAt + magicBytes).equals(guestMagic);
+/** The version in a guest's answer to the greeting with this nonce; undefined where there is none yet. */
+function answeredVersion(received: Buffer, nonce: Buffer): number | undefined {
+  const at = received.indexOf(nonce) - 4;
+  const isAnswer = at >= magicBytes && received.subarray(at - magicBytes, at).equals(guestMagic);
+  return isAnswer ? received.readUInt32LE(at) : undefined;
 }

@@ -4,7 +4,10 @@ import type { EgressHandler } from '../model/guest-egress.ts';
 
 /** What the guest runs as its application: the container's process as resolved from the image. */
 export interface AppSpec {
-  /** ENTRYPOINT followed by CMD; the first word is looked up in the PATH of `env`. Never empty. */
+  /**
+   * ENTRYPOINT followed by CMD; the first word is looked up in the PATH of `env`. Empty: nothing runs, and the guest
+   * holds its namespaces for commands.
+   */
   readonly argv: readonly string[];
   /** Complete environment of the process, as `NAME: value`. */
   readonly env: Readonly<Record<string, string>>;
@@ -99,7 +102,7 @@ export interface GuestAgent {
   /** Settles once the session is over, for whatever reason; never rejects. */
   readonly closed: Promise<void>;
 
-  /** Starts the application. Allowed once in the life of a guest. */
+  /** Starts the application. Allowed once in the life of a guest, and again after one that ended with 0. */
   startApp(spec: AppSpec): Promise<void>;
   appStatus(): Promise<AppStatus>;
   /** Resolves when the application's main process has exited (at once if it already has). Rejects when the session ends first. */
@@ -165,6 +168,11 @@ export interface GuestAgent {
 /** The guest broke the agent protocol, did not answer in time, or went away. */
 export class GuestProtocolError extends Error {
   override readonly name: string = 'GuestProtocolError';
+}
+
+/** The guest's agent speaks another version of the protocol: asking again is of no use. */
+export class GuestVersionError extends GuestProtocolError {
+  override readonly name = 'GuestVersionError';
 }
 
 /** The session ended in order because the microVM is being put to sleep. */

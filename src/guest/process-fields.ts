@@ -10,6 +10,7 @@ const longestWords = 2 * 1024 * 1024;
 export function encodeApp(spec: AppSpec): Buffer {
   return bounded([
     ...words(spec),
+    ...(spec.argv.length === 0 ? encodeField(field.hold, Buffer.alloc(0)) : []),
     ...encodeField(field.workdir, text(spec.workdir)),
     ...encodeField(field.uid, u32(spec.uid)),
     ...encodeField(field.gid, u32(spec.gid)),

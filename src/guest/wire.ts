@@ -67,6 +67,7 @@ export const field = {
   pty: 9,
   user: 10,
   likeApp: 11,
+  hold: 12,
 } as const;
 /** In a field's tag: its value goes on in the next field. */
 export const fieldContinued = 0x80;

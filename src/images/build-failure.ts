@@ -13,6 +13,9 @@ export type BuildFailureCode =
   | 'APPLICATION_EXITED'
   | 'INTERNAL_PLATFORM_ERROR';
 
+/** Most of a cause that is told. */
+const causeCharacters = 300;
+
 /** A build ended for a reason its owner should read; the message becomes the build's `stateReason`. */
 export class BuildFailure extends Error {
   override readonly name = 'BuildFailure';
@@ -60,12 +63,19 @@ export function applicationExited(code: number): BuildFailure {
   return new BuildFailure('APPLICATION_EXITED', `Container Stopped with Exit Code: ${code}`);
 }
 
+/** The first sentences are in the service's manner; the cause after them, in a line without the host's paths, is ours. */
 export function platformError(cause: unknown): BuildFailure {
-  return new BuildFailure(
-    'INTERNAL_PLATFORM_ERROR',
-    'INTERNAL_PLATFORM_ERROR: The build failed inside the platform. Please try again.',
-    { cause },
-  );
+  const recorded = 'INTERNAL_PLATFORM_ERROR: The build failed inside the platform. Please try again.';
+  const said = withoutHostPaths(cause instanceof Error ? cause.message : String(cause)).trim();
+  const line = (said.split('\n').findLast((text) => text.trim() !== '') ?? '').slice(0, causeCharacters);
+  return new BuildFailure('INTERNAL_PLATFORM_ERROR', line === '' ? recorded : `${recorded} Cause: ${line}`, {
+    cause,
+  });
+}
+
+/** Of a path on this host only the last name is anybody's business but the operator's. */
+function withoutHostPaths(text: string): string {
+  return text.replace(/(?<![\w.:/])\/(?:[^\s/:'"`,]+\/)+/g, '');
 }
 
 /** Unrecorded: the service has room for everybody. */

@@ -24,6 +24,7 @@ import type { ImagePaths } from './image-paths.ts';
 import { readinessWarning } from './readiness.ts';
 import { readinessRules } from './readiness-rules.ts';
 import { readAccountFiles, writeRootDisk } from './root-disk.ts';
+import { withSecondAttempt } from './second-attempt.ts';
 import { buildSnapshot, validateSnapshot } from './snapshot-build.ts';
 import { resolveAccount } from './users.ts';
 import { makeVersionDirectory } from './version-directory.ts';
@@ -148,19 +149,21 @@ async function build(
   const memoryMib = configuration.minimumMemoryInMiB;
   const { manifest, warning } = await logged(dependencies, record, 'snapshot', signal, async (log) => {
     const rules = readinessRules(container, options);
-    const built = await buildSnapshot(vmm, {
-      app,
-      readiness: rules,
-      shape: { memoryMib, vcpus: vcpusFor(memoryMib) },
-      rootDisk: paths.rootDisk,
-      hooks,
-      now,
-      connect,
-      vm: paths.vm,
-      snapshot: version.snapshot,
-      log,
-      signal,
-    });
+    const once = () =>
+      buildSnapshot(vmm, {
+        app,
+        readiness: rules,
+        shape: { memoryMib, vcpus: vcpusFor(memoryMib) },
+        rootDisk: paths.rootDisk,
+        hooks,
+        now,
+        connect,
+        vm: paths.vm,
+        snapshot: version.snapshot,
+        log,
+        signal,
+      });
+    const built = await withSecondAttempt(once, (error) => clearFor(error, version.snapshot, log), signal);
     const told = built.readiness && readinessWarning(built.readiness, rules);
     if (told !== undefined) log.note(`WARNING: ${told}`);
     return { manifest: built.manifest, warning: told };
@@ -179,6 +182,13 @@ async function build(
   sizes.memorySnapshotSizeInBytes = manifest.memoryBytes;
   sizes.diskSnapshotSizeInBytes = manifest.diskBytes;
   return warning;
+}
+
+/** Before the container image is started a second time. */
+async function clearFor(error: unknown, snapshot: string, log: BuildLog): Promise<void> {
+  log.note(toFailure(error).message);
+  log.note('Starting the container image once more');
+  await rm(snapshot, { recursive: true, force: true });
 }
 
 /** Fetches the artifact and builds its Dockerfile. */

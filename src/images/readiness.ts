@@ -17,6 +17,8 @@ export type Readiness =
   | { readonly type: 'listening'; readonly ports: readonly number[] }
   | { readonly type: 'healthy' }
   | { readonly type: 'worker' }
+  /** With exit code 0. */
+  | { readonly type: 'ended' }
   /** Nothing listens, or the HEALTHCHECK still fails, although it should not. */
   | { readonly type: 'silent'; readonly waitedMs: number };
 
@@ -137,6 +139,11 @@ class Busyness {
 
 /** What the owner of an image should be told of how it became ready; undefined where all is as expected. */
 export function readinessWarning(readiness: Readiness, rules: ReadinessRules): string | undefined {
+  if (readiness.type === 'ended') {
+    return rules.worker
+      ? undefined
+      : 'The application ended with exit code 0, so its microVMs run nothing by themselves: they hold what the image has and stay for commands (dormouse exec VM -- COMMAND). If that is meant, say so with --worker or LABEL dormouse.worker=true; if it is a server, its CMD must not end.';
+  }
   if (readiness.type !== 'silent') return undefined;
   const seconds = Math.round(readiness.waitedMs / 1000);
   if (rules.healthcheck !== undefined) {

@@ -3,7 +3,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import type { AppSpec, GuestAgent } from '../guest/guest-agent.ts';
 import { defaultHookTimeouts, type Hooks } from '../model/image.ts';
 import type { MachineShape, SnapshotManifest, Vmm } from '../vmm/vmm.ts';
-import { applicationExited } from './build-failure.ts';
+import { applicationExited, BuildFailure } from './build-failure.ts';
 import { awaitBuildHook, failOnExit } from './build-hooks.ts';
 import type { BuildLog } from './build-log.ts';
 import { bootGuest, type GuestMachine, greet } from './guest-boot.ts';
@@ -27,9 +27,6 @@ export interface SnapshotBuild {
   readonly signal: AbortSignal;
 }
 
-/** A restored guest runs at once; the rest is for a busy host. */
-const restoredHelloMs = 30_000;
-
 /**
  * Boots a VM from the root disk, starts the application, waits until it is ready and freezes the VM into a
  * snapshot (spec section 3.2, steps 4 to 6). No VM is left, whatever happens.
@@ -52,16 +49,7 @@ export async function buildSnapshot(
     listen(agent, build.log);
     await agent.assumeIdentity({ wallClockMs: build.now, entropy: randomBytes(64) });
     await startApp(agent, build);
-    const hooks = build.hooks?.microvmImageHooks;
-    const port = build.hooks?.port;
-    const readiness = await orExit(machine, signal, async (until) => {
-      if (hooks?.ready !== 'ENABLED' || port === undefined) {
-        return await awaitReady(agent, build.readiness, until);
-      }
-      const timeoutSeconds = hooks.readyTimeoutInSeconds ?? defaultHookTimeouts.ready;
-      await awaitBuildHook(agent, { hook: 'ready', port, timeoutSeconds }, until);
-      return undefined;
-    });
+    const readiness = await becomeReady(machine, build);
     await agent.sync({ dropCaches: true });
     const status = await agent.appStatus();
     if (status.state === 'exited') throw applicationExited(status.code);
@@ -70,6 +58,32 @@ export async function buildSnapshot(
   } finally {
     machine.agent.close();
     await machine.instance.kill();
+  }
+}
+
+/**
+ * Waits until the application is ready. One that ends with 0 without having to answer a hook has done its work: its
+ * namespaces stay, for the commands that its microVMs will be given.
+ */
+async function becomeReady(machine: GuestMachine, build: SnapshotBuild): Promise<Readiness | undefined> {
+  const { agent } = machine;
+  const hooks = build.hooks?.microvmImageHooks;
+  const port = build.hooks?.port;
+  if (hooks?.ready === 'ENABLED' && port !== undefined) {
+    const timeoutSeconds = hooks.readyTimeoutInSeconds ?? defaultHookTimeouts.ready;
+    await orExit(machine, build.signal, (until) =>
+      awaitBuildHook(agent, { hook: 'ready', port, timeoutSeconds }, until),
+    );
+    return undefined;
+  }
+  try {
+    return await orExit(machine, build.signal, (until) => awaitReady(agent, build.readiness, until));
+  } catch (error) {
+    if (!(error instanceof BuildFailure && error.code === 'APPLICATION_EXITED')) throw error;
+    const { code } = await agent.appExit();
+    if (code !== 0 || build.hooks !== null) throw error;
+    await agent.startApp({ ...build.app, argv: [] });
+    return { type: 'ended' };
   }
 }
 
@@ -89,7 +103,7 @@ export async function validateSnapshot(
   await mkdir(build.vm, { mode: 0o700 });
   const instance = await vmm.launch({ directory: build.vm, snapshot: build.snapshot });
   try {
-    const agent = await greet(instance, restoredHelloMs, build.signal);
+    const agent = await greet(instance, build.signal);
     try {
       build.connect(agent);
       listen(agent, build.log);

@@ -239,6 +239,29 @@ describe('guest agent, the real program', { timeout: 240_000 }, () => {
   });
 });
 
+describe('a guest agent whose application has ended with 0', { timeout: 120_000 }, () => {
+  let program: AgentProcess;
+
+  before(async () => {
+    program = await AgentProcess.start();
+  });
+  after(() => program.stop());
+
+  it('starts another once, or holds the place of one', async () => {
+    const agent = await openGuestAgent(await program.channel(), { helloTimeoutMs: 60_000 });
+    const spec = { ...user, supplementaryGids: [], hostname: 'localhost', capabilities: 'default' } as const;
+    await agent.startApp({ ...spec, argv: ['true'] });
+    await agent.appExit();
+    await agent.startApp({ ...spec, argv: [] });
+    assert.deepEqual(await agent.appStatus(), { state: 'running' });
+    await assert.rejects(agent.startApp({ ...spec, argv: ['true'] }), /EALREADY/);
+    const session = await agent.exec({ ...user, argv: ['sh', '-c', 'exit 5'] });
+    session.stdio.end();
+    assert.deepEqual(await session.exit, { code: 5, signal: 0 });
+    agent.close();
+  });
+});
+
 describe('a guest agent with a slow disk', { timeout: 120_000 }, () => {
   let program: AgentProcess;
 

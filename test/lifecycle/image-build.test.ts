@@ -177,7 +177,7 @@ async function ask(room: ImageRoom, vmm: Vmm, snapshot: string): Promise<About> 
   await mkdir(directory);
   const instance = await vmm.launch({ directory, snapshot });
   try {
-    const agent = await greet(instance, 30_000, AbortSignal.timeout(60_000));
+    const agent = await greet(instance, AbortSignal.timeout(60_000));
     // It was frozen when it was stored.
     await agent.thaw();
     const connection = await agent.connect(8080);

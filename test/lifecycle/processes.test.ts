@@ -93,4 +93,25 @@ describe('commands beside an application', { timeout: 900_000 }, () => {
     assert.equal((await exec(id, '--', 'sh', '-c', wait)).stdout, 'done\n');
     assert.equal((await exec('-d', id, '--', 'nosuch')).code, 127);
   });
+
+  test('a microVM of an image whose application has ended runs what it is told, and stays', async () => {
+    const job = `FROM dormouse/python:3.11
+RUN useradd --uid 4321 app
+ENV MODE=job
+LABEL dormouse.worker=true
+USER app
+CMD ["sh", "-c", "echo prepared >/tmp/state"]
+`;
+    const imageArn = await createImage(server, 'job', await zip({ Dockerfile: job }));
+    assert.deepEqual(await builtImage(server, imageArn), { state: 'CREATED', reason: '' });
+    const vms = new CounterVms(server, imageArn);
+    const shell = `arn:aws:lambda:${server.ready.region}:aws:network-connector:aws-network-connector:SHELL_INGRESS`;
+    const vm = await vms.run({ ingressNetworkConnectors: [shell] });
+    await vms.reaches(vm, 'RUNNING');
+    const line = 'cat /tmp/state; id -u; echo $MODE; cat /proc/1/comm';
+    const { stdout } = await exec(vm.microvmId ?? '', '--', 'sh', '-c', line);
+    assert.equal(stdout, 'prepared\n4321\njob\ninit\n');
+    assert.equal((await exec(vm.microvmId ?? '', '--', 'sh', '-c', 'exit 3')).code, 3);
+    await vms.reaches(vm, 'RUNNING');
+  });
 });

@@ -52,6 +52,14 @@ describe('when an application is ready', { timeout: 600_000 }, () => {
     }
   });
 
+  test('an application that ends with 0 leaves an image for jobs, and a line on how to use it', async () => {
+    const version = await built('job', `${base}RUN echo data >/data\nCMD ["true"]\n`);
+    assert.equal(version.state, 'SUCCESSFUL');
+    assert.match(version.stateReason ?? '', /^The application ended with exit code 0, .*dormouse exec/);
+    const told = await built('told-job', `${base}LABEL dormouse.worker=true\nCMD ["true"]\n`);
+    assert.deepEqual([told.state, told.stateReason], ['SUCCESSFUL', null]);
+  });
+
   test('a HEALTHCHECK decides, run as the application is', async () => {
     const check = 'HEALTHCHECK --interval=1s CMD test "$(cat /tmp/state)" = "$WANTED"\n';
     const healthy = `${base}ENV WANTED=good\n${check}CMD echo bad >/tmp/state; sleep 4; echo good >/tmp/state; sleep infinity\n`;
