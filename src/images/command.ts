@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { OutputReader } from './output-reader.ts';
 
 /** Characters kept of a command's standard output (from its start) and standard error (its end). */
 const keptOutput = 4 * 1024 * 1024;
@@ -7,7 +8,7 @@ const keptErrors = 64 * 1024;
 export interface CommandOptions {
   readonly environment: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
-  /** Everything the command says, as it says it. */
+  /** Everything the command says, as it says it; one that says very much is slowed down. */
   readonly onOutput?: ((source: 'stdout' | 'stderr', chunk: Buffer) => void) | undefined;
 }
 
@@ -37,11 +38,12 @@ export async function runCommand(argv: readonly string[], options: CommandOption
   child.on('close', resolve);
   let stdout = '';
   let stderr = '';
-  child.stdout.on('data', (chunk: Buffer) => {
+  const output = new OutputReader();
+  output.read(child.stdout, (chunk) => {
     if (stdout.length < keptOutput) stdout += chunk.toString('utf8');
     options.onOutput?.('stdout', chunk);
   });
-  child.stderr.on('data', (chunk: Buffer) => {
+  output.read(child.stderr, (chunk) => {
     stderr = (stderr + chunk.toString('utf8')).slice(-keptErrors);
     options.onOutput?.('stderr', chunk);
   });

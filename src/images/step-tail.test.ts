@@ -32,3 +32,15 @@ test('however much is said, little is kept', () => {
   const text = told('STEP 1: RUN yes\n', ...Array.from({ length: 50 }, () => 'y'.repeat(100_000)), '\n');
   assert.ok((text ?? '').length < 2000);
 });
+
+test('a step and its last words are found in any amount of output', () => {
+  const tail = new StepTail();
+  tail.write(
+    Buffer.from(`STEP 1/3: FROM base\nSTEP 2/3: RUN make\n${'\n'.repeat(60_000)}some STEP 7: of it\n`),
+  );
+  tail.write(Buffer.from(`${'noise\n'.repeat(60_000)}and the `));
+  tail.write(Buffer.from(`reason\n${'\n'.repeat(50)}`));
+  const said = tail.describe() ?? '';
+  assert.match(said, /^Step 2 \(RUN make\) failed: noise \|/);
+  assert.match(said, /\| and the reason$/);
+});

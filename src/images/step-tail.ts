@@ -4,6 +4,10 @@ const lineCharacters = 200;
 /** Longest line that is put together from pieces; what is beyond belongs to nobody's last words. */
 const longestLine = 4096;
 
+/** Of what comes at once, only the last lines are looked at, and whether one of those before them begins a step. */
+const lookedAt = 64;
+const stepsLookedAt = 16;
+
 const stepLine = /^(?:\[\d+\/\d+\] )?STEP (\d+)(?:\/\d+)?: (.*)$/;
 /** What the builder itself says of a failure, after the step's own words. */
 const builderLine = /^(?:Error|error|time=)|^(?:subprocess )?exited? (?:with|status)/;
@@ -19,8 +23,13 @@ export class StepTail {
   #builder: string | undefined;
 
   write(chunk: Uint8Array): void {
-    const lines = (this.#pending + Buffer.from(chunk).toString('utf8')).split('\n');
-    this.#pending = (lines.pop() ?? '').slice(-longestLine);
+    const text = this.#pending + Buffer.from(chunk).toString('utf8');
+    const end = text.lastIndexOf('\n');
+    this.#pending = text.slice(Math.max(end + 1, text.length - longestLine));
+    if (end < 0) return;
+    const { lines, before } = lastLines(text, end);
+    const step = lastStep(text, before);
+    if (step !== undefined) this.#take(step);
     for (const line of lines) this.#take(line);
   }
 
@@ -35,7 +44,7 @@ export class StepTail {
   }
 
   #take(raw: string): void {
-    const line = raw.replace(unprintable, '').trimEnd().slice(0, lineCharacters);
+    const line = raw.slice(0, longestLine).replace(unprintable, '').trimEnd().slice(0, lineCharacters);
     const [, number, instruction] = stepLine.exec(line) ?? [];
     if (number !== undefined) {
       this.#step = `${number} (${instruction})`;
@@ -48,4 +57,37 @@ export class StepTail {
       if (this.#lines.length > keptLines) this.#lines.shift();
     }
   }
+}
+
+/** The last lines before `end`, the end of a line, and the end of the line before them; negative where there is none. */
+function lastLines(
+  text: string,
+  end: number,
+): { readonly lines: readonly string[]; readonly before: number } {
+  const lines: string[] = [];
+  let before = end;
+  while (before >= 0 && lines.length < lookedAt) {
+    const start = startOfLine(text, before);
+    lines.unshift(text.slice(start, before));
+    before = start - 1;
+  }
+  return { lines, before };
+}
+
+/** The last line up to `end` that begins a step. */
+function lastStep(text: string, end: number): string | undefined {
+  let at = end;
+  for (let looked = 0; looked < stepsLookedAt && at > 0; looked += 1) {
+    at = text.lastIndexOf('STEP ', at - 1);
+    if (at < 0) return undefined;
+    const start = startOfLine(text, at);
+    const line = text.slice(start, Math.min(text.indexOf('\n', at), start + longestLine));
+    if (stepLine.test(line)) return line;
+    at = start;
+  }
+  return undefined;
+}
+
+function startOfLine(text: string, at: number): number {
+  return at === 0 ? 0 : text.lastIndexOf('\n', at - 1) + 1;
 }
