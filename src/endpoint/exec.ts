@@ -5,7 +5,7 @@ import { ExecError, type ExecSession, type ExecSpec } from '../guest/guest-agent
 import { badGateway, isPutToSleep, RefusedError } from './refusals.ts';
 import type { Exec } from './shell.ts';
 import type { UpgradeClient } from './upgrade-client.ts';
-import { acceptWebSocket } from './web-socket.ts';
+import { acceptWebSocket, sendOutput } from './web-socket.ts';
 
 /**
  * Path on which a shell token runs one command over a WebSocket; an extension. The client's first message is
@@ -33,8 +33,6 @@ const control = z.discriminatedUnion('type', [
   z.object({ type: z.literal('signal'), signal: z.number().int().min(1).max(64) }),
 ]);
 
-/** Output waiting for a slow client; beyond it the process is made to wait. */
-const mostBuffered = 1024 * 1024;
 const commandTimeoutMs = 10_000;
 const putToSleep =
   'the microVM was put to sleep, and the command has ended; to keep it awake for commands: dormouse activity VM exec';
@@ -116,12 +114,7 @@ function forward(connection: WebSocket, stream: NodeJS.ReadableStream, channel: 
   stream.on('error', () => resolve());
   stream.once('end', resolve);
   stream.once('close', resolve);
-  stream.on('data', (chunk: Uint8Array) => {
-    connection.send(Buffer.concat([Buffer.of(channel), chunk]), () => {
-      if (connection.bufferedAmount < mostBuffered) stream.resume();
-    });
-    if (connection.bufferedAmount >= mostBuffered) stream.pause();
-  });
+  sendOutput(connection, stream, (chunk) => Buffer.concat([Buffer.of(channel), chunk]));
   return promise;
 }
 

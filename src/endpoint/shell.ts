@@ -3,7 +3,7 @@ import type { WebSocket } from 'ws';
 import type { ExecSession, ExecSpec } from '../guest/guest-agent.ts';
 import { badGateway, isPutToSleep, RefusedError } from './refusals.ts';
 import type { UpgradeClient } from './upgrade-client.ts';
-import { acceptWebSocket } from './web-socket.ts';
+import { acceptWebSocket, sendOutput } from './web-socket.ts';
 
 /** Starts a process in a microVM, waking it when it sleeps. */
 export type Exec = (microvmId: string, spec: ExecSpec, signal: AbortSignal) => Promise<ExecSession>;
@@ -35,9 +35,6 @@ function shellFor(target: string): ExecSpec {
   return user === '' ? shell : { ...shell, user: user ?? '0' };
 }
 
-/** Output waiting for a slow client; beyond it the shell is made to wait. */
-const mostBuffered = 1024 * 1024;
-
 /**
  * Opens a shell for a client that may have one.
  * @throws {RefusedError} the microVM cannot be reached
@@ -62,12 +59,7 @@ function join(connection: WebSocket, session: ExecSession): void {
   stdio.on('error', () => connection.close(1011));
   connection.send(JSON.stringify({ type: 'session_init', session_id: randomUUID() }));
 
-  stdio.on('data', (chunk: Uint8Array) => {
-    connection.send(chunk, () => {
-      if (connection.bufferedAmount < mostBuffered) stdio.resume();
-    });
-    if (connection.bufferedAmount >= mostBuffered) stdio.pause();
-  });
+  sendOutput(connection, stdio, (chunk) => chunk);
   stdio.on('drain', () => connection.resume());
   connection.on('message', (data, isBinary) => {
     const bytes = Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data as Buffer);

@@ -8,6 +8,9 @@ import { readSubprotocols, subprotocolMarker } from './subprotocols.ts';
 import { type UpgradeClient, webSocketAccept } from './upgrade-client.ts';
 
 const longestMessage = 4 * 1024 * 1024;
+/** Output of a process that waits for a slow client, in bytes and in messages; beyond either the process is made to wait. */
+const mostBuffered = 1024 * 1024;
+const mostMessages = 64;
 
 const server = new WebSocketServer({ noServer: true, maxPayload: longestMessage, perMessageDeflate: false });
 
@@ -32,6 +35,24 @@ export function acceptWebSocket(
   const stream = withoutFirstWrite(client.accept(answer));
   server.handleUpgrade(plainRequest(), stream, Buffer.alloc(0), onOpen);
   return stream;
+}
+
+/** Sends what a process says, each piece as a message. */
+export function sendOutput(
+  connection: Pick<WebSocket, 'send' | 'bufferedAmount'>,
+  output: NodeJS.ReadableStream,
+  toMessage: (chunk: Uint8Array) => Uint8Array,
+): void {
+  let unsent = 0;
+  const hasRoom = (): boolean => unsent < mostMessages && connection.bufferedAmount < mostBuffered;
+  output.on('data', (chunk: Uint8Array) => {
+    unsent += 1;
+    connection.send(toMessage(chunk), () => {
+      unsent -= 1;
+      if (hasRoom()) output.resume();
+    });
+    if (!hasRoom()) output.pause();
+  });
 }
 
 /** The server's own answer to the handshake is dropped: it knows HTTP/1.1 only. */

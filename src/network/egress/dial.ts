@@ -2,6 +2,11 @@ import { connect, type Socket } from 'node:net';
 import { GuestNetworkError } from '../network-error.ts';
 
 const connectTimeoutMs = 20_000;
+/**
+ * Bytes that wait for a slow machine before the guest is made to wait. A guest may send them one by one, and each piece
+ * costs some hundred bytes besides its own.
+ */
+export const mostUnsent = 1024;
 
 /**
  * Connects to an address on behalf of a guest.
@@ -9,7 +14,14 @@ const connectTimeoutMs = 20_000;
  */
 export async function dial(address: string, port: number, signal: AbortSignal): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
-  const socket = connect({ host: address, port, allowHalfOpen: true, noDelay: true });
+  const options = {
+    host: address,
+    port,
+    allowHalfOpen: true,
+    noDelay: true,
+    writableHighWaterMark: mostUnsent,
+  };
+  const socket = connect(options);
   socket.setTimeout(connectTimeoutMs, () =>
     socket.destroy(new GuestNetworkError('ETIMEDOUT', `${address} did not answer`)),
   );

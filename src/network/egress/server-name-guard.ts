@@ -1,4 +1,5 @@
 import { Transform, type TransformCallback } from 'node:stream';
+import { mostUnsent } from './dial.ts';
 import { readServerName } from './tls-server-name.ts';
 
 /** The first message of TLS comes in few pieces; what comes in more, or is longer, counts as one without a name. */
@@ -17,7 +18,7 @@ export class ServerNameGuard extends Transform {
 
   /** @param allows asked once, with the name or with undefined for TLS that names none; on no, the stream fails */
   constructor(allows: (name: string | undefined) => boolean) {
-    super();
+    super({ highWaterMark: mostUnsent });
     this.#allows = allows;
   }
 

@@ -28,7 +28,8 @@ export async function serveNamesOver(
         }
         const length = Buffer.alloc(lengthBytes);
         length.writeUInt16BE(said.length);
-        stream.write(Buffer.concat([length, said]));
+        // A guest that does not take its answers gets no more of them.
+        await new Promise((resolve) => stream.write(Buffer.concat([length, said]), resolve));
       }
       if (received.length > lengthBytes + longestQuery) stream.destroy();
     }
