@@ -9,6 +9,7 @@ import {
   parseMemory,
   parsePort,
   parsePortAndProtocol,
+  parseReadyTimeout,
 } from './arguments.ts';
 
 test('durations', () => {
@@ -23,6 +24,13 @@ test('durations', () => {
   for (const [text, seconds] of cases) assert.equal(parseDuration(text), seconds);
   for (const text of ['', '-1', '1.5h', '1w', 's', '1h30m']) {
     assert.throws(() => parseDuration(text), InvalidArgumentError, text);
+  }
+});
+
+test('how long a build waits for an application', () => {
+  assert.deepEqual(['1', '90s', '60m'].map(parseReadyTimeout), [1, 90, 3600]);
+  for (const text of ['0', '3601', '2h', '1w']) {
+    assert.throws(() => parseReadyTimeout(text), InvalidArgumentError, text);
   }
 });
 

@@ -2,12 +2,21 @@ import { InvalidArgumentError } from 'commander';
 
 const unitSeconds: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
 
+const longestReadySeconds = 3600;
+
 /** `90`, `90s`, `15m`, `8h` or `2d` in seconds. */
 export function parseDuration(text: string): number {
   const [, amount, unit] = /^(\d+)([smhd]?)$/.exec(text) ?? [];
   if (amount === undefined)
     throw new InvalidArgumentError('Expected seconds or a duration such as 90s, 15m, 8h.');
   return Number(amount) * (unitSeconds[unit || 's'] ?? 1);
+}
+
+/** A duration, of at most as long as a build waits for an application. */
+export function parseReadyTimeout(text: string): number {
+  const seconds = parseDuration(text);
+  if (seconds >= 1 && seconds <= longestReadySeconds) return seconds;
+  throw new InvalidArgumentError(`Expected from 1s to ${longestReadySeconds / 60}m.`);
 }
 
 /** `512`, `512M` or `2G` in MiB. */

@@ -31,10 +31,9 @@ after(async () => {
   await rm(directory, { recursive: true });
 });
 
-test('the context is what .dockerignore leaves, and always the Dockerfile', async () => {
+test('the context is what .dockerignore leaves', async () => {
   assert.deepEqual(await contextFiles(directory), [
     '.dockerignore',
-    'Dockerfile',
     'link',
     'node_modules/x/keep',
     'src/empty/',
@@ -50,7 +49,7 @@ test('the rules of a Dockerfile of its own replace those of the directory, for t
     await rm(dockerfile);
     await rm(`${dockerfile}.dockerignore`);
   });
-  assert.deepEqual(await contextFiles(directory, dockerfile), ['Dockerfile', 'debug.log']);
+  assert.deepEqual(await contextFiles(directory, dockerfile), ['debug.log']);
   await writeFile(`${dockerfile}.dockerignore`, 'src\nnode_modules\n');
   const names = await contextFiles(directory, dockerfile);
   assert.ok(names.includes('debug.log') && !names.includes('.dockerignore'), names.join());
@@ -70,6 +69,12 @@ test('modes and links are kept in the zip, which goes when it is disposed of', a
   assert.equal((modes.get('link') ?? 0) & 0o170000, 0o120000);
   assert.equal(contents.get('link'), 'src/start.sh');
   assert.ok(modes.has('src/empty/'));
+  // It is ignored, so the builder gets it, and the context has none.
+  assert.equal(contents.get('.dormouse/Dockerfile'), 'FROM scratch\n');
+  assert.deepEqual(JSON.parse(contents.get('.dormouse/build.json') ?? ''), {
+    dockerfile: '.dormouse/Dockerfile',
+  });
+  assert.ok(!modes.has('Dockerfile'));
   await packed.dispose();
   await assert.rejects(readFile(packed.file));
 });
@@ -77,4 +82,18 @@ test('modes and links are kept in the zip, which goes when it is disposed of', a
 test('a directory without a Dockerfile is refused', async () => {
   await assert.rejects(packContext(path.join(directory, 'src')), CliError);
   await assert.rejects(packContext(path.join(directory, 'absent')), CliError);
+});
+
+test('a Dockerfile that is a link is what it leads to', async (t) => {
+  const linked = await mkdtemp(path.join(os.tmpdir(), 'dormouse-linked-'));
+  t.after(() => rm(linked, { recursive: true }));
+  await symlink(path.join(directory, 'Dockerfile'), path.join(linked, 'Dockerfile'));
+  const packed = await packContext(linked);
+  t.after(() => packed.dispose());
+  const archive = await openPromise(packed.file);
+  const contents = new Map<string, string>();
+  for await (const entry of archive.eachEntry()) {
+    contents.set(entry.fileName, await text(await archive.openReadStreamPromise(entry)));
+  }
+  assert.equal(contents.get('.dormouse/Dockerfile'), 'FROM scratch\n');
 });

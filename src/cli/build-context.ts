@@ -35,11 +35,12 @@ const ignoreFile = '.dockerignore';
 
 /**
  * Packs a directory into a zip file in a fresh temporary directory: what `.dockerignore` leaves, in a fixed
- * order, symbolic links as links. The Dockerfile is always in it.
+ * order, symbolic links as links. A Dockerfile that is none of that, or a link, goes along apart from it.
  * @throws {CliError} it is no directory, or has no Dockerfile
  */
 export async function packContext(directory: string, options: ContextOptions = {}): Promise<PackedContext> {
   const names = await contextFiles(directory, options.dockerfile);
+  const apart = options.dockerfile ?? (await dockerfileApart(directory, names));
   const temporary = await mkdtemp(path.join(os.tmpdir(), 'dormouse-build-'));
   const dispose = async (): Promise<void> => await rm(temporary, { recursive: true, force: true });
   try {
@@ -48,7 +49,7 @@ export async function packContext(directory: string, options: ContextOptions = {
     const written = pipeline(archive.outputStream, createWriteStream(file, { mode: 0o600 }));
     archive.on('error', (error: Error) => (archive.outputStream as NodeJS.ReadStream).destroy(error));
     for (const name of names) await addEntry(archive, directory, name);
-    await addSettings(archive, options);
+    await addSettings(archive, apart, options.settings);
     archive.end();
     await written;
     return { file, bytes: (await lstat(file)).size, entries: names.length, dispose };
@@ -69,13 +70,20 @@ export async function contextFiles(directory: string, dockerfile?: string): Prom
   await collectFiles(directory, '', new IgnoreRules(ignored), found);
   // The builder would apply the directory's rules again, to files that the Dockerfile's own rules keep.
   const names = own === undefined ? found : found.filter((name) => name !== ignoreFile);
-  if (dockerfile === undefined && !names.includes('Dockerfile')) {
+  return names.sort();
+}
+
+/** The directory's own Dockerfile where the builder would not find it in the context, or only a link there. */
+async function dockerfileApart(directory: string, names: readonly string[]): Promise<string | undefined> {
+  const file = path.join(directory, 'Dockerfile');
+  const stats = await lstat(file).catch(() => undefined);
+  if (stats === undefined) {
     throw new CliError(
       `${directory} has no Dockerfile.`,
       'Name the directory that holds it, or the file with -f.',
     );
   }
-  return names.sort();
+  return names.includes('Dockerfile') && !stats.isSymbolicLink() ? undefined : file;
 }
 
 /** Undefined where there is no such file. */
@@ -87,7 +95,11 @@ async function textOf(file: string): Promise<string | undefined> {
 }
 
 /** What goes along with the context and is none of it. */
-async function addSettings(archive: ZipFile, { dockerfile, settings = {} }: ContextOptions): Promise<void> {
+async function addSettings(
+  archive: ZipFile,
+  dockerfile: string | undefined,
+  settings: BuildSettings = {},
+): Promise<void> {
   if (dockerfile === undefined && Object.keys(settings).length === 0) return;
   const name = `${settingsDirectory}/Dockerfile`;
   if (dockerfile !== undefined) {
@@ -106,7 +118,7 @@ async function collectFiles(root: string, below: string, rules: IgnoreRules, nam
   for (const entry of entries) {
     const name = below === '' ? entry.name : `${below}/${entry.name}`;
     if (name === settingsDirectory) continue;
-    const ignored = rules.ignores(name) && name !== 'Dockerfile';
+    const ignored = rules.ignores(name);
     if (entry.isDirectory()) {
       if (!ignored || rules.hasExceptions) await collectFiles(root, name, rules, names);
     } else if (!ignored && (entry.isFile() || entry.isSymbolicLink())) {

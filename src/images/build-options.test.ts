@@ -41,7 +41,7 @@ test('a Dockerfile that came with the options is none of the context', async (t)
   assert.deepEqual(await readdir(context), ['Dockerfile']);
 });
 
-test('what is no options, or no Dockerfile of the artifact, is refused, and no link is followed', async (t) => {
+test('what is no options, or no Dockerfile of the artifact, is refused, and no link is followed out of it', async (t) => {
   for (const content of [
     '{',
     '[]',
@@ -60,10 +60,24 @@ test('what is no options, or no Dockerfile of the artifact, is refused, and no l
   await rm(path.dirname(beside.file), { recursive: true });
   await symlink(path.dirname(elsewhere.file), path.dirname(beside.file));
   assert.deepEqual(await beside.take(), { dockerfile: path.join(beside.context, 'Dockerfile') });
-  for (const name of ['nowhere', '../../etc/passwd', 'out/passwd', 'link']) {
+  for (const name of ['nowhere', '../../etc/passwd', 'out/passwd', 'outward', '.']) {
     const { context, take } = await artifact(t, JSON.stringify({ dockerfile: name }));
     await symlink('/etc', path.join(context, 'out'));
-    await symlink('Dockerfile', path.join(context, 'link'));
+    await symlink('/etc/passwd', path.join(context, 'outward'));
     await assert.rejects(take(), { code: 'ARCHIVE_DOCKERFILE_NOT_FOUND' }, name);
   }
+});
+
+test('a Dockerfile that is a link within the artifact is what it leads to', async (t) => {
+  const { context, take } = await artifact(t, '{"dockerfile":"docker/current"}');
+  await mkdir(path.join(context, 'docker'));
+  await writeFile(path.join(context, 'docker', 'v1'), 'FROM scratch');
+  await symlink('v1', path.join(context, 'docker', 'current'));
+  assert.deepEqual(await take(), { dockerfile: path.join(context, 'docker', 'v1') });
+});
+
+test('a Dockerfile is no larger than any is', async (t) => {
+  const { context, take } = await artifact(t);
+  await writeFile(path.join(context, 'Dockerfile'), '#'.repeat(1024 ** 2 + 1));
+  await assert.rejects(take(), { code: 'ARCHIVE_INVALID' });
 });

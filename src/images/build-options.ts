@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { lstat, open, realpath, rename, rm } from 'node:fs/promises';
+import { copyFile, lstat, open, realpath, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { isThere } from '../blobs/entries.ts';
@@ -9,6 +9,7 @@ import { archiveInvalid, dockerfileNotFound } from './build-failure.ts';
 const buildOptionsDirectory = '.dormouse';
 const optionsFile = 'build.json';
 const largestFileBytes = 64 * 1024;
+const largestDockerfileBytes = 1024 ** 2;
 
 const name = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/);
 
@@ -43,23 +44,33 @@ export async function takeBuildOptions(context: string, scratch: string): Promis
   const given = await readOptions(path.join(directory, optionsFile));
   const { dockerfile = 'Dockerfile', ...options } = given ?? {};
   const source = path.join(context, dockerfile);
-  await requireFile(context, source);
+  const found = await findFile(context, source);
   if (path.dirname(source) !== directory) {
     if (given !== undefined) await rm(directory, { recursive: true });
-    return { ...options, dockerfile: source };
+    return { ...options, dockerfile: found };
   }
   const moved = path.join(scratch, 'Dockerfile');
-  await rename(source, moved);
+  await copyFile(found, moved);
   await rm(directory, { recursive: true });
   return { ...options, dockerfile: moved };
 }
 
-/** @throws {BuildFailure} it is no regular file of the artifact itself */
-async function requireFile(context: string, file: string): Promise<void> {
-  const stats = await lstat(file).catch(() => undefined);
-  if (stats?.isFile() !== true) throw dockerfileNotFound(path.relative(context, file));
-  const inside = path.relative(await realpath(context), await realpath(file));
-  if (inside.startsWith('..')) throw dockerfileNotFound(path.relative(context, file));
+/**
+ * The file itself where a link leads to it.
+ * @throws {BuildFailure} it is no regular file of the artifact, or larger than any Dockerfile is
+ */
+async function findFile(context: string, file: string): Promise<string> {
+  const name = path.relative(context, file);
+  const found = await realpath(file).catch(() => undefined);
+  if (found === undefined || path.relative(await realpath(context), found).startsWith('..')) {
+    throw dockerfileNotFound(name);
+  }
+  const stats = await lstat(found);
+  if (!stats.isFile()) throw dockerfileNotFound(name);
+  if (stats.size > largestDockerfileBytes) {
+    throw archiveInvalid(`${name} is larger than ${largestDockerfileBytes} bytes.`);
+  }
+  return found;
 }
 
 async function readOptions(file: string): Promise<z.output<typeof schema> | undefined> {

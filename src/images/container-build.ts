@@ -1,15 +1,20 @@
-import { readFile, statfs } from 'node:fs/promises';
+import { readFile, realpath, statfs, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { isThere } from '../blobs/entries.ts';
 import { type BuildFailure, containerBuildFailed, diskFull, platformError } from './build-failure.ts';
 import type { BuildOptions } from './build-options.ts';
 import type { CommandOptions } from './command.ts';
 import type { ContainerEngine } from './container-engine.ts';
+import { dockerfileError } from './dockerfile/instructions.ts';
+import { emptyContext, type PreparedDockerfile, prepareDockerfile } from './dockerfile/prepare.ts';
 import { StepTail } from './step-tail.ts';
 
 export interface ContainerBuild {
   /** Unpacked artifact; holds the Dockerfile as a regular file. */
   readonly context: string;
   readonly options: BuildOptions;
+  /** Of the artifact: tells one content of the context from another. */
+  readonly contextDigest: string;
   /** Private directory for files of this build. */
   readonly scratch: string;
   /** Name the result is kept under, and with it its layers for the next build. */
@@ -34,6 +39,9 @@ const diskCheckMs = 1_000;
  */
 export async function buildContainerImage(engine: ContainerEngine, build: ContainerBuild): Promise<string> {
   const idFile = path.join(build.scratch, 'image-id');
+  const prepared = await prepare(engine, build);
+  const dockerfile = path.join(build.scratch, 'Dockerfile.prepared');
+  await writeFile(dockerfile, prepared.text, { mode: 0o600 });
   const steps = new StepTail();
   const limits = new AbortController();
   const timer = setTimeout(() => limits.abort(timeLimitExceeded(build.timeLimitMs)), build.timeLimitMs);
@@ -46,11 +54,14 @@ export async function buildContainerImage(engine: ContainerEngine, build: Contai
         // The other format has no place for SHELL, HEALTHCHECK and ONBUILD.
         ...['--format', 'docker'],
         ...['--pull=false', '--retry', '1', '--iidfile', idFile, '--tag', build.tag],
-        ...argumentsOf(build.options),
-        ...['--file', build.options.dockerfile, build.context],
+        ...['--build-context', `${emptyContext}=${engine.emptyDirectory}`],
+        ...argumentsOf(build.options, prepared),
+        ...(await ignoreFileOf(build.options.dockerfile)),
+        ...['--file', dockerfile, build.context],
       ],
       { readOnly: [], writable: [build.scratch] },
       {
+        variables: prepared.variables,
         signal: AbortSignal.any([build.signal, limits.signal]),
         onOutput: (source, chunk) => {
           steps.write(chunk);
@@ -58,7 +69,7 @@ export async function buildContainerImage(engine: ContainerEngine, build: Contai
         },
       },
     );
-    if (code !== 0) throw explain(stderr, steps);
+    if (code !== 0) throw explain(stderr, steps, build);
   } finally {
     clearTimeout(timer);
     stopWatching();
@@ -68,23 +79,56 @@ export async function buildContainerImage(engine: ContainerEngine, build: Contai
   return id;
 }
 
-function argumentsOf({ buildArguments = {}, target, noCache }: BuildOptions): readonly string[] {
+/** @throws {BuildFailure} CONTAINER_BUILD_FAILED */
+async function prepare(engine: ContainerEngine, build: ContainerBuild): Promise<PreparedDockerfile> {
+  const { options, context, contextDigest, signal } = build;
+  const prepared = prepareDockerfile(await readFile(options.dockerfile, 'utf8'), {
+    buildArguments: options.buildArguments ?? {},
+    architecture: process.arch === 'arm64' ? 'arm64' : 'amd64',
+    knowsHeredocs: await engine.knowsHeredocs(signal),
+    contextDigest,
+  });
+  for (const { path: name, line } of prepared.mounted) {
+    // What is not there the builder refuses itself.
+    const found = await realpath(path.join(context, name)).catch(() => context);
+    const inside = path.relative(await realpath(context), found);
+    if (inside.startsWith('..')) throw dockerfileError(line, `${name} leads out of the context.`);
+  }
+  for (const note of prepared.notes) build.onOutput('stdout', Buffer.from(`${note}\n`));
+  return prepared;
+}
+
+/** Values come from the environment: a command line is for everybody on the host to read. */
+function argumentsOf(
+  { target, noCache }: BuildOptions,
+  { variables }: PreparedDockerfile,
+): readonly string[] {
   return [
-    ...Object.entries(buildArguments).flatMap(([name, value]) => ['--build-arg', `${name}=${value}`]),
+    ...Object.keys(variables).flatMap((name) => ['--build-arg', name]),
     ...(target === undefined ? [] : ['--target', target]),
     ...(noCache === true ? ['--no-cache'] : []),
   ];
 }
 
+/** A Dockerfile's own rules go before those of the context. */
+async function ignoreFileOf(dockerfile: string): Promise<readonly string[]> {
+  const own = `${dockerfile}.dockerignore`;
+  return (await isThere(own)) ? ['--ignorefile', own] : [];
+}
+
 /** Picks out of the builder's last words what the owner of the Dockerfile can act on. */
-function explain(stderr: string, steps: StepTail): BuildFailure {
+function explain(stderr: string, steps: StepTail, { context, scratch }: ContainerBuild): BuildFailure {
   if (/no space left on device/i.test(stderr))
     return diskFull('The disk was full while the image was built.');
   const pull =
     /(?:initializing source|reading manifest \S+ in|pinging container registry) (?:docker:\/\/)?([^\s:"]+(?::[^\s:"/]+)?)/.exec(
       stderr,
     )?.[1];
-  if (pull === undefined) return containerBuildFailed(steps.describe());
+  if (pull === undefined) {
+    // Where this host keeps its builds is nobody's business.
+    const said = steps.describe()?.replaceAll(context, 'the context').replaceAll(`${scratch}/`, '');
+    return containerBuildFailed(said);
+  }
   const unreachable =
     /no such host|connection refused|timeout|network is unreachable|TLS handshake|dial tcp/i;
   return unreachable.test(stderr)

@@ -69,7 +69,11 @@ export async function readContainerConfig(
   imageId: string,
   signal: AbortSignal,
 ): Promise<ContainerConfig> {
-  const { code, stdout, stderr } = await engine.buildah(['inspect', '--type', 'image', imageId], { signal });
+  const { code, stdout, stderr } = await engine.runConfined(
+    ['buildah', 'inspect', '--type', 'image', imageId],
+    { readOnly: [], writable: [] },
+    { signal },
+  );
   if (code !== 0) throw platformError(new Error(`cannot inspect the image: ${stderr.trim()}`));
   return parseContainerConfig(stdout);
 }

@@ -8,7 +8,10 @@ import { type CommandOptions, type CommandResult, runCommand } from './command.t
 import { stepLimits } from './process-limits.ts';
 
 export interface ContainerEngineOptions {
-  /** The engine's own directory: its image store with the layer cache, and its configuration. */
+  /**
+   * The engine's own directory: below it its image store with the layer cache, and its configuration, which no build
+   * can write.
+   */
   readonly directory: string;
   /** containers/storage root of the base images; only read. */
   readonly baseStorage: string;
@@ -37,6 +40,8 @@ export interface ConfinedPaths {
   readonly writable: readonly string[];
 }
 
+type RunOptions = Pick<CommandOptions, 'signal' | 'onOutput'>;
+
 const sandbox = fileURLToPath(new URL('./build-sandbox', import.meta.url));
 
 /**
@@ -57,6 +62,8 @@ const capabilities = [
 ];
 /** Of one build step; root's builds are also limited by their control group. */
 const stepProcesses = 4_096;
+/** First release that reads here-documents in a Dockerfile. */
+const heredocsSince = [1, 35] as const;
 
 /** Reads with which driver the base images were made, and what tells one making of them from another. */
 async function readBaseStorage(
@@ -88,9 +95,9 @@ export class ContainerEngine {
       XDG_RUNTIME_DIR: this.#at('run'),
       TMPDIR: this.#at('tmp'),
       LC_ALL: 'C.UTF-8',
-      CONTAINERS_CONF: this.#at('containers.conf'),
-      CONTAINERS_STORAGE_CONF: this.#at('storage.conf'),
-      CONTAINERS_REGISTRIES_CONF: this.#at('registries.conf'),
+      CONTAINERS_CONF: this.#setting('containers.conf'),
+      CONTAINERS_STORAGE_CONF: this.#setting('storage.conf'),
+      CONTAINERS_REGISTRIES_CONF: this.#setting('registries.conf'),
       ...Object.fromEntries(
         passedOn.flatMap((name) => {
           const value = options.hostEnvironment[name];
@@ -102,14 +109,15 @@ export class ContainerEngine {
 
   /** Makes the directories and writes the configuration; call before anything else. */
   async prepare(): Promise<void> {
-    for (const directory of ['home', 'networks', 'run', 'tmp']) {
-      await mkdir(this.#at(directory), { recursive: true, mode: 0o700 });
+    for (const name of ['empty', 'home', 'networks', 'run', 'tmp']) {
+      await mkdir(this.#at(name), { recursive: true, mode: 0o700 });
     }
+    await mkdir(this.#settings, { recursive: true, mode: 0o700 });
     const base = await readBaseStorage(this.#options.baseStorage);
     const storage = JSON.stringify(await this.#storageOn(base?.layers ?? ''));
     // An ordinary user's store is not graphroot. Devices that an image brings along stay files without a meaning.
     await writeFileDurably(
-      this.#at('storage.conf'),
+      this.#setting('storage.conf'),
       `[storage]
 driver = "${base?.driver ?? 'overlay'}"
 graphroot = ${storage}
@@ -123,7 +131,7 @@ mountopt = "nodev"
     );
     const limits = await stepLimits({ nproc: stepProcesses });
     await writeFileDurably(
-      this.#at('containers.conf'),
+      this.#setting('containers.conf'),
       `[containers]
 default_capabilities = ${JSON.stringify(capabilities)}
 default_ulimits = ${JSON.stringify(limits)}
@@ -132,48 +140,56 @@ network_config_dir = ${JSON.stringify(this.#at('networks'))}
 `,
     );
     await writeFileDurably(
-      this.#at('registries.conf'),
+      this.#setting('registries.conf'),
       'unqualified-search-registries = ["docker.io"]\nshort-name-mode = "permissive"\n',
     );
-    await writeFileDurably(this.#at('policy.json'), '{"default":[{"type":"insecureAcceptAnything"}]}\n');
+    await writeFileDurably(this.#setting('policy.json'), '{"default":[{"type":"insecureAcceptAnything"}]}\n');
   }
 
   /** Option of the commands that may fetch an image. */
   get policy(): readonly string[] {
-    return ['--signature-policy', this.#at('policy.json')];
+    return ['--signature-policy', this.#setting('policy.json')];
+  }
+
+  /** A directory that holds nothing. */
+  get emptyDirectory(): string {
+    return this.#at('empty');
+  }
+
+  /** Whether its builder reads here-documents. */
+  async knowsHeredocs(signal: AbortSignal): Promise<boolean> {
+    const { stdout } = await this.buildah(['--version'], { signal });
+    const [, major = 0, minor = 0] = /version (\d+)\.(\d+)/.exec(stdout) ?? [];
+    const [wantedMajor, wantedMinor] = heredocsSince;
+    return Number(major) > wantedMajor || (Number(major) === wantedMajor && Number(minor) >= wantedMinor);
   }
 
   /** Runs `buildah` with these arguments. */
-  async buildah(
-    args: readonly string[],
-    options: Pick<CommandOptions, 'signal' | 'onOutput'>,
-  ): Promise<CommandResult> {
+  async buildah(args: readonly string[], options: RunOptions): Promise<CommandResult> {
     return await this.run(['buildah', ...args], options);
   }
 
   /** Runs any program in the namespaces in which the engine's containers can be mounted. */
-  async run(
-    argv: readonly string[],
-    options: Pick<CommandOptions, 'signal' | 'onOutput'>,
-  ): Promise<CommandResult> {
-    return await runCommand([...this.#isolation(), ...argv], { ...options, environment: this.#environment });
+  async run(argv: readonly string[], options: RunOptions): Promise<CommandResult> {
+    return await this.#run(argv, options);
   }
 
   /**
-   * Runs a program that runs what an image brings along: on a root that holds the host's programs, the engine's
-   * directory and these paths, with shared limits on memory and processes (see build-sandbox).
+   * Runs a program that runs or reads what an image brings along: on a root that holds the host's programs, the engine's
+   * store and these paths, with shared limits on memory and processes (see build-sandbox).
+   * @param options.variables besides the engine's own
    */
   async runConfined(
     argv: readonly string[],
     paths: ConfinedPaths,
-    options: Pick<CommandOptions, 'signal' | 'onOutput'>,
+    { variables, ...options }: RunOptions & { readonly variables?: Readonly<Record<string, string>> },
   ): Promise<CommandResult> {
     const { SSL_CERT_FILE, SSL_CERT_DIR, REGISTRY_AUTH_FILE } = this.#environment;
     const configured = [SSL_CERT_FILE, SSL_CERT_DIR, REGISTRY_AUTH_FILE];
-    const readOnly = [this.#options.baseStorage, ...paths.readOnly, ...configured];
-    const writable = [this.#options.directory, ...paths.writable];
+    const readOnly = [this.#options.baseStorage, this.#settings, ...paths.readOnly, ...configured];
+    const writable = [this.#work, ...paths.writable];
     try {
-      return await this.run(
+      return await this.#run(
         [
           sandbox,
           ...readOnly.flatMap((name) => (name === undefined ? [] : ['--read-only', name])),
@@ -182,6 +198,7 @@ network_config_dir = ${JSON.stringify(this.#at('networks'))}
           ...argv,
         ],
         options,
+        variables,
       );
     } finally {
       await removeIdleBuildGroup();
@@ -196,7 +213,7 @@ network_config_dir = ${JSON.stringify(this.#at('networks'))}
     await removeIdleBuildGroup();
     await this.buildah(['rm', '--all'], { signal });
     await this.buildah(['rmi', '--prune', '--force'], { signal });
-    await this.#remove(this.#at('tmp'), signal);
+    await this.remove(this.#at('tmp'), signal);
     await mkdir(this.#at('tmp'), { recursive: true, mode: 0o700 });
   }
 
@@ -206,21 +223,42 @@ network_config_dir = ${JSON.stringify(this.#at('networks'))}
    */
   async #storageOn(baseLayers: Uint8Array | string): Promise<string> {
     const name = `storage-${createHash('sha256').update(baseLayers).digest('hex').slice(0, 16)}`;
-    for (const entry of await readdir(this.#options.directory)) {
+    for (const entry of await readdir(this.#work)) {
       if (entry.startsWith('storage-') && entry !== name) {
-        await this.#remove(this.#at(entry), new AbortController().signal);
+        await this.remove(this.#at(entry));
       }
     }
     return this.#at(name);
   }
 
   /** Some of the files belong to users of the engine's user namespace, and only there can they be removed. */
-  async #remove(directory: string, signal: AbortSignal): Promise<void> {
+  async remove(directory: string, signal = new AbortController().signal): Promise<void> {
     await this.run(['rm', '-rf', '--one-file-system', '--', directory], { signal });
   }
 
+  async #run(
+    argv: readonly string[],
+    options: RunOptions,
+    variables: Readonly<Record<string, string>> = {},
+  ): Promise<CommandResult> {
+    const environment = { ...variables, ...this.#environment };
+    return await runCommand([...this.#isolation(), ...argv], { ...options, environment });
+  }
+
+  get #work(): string {
+    return path.join(this.#options.directory, 'work');
+  }
+
+  get #settings(): string {
+    return path.join(this.#options.directory, 'settings');
+  }
+
   #at(name: string): string {
-    return path.join(this.#options.directory, name);
+    return path.join(this.#work, name);
+  }
+
+  #setting(name: string): string {
+    return path.join(this.#settings, name);
   }
 
   #isolation(): readonly string[] {

@@ -1,5 +1,8 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { mkdir, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
+import { pipeline as streamInto } from 'node:stream/promises';
 import { ArtifactError, type ArtifactSource } from '../blobs/artifact-source.ts';
 import type { GuestAgent } from '../guest/guest-agent.ts';
 import type { CapacityResource } from '../model/capacity.ts';
@@ -19,6 +22,7 @@ import type { BuildPlace, BuildRoom } from './build-room.ts';
 import { buildContainerImage } from './container-build.ts';
 import { readContainerConfig } from './container-config.ts';
 import type { ContainerEngine } from './container-engine.ts';
+import type { ContainerEngines } from './container-engines.ts';
 import type { BuildOutcome } from './image-builder.ts';
 import type { ImagePaths } from './image-paths.ts';
 import { readinessWarning } from './readiness.ts';
@@ -32,7 +36,7 @@ import { makeVersionDirectory } from './version-directory.ts';
 export interface PipelineDependencies {
   readonly vmm: Vmm;
   readonly artifacts: ArtifactSource;
-  readonly engine: ContainerEngine;
+  readonly engines: Pick<ContainerEngines, 'of'>;
   readonly logs: Pick<LogStore, 'append'>;
   readonly paths: ImagePaths;
   readonly network: GuestNetwork;
@@ -49,10 +53,8 @@ export interface PipelineDependencies {
 const containerBuildLimitMs = 3600_000;
 const bytesPerMib = 1024 ** 2;
 
-/** Name under which the engine keeps an image's newest container image and its layers. */
-export function containerTag(imageId: string): string {
-  return `localhost/dormouse-image/${imageId}:latest`;
-}
+/** Name under which an image's engine keeps its newest container image and its layers. */
+const containerTag = 'localhost/dormouse-image:latest';
 
 /**
  * Makes a version of an image: artifact, Dockerfile, root disk, VM, snapshot (spec section 3.2). On success its
@@ -121,12 +123,13 @@ async function build(
   sizes: { -readonly [Name in keyof SnapshotSizes]: SnapshotSizes[Name] },
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const { engine, vmm } = dependencies;
+  const { vmm } = dependencies;
+  const engine = await dependencies.engines.of(record.image.id, signal);
   const { configuration } = record.version;
   const paths = dependencies.paths.build(record.build.buildId);
   const version = dependencies.paths.version(record.version);
   const diskMib = diskMibFor(configuration.minimumMemoryInMiB);
-  const { imageId, options } = await buildContainer(dependencies, record, diskMib, signal);
+  const { imageId, options } = await buildContainer(dependencies, engine, record, diskMib, signal);
 
   const container = await readContainerConfig(engine, imageId, signal);
   const disk = { file: paths.rootDisk, sizeMib: diskMib };
@@ -194,6 +197,7 @@ async function clearFor(error: unknown, snapshot: string, log: BuildLog): Promis
 /** Fetches the artifact and builds its Dockerfile. */
 async function buildContainer(
   dependencies: PipelineDependencies,
+  engine: ContainerEngine,
   record: BuildRecord,
   diskMib: number,
   signal: AbortSignal,
@@ -205,11 +209,12 @@ async function buildContainer(
     await dependencies.artifacts.download(configuration.codeArtifact.uri, paths.artifact, signal);
     await unpackArchive(paths.artifact, paths.context, dependencies.limits, signal);
     const options = await takeBuildOptions(paths.context, paths.directory);
-    const imageId = await buildContainerImage(dependencies.engine, {
+    const imageId = await buildContainerImage(engine, {
       context: paths.context,
       options,
+      contextDigest: await digestOf(paths.artifact, signal),
       scratch: paths.directory,
-      tag: containerTag(record.image.id),
+      tag: containerTag,
       timeLimitMs: containerBuildLimitMs,
       largestFileBytes: diskMib * bytesPerMib,
       signal,
@@ -218,6 +223,12 @@ async function buildContainer(
     log.note(`Built container image ${imageId}`);
     return { imageId, options };
   });
+}
+
+async function digestOf(file: string, signal: AbortSignal): Promise<string> {
+  const hash = createHash('sha256');
+  await streamInto(createReadStream(file), hash, { signal });
+  return hash.digest('hex');
 }
 
 /** Gives `work` one stream of the build's log; why it failed is the last line. */

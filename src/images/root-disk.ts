@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
-import { diskFull, platformError } from './build-failure.ts';
+import path from 'node:path';
+import { containerBuildFailed, diskFull, platformError } from './build-failure.ts';
 import type { ContainerEngine } from './container-engine.ts';
 import type { AccountFiles } from './users.ts';
 
@@ -12,6 +13,10 @@ export interface RootDisk {
 /** Largest account file taken from an image. */
 const accountFileBytes = 1024 * 1024;
 const diskBlockBytes = 512;
+/** Making a file system takes quadratic time of the files in one directory, so what a build made could take hours. */
+const writeLimitMs = 900_000;
+const readLimitMs = 60_000;
+const memoryLimit = `--as=${2 * 1024 ** 3}`;
 
 /**
  * Mounts a container of the image where nobody else sees it and copies it into a new ext4 file system. The file
@@ -19,19 +24,19 @@ const diskBlockBytes = 512;
  */
 const exportScript = `
 set -eu
-image=$1 disk=$2 size=$3
-shift 3
+image=$1 disk=$2 size=$3 limit=$4
+shift 4
 container=$(buildah from "$@" --pull-never "$image")
 trap 'buildah rm "$container" >/dev/null 2>&1' EXIT
 tree=$(buildah mount "$container")
-mke2fs -q -t ext4 -m 0 -F -L root -O ^resize_inode,^has_journal \
+prlimit "$limit" -- mke2fs -q -t ext4 -m 0 -F -L root -O ^resize_inode,^has_journal \
   -E lazy_itable_init=1,assume_storage_prezeroed=1,nodiscard -d "$tree" "$disk" "$size"
 `;
 
 /**
  * Writes an image's tree into a sparse ext4 file system.
  * @returns the space its content takes, in bytes
- * @throws {BuildFailure} DISK_STORAGE_FULL when the tree does not fit
+ * @throws {BuildFailure} DISK_STORAGE_FULL when the tree does not fit, CONTAINER_BUILD_FAILED when it takes too long
  */
 export async function writeRootDisk(
   engine: ContainerEngine,
@@ -39,9 +44,14 @@ export async function writeRootDisk(
   disk: RootDisk,
   signal: AbortSignal,
 ): Promise<number> {
-  const { code, stderr } = await engine.run(
-    ['sh', '-c', exportScript, 'export-root-disk', imageId, disk.file, `${disk.sizeMib}M`, ...engine.policy],
-    { signal },
+  const words = [imageId, disk.file, `${disk.sizeMib}M`, memoryLimit, ...engine.policy];
+  const what = "The image's files could not be written to a disk";
+  const { code, stderr } = await within(signal, writeLimitMs, what, (limited) =>
+    engine.runConfined(
+      ['sh', '-c', exportScript, 'export-root-disk', ...words],
+      { readOnly: [], writable: [path.dirname(disk.file)] },
+      { signal: limited },
+    ),
   );
   if (code !== 0) {
     if (/could not allocate|no space left|file system is full/i.test(stderr)) {
@@ -62,8 +72,34 @@ export async function readAccountFiles(
   signal: AbortSignal,
 ): Promise<AccountFiles> {
   const read = async (name: string): Promise<string> => {
-    const { stdout } = await engine.run(['debugfs', '-R', `cat ${name}`, disk], { signal });
+    const { stdout } = await within(
+      signal,
+      readLimitMs,
+      "The image's accounts could not be read",
+      (limited) =>
+        engine.runConfined(
+          ['prlimit', memoryLimit, '--', 'debugfs', '-R', `cat ${name}`, disk],
+          { readOnly: [disk], writable: [] },
+          { signal: limited },
+        ),
+    );
     return stdout.slice(0, accountFileBytes);
   };
   return { passwd: await read('/etc/passwd'), group: await read('/etc/group') };
+}
+
+async function within<Result>(
+  signal: AbortSignal,
+  limitMs: number,
+  what: string,
+  work: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const limit = new AbortController();
+  const reason = containerBuildFailed(`${what} within ${limitMs / 1000} seconds.`);
+  const timer = setTimeout(() => limit.abort(reason), limitMs);
+  try {
+    return await work(AbortSignal.any([signal, limit.signal]));
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -13,11 +13,11 @@ import { Metrics } from '../telemetry/metrics.ts';
 import type { Vmm } from '../vmm/vmm.ts';
 import { measured } from './build-metrics.ts';
 import type { BuildRoom } from './build-room.ts';
-import { ContainerEngine } from './container-engine.ts';
+import { ContainerEngines } from './container-engines.ts';
 import { ImagePaths } from './image-paths.ts';
 import type { ImageService } from './image-service.ts';
 import { Images } from './images.ts';
-import { containerTag, runPipeline } from './pipeline.ts';
+import { runPipeline } from './pipeline.ts';
 
 export interface ImageServiceOptions {
   readonly store: Store;
@@ -49,7 +49,7 @@ export function createImageService(options: ImageServiceOptions): ImageService {
   const { vmm, artifacts, logs, logger, clock, realm } = options;
   const paths = new ImagePaths(options.directory);
   const metrics = options.metrics ?? new Metrics();
-  const engine = new ContainerEngine({
+  const engines = new ContainerEngines({
     directory: paths.containers,
     baseStorage: options.assets.containerStorage,
     hostEnvironment: process.env,
@@ -62,7 +62,7 @@ export function createImageService(options: ImageServiceOptions): ImageService {
   const pipeline = {
     vmm,
     artifacts,
-    engine,
+    engines,
     logs,
     paths,
     network: options.network,
@@ -89,12 +89,9 @@ export function createImageService(options: ImageServiceOptions): ImageService {
     builder: measured(
       {
         build: (record, signal) => runPipeline(pipeline, record, signal),
-        prepare: () => engine.prepare(),
-        tidy: (signal) => engine.tidy(signal),
-        forget: async (image) => {
-          const signal = new AbortController().signal;
-          await engine.buildah(['rmi', '--force', containerTag(image.id)], { signal });
-        },
+        prepare: () => engines.prepare(),
+        tidy: (signal) => engines.tidy(signal),
+        forget: (image) => engines.forget(image.id),
       },
       metrics,
     ),

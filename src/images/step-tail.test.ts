@@ -44,3 +44,10 @@ test('a step and its last words are found in any amount of output', () => {
   assert.match(said, /^Step 2 \(RUN make\) failed: noise \|/);
   assert.match(said, /\| and the reason$/);
 });
+
+test('a character that comes in two chunks is one', () => {
+  const tail = new StepTail();
+  const bytes = Buffer.from('STEP 1: RUN x\nfehlt: für ☃\n');
+  for (const byte of bytes) tail.write(Uint8Array.of(byte));
+  assert.equal(tail.describe(), 'Step 1 (RUN x) failed: fehlt: für ☃');
+});

@@ -1,6 +1,8 @@
+import { StringDecoder } from 'node:string_decoder';
+
 /** Lines kept of a step's output, and how much of each. */
 const keptLines = 6;
-const lineCharacters = 200;
+const lineCharacters = 300;
 /** Longest line that is put together from pieces; what is beyond belongs to nobody's last words. */
 const longestLine = 4096;
 
@@ -17,13 +19,14 @@ const unprintable = /\u001b\[[0-9;?]*[A-Za-z]|[\u0000-\u0008\u000b-\u001f\u007f-
 
 /** The step that a build is at, and the last lines of its output: why a build failed is mostly there. */
 export class StepTail {
+  readonly #decoder = new StringDecoder('utf8');
   #pending = '';
   #step: string | undefined;
   #lines: string[] = [];
   #builder: string | undefined;
 
   write(chunk: Uint8Array): void {
-    const text = this.#pending + Buffer.from(chunk).toString('utf8');
+    const text = this.#pending + this.#decoder.write(Buffer.from(chunk));
     const end = text.lastIndexOf('\n');
     this.#pending = text.slice(Math.max(end + 1, text.length - longestLine));
     if (end < 0) return;

@@ -61,6 +61,7 @@ describe('what a build step can do to the host', { timeout: 120_000 }, () => {
     let output = '';
     await buildContainerImage(engine, {
       context: at('build', 'context'),
+      contextDigest: '',
       options: { dockerfile: at('build', 'context', 'Dockerfile') },
       scratch: at('build'),
       tag: 'localhost/confinement',

@@ -68,6 +68,21 @@ describe('builds that fail before a VM is needed', { timeout: 120_000 }, () => {
       log: /Built container image/,
     },
     {
+      name: 'missing-file',
+      dockerfile: `${base}COPY nothing /\n`,
+      // Nothing of where this host keeps its builds.
+      reason:
+        /^The container image build failed\. Step 2 \(COPY nothing \/\) failed: .* under "the context": copier: stat: "\/nothing": no such file or directory$/,
+      log: /nothing/,
+    },
+    {
+      name: 'image-of-another',
+      dockerfile: 'FROM localhost/dormouse-image:latest\n',
+      reason:
+        /^The container image build failed\. Line 1 of the Dockerfile: "localhost\/dormouse-image:latest" is neither/,
+      log: /is neither a stage above/,
+    },
+    {
       name: 'no-dockerfile',
       dockerfile: undefined,
       reason: /^ARCHIVE_DOCKERFILE_NOT_FOUND: /,

@@ -7,6 +7,7 @@ import {
   parseDuration,
   parseMemory,
   parsePort,
+  parseReadyTimeout,
 } from '../arguments.ts';
 import { type BuildSettings, packContext } from '../build-context.ts';
 import type { Client } from '../client.ts';
@@ -64,8 +65,8 @@ export function addBuild(program: Command): void {
     .option('--worker', 'the application serves no requests: do not wait for it to listen on a port')
     .option(
       '--ready-timeout <duration>',
-      'most to wait until the application listens on its ports or its HEALTHCHECK succeeds (default: 5m)',
-      parseDuration,
+      'most to wait until the application listens on its ports or its HEALTHCHECK succeeds (default: 5m, at most 60m)',
+      parseReadyTimeout,
     )
     .option('--timeout <duration>', 'stop waiting after this long; the build itself goes on', parseDuration)
     .option('-q, --quiet', 'do not show the build log')
