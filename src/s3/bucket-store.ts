@@ -53,6 +53,7 @@ export function createBucketStore(
           .where('bucket', '=', name)
           .returning('upload_id')
           .execute();
+        await trx.deleteFrom('s3_bucket_settings').where('bucket', '=', name).execute();
         await trx.deleteFrom('s3_buckets').where('name', '=', name).execute();
         return uploads;
       });

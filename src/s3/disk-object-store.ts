@@ -2,6 +2,7 @@ import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { ensureDirectory } from '../blobs/durable.ts';
 import type { Store } from '../store/database.ts';
+import { createBucketSettings } from './bucket-settings.ts';
 import { createBucketStore } from './bucket-store.ts';
 import { type ObjectFiles, uploadDirectory } from './layout.ts';
 import type { ObjectStore } from './object-store.ts';
@@ -41,7 +42,13 @@ export async function openDiskObjectStore(options: DiskObjectStoreOptions): Prom
   for (const directory of [files.objects, files.uploads, files.temporary]) await ensureDirectory(directory);
   const buckets = createBucketStore(files, options.defaultBucket);
   await buckets.createBucket(options.defaultBucket);
-  return { ...buckets, ...createObjects(files), ...createUploads(files), recover: () => recover(files) };
+  return {
+    ...buckets,
+    ...createBucketSettings(options.store),
+    ...createObjects(files),
+    ...createUploads(files),
+    recover: () => recover(files),
+  };
 }
 
 async function recover(files: ObjectFiles): Promise<void> {

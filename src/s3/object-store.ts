@@ -9,7 +9,11 @@ export interface ObjectAttributes {
   readonly contentType: string | null;
   /** Lower-case header names: `cache-control`, `content-disposition`, `content-encoding`, …, `x-amz-meta-*`. */
   readonly headers: Readonly<Record<string, string>>;
+  /** None when absent; a copy that leaves them out keeps those of its source. */
+  readonly tags?: Tags;
 }
+
+export type Tags = Readonly<Record<string, string>>;
 
 export interface ObjectChecksums {
   readonly type: 'FULL_OBJECT' | 'COMPOSITE';
@@ -105,6 +109,13 @@ export interface ObjectStore {
   /** @throws {S3Error} BucketNotEmpty */
   deleteBucket(name: string): Promise<void>;
 
+  /** What was put on a bucket under the name, as it was put; undefined when there is nothing. */
+  bucketSetting(bucket: string, name: string): Promise<string | undefined>;
+  /** Durable when it resolves. */
+  putBucketSetting(bucket: string, name: string, document: string): Promise<void>;
+  /** Does nothing when there is none. */
+  deleteBucketSetting(bucket: string, name: string): Promise<void>;
+
   /** Durable when it resolves. */
   put(
     target: ObjectAttributes & { readonly bucket: string; readonly key: string },
@@ -113,12 +124,14 @@ export interface ObjectStore {
   ): Promise<StoredObject>;
   head(bucket: string, key: string): Promise<StoredObject>;
   open(bucket: string, key: string): Promise<OpenObject>;
-  /** Copies without reading the content; `attributes` replace the source's when given. */
+  /** Copies without reading the content; `attributes` and `tags` replace the source's when given. */
   copy(
     source: { readonly bucket: string; readonly key: string },
-    target: { readonly bucket: string; readonly key: string },
+    target: { readonly bucket: string; readonly key: string; readonly tags?: Tags },
     attributes: ObjectAttributes | undefined,
   ): Promise<StoredObject>;
+  /** Replaces all tags of an object. */
+  setTags(bucket: string, key: string, tags: Tags): Promise<void>;
   /** Does nothing when there is no such object. */
   delete(bucket: string, key: string): Promise<void>;
   list(bucket: string, request: ListRequest): Promise<Listing>;

@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { type FileHandle, link, open, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { syncDirectory } from '../blobs/durable.ts';
+import type { Store } from '../store/database.ts';
 import { writeBlob } from './blob-files.ts';
 import { requireBucket } from './bucket-store.ts';
 import type { ObjectFiles } from './layout.ts';
 import { listObjects } from './object-listing.ts';
-import { objectFromRow } from './object-rows.ts';
+import { objectFromRow, objectToRow } from './object-rows.ts';
 import type { ObjectStore, OpenObject, StoredObject } from './object-store.ts';
 import { publishBlob, publishFile } from './object-writes.ts';
 import { noSuchKey, S3Error } from './s3-error.ts';
@@ -17,7 +18,7 @@ const openAttempts = 5;
 
 export function createObjects(
   files: ObjectFiles,
-): Pick<ObjectStore, 'put' | 'head' | 'open' | 'copy' | 'delete' | 'list'> {
+): Pick<ObjectStore, 'put' | 'head' | 'open' | 'copy' | 'setTags' | 'delete' | 'list'> {
   return {
     async put(target, body, precondition) {
       checkKey(target.key);
@@ -38,6 +39,7 @@ export function createObjects(
         key: target.key,
         contentType: target.contentType,
         headers: target.headers,
+        tags: target.tags ?? {},
         size,
         etag: md5,
         checksums: { type: 'FULL_OBJECT', values: Object.fromEntries(checksums) },
@@ -47,7 +49,7 @@ export function createObjects(
     },
 
     async head(bucket, key) {
-      return (await findObject(files, bucket, key)).object;
+      return (await findObject(files.store, bucket, key)).object;
     },
 
     open: (bucket, key) => openObject(files, bucket, key),
@@ -57,7 +59,7 @@ export function createObjects(
       const name = randomUUID();
       const linked = path.join(files.objects, name);
       const found = await retryWhileReplaced(async () => {
-        const candidate = await findObject(files, source.bucket, source.key);
+        const candidate = await findObject(files.store, source.bucket, source.key);
         await link(path.join(files.objects, candidate.blob), linked);
         return candidate.object;
       });
@@ -70,6 +72,19 @@ export function createObjects(
         await rm(linked, { force: true });
         throw error;
       }
+    },
+
+    async setTags(bucket, key, tags) {
+      await files.store.transaction().execute(async (trx) => {
+        await requireBucket(trx, bucket);
+        const found = await findObject(trx, bucket, key);
+        await trx
+          .updateTable('s3_objects')
+          .set({ metadata: objectToRow({ ...found.object, tags }, found.blob).metadata })
+          .where('bucket', '=', bucket)
+          .where('key', '=', key)
+          .execute();
+      });
     },
 
     async delete(bucket, key) {
@@ -92,7 +107,7 @@ export function createObjects(
 
 async function openObject(files: ObjectFiles, bucket: string, key: string): Promise<OpenObject> {
   const { object, handle } = await retryWhileReplaced(async () => {
-    const found = await findObject(files, bucket, key);
+    const found = await findObject(files.store, bucket, key);
     return { object: found.object, handle: await open(path.join(files.objects, found.blob), 'r') };
   });
   return { object, read: (range) => readHandle(handle, range), close: () => handle.close() };
@@ -114,18 +129,18 @@ async function retryWhileReplaced<Result>(attempt: () => Promise<Result>): Promi
 }
 
 async function findObject(
-  files: ObjectFiles,
+  store: Store,
   bucket: string,
   key: string,
 ): Promise<{ readonly object: StoredObject; readonly blob: string }> {
-  const row = await files.store
+  const row = await store
     .selectFrom('s3_objects')
     .selectAll()
     .where('bucket', '=', bucket)
     .where('key', '=', key)
     .executeTakeFirst();
   if (row !== undefined) return { object: objectFromRow(row), blob: row.blob };
-  await requireBucket(files.store, bucket);
+  await requireBucket(store, bucket);
   throw noSuchKey(key);
 }
 

@@ -18,17 +18,29 @@ export type S3ErrorCode =
   | 'InvalidPartOrder'
   | 'InvalidRange'
   | 'InvalidRequest'
+  | 'InvalidTag'
   | 'InvalidToken'
   | 'InvalidURI'
   | 'KeyTooLongError'
+  | 'MalformedPolicy'
   | 'MalformedXML'
   | 'MethodNotAllowed'
   | 'MissingContentLength'
   | 'NoSuchBucket'
+  | 'NoSuchBucketPolicy'
+  | 'NoSuchCORSConfiguration'
   | 'NoSuchKey'
+  | 'NoSuchLifecycleConfiguration'
+  | 'NoSuchPublicAccessBlockConfiguration'
+  | 'NoSuchTagSet'
   | 'NoSuchUpload'
+  | 'NoSuchVersion'
+  | 'NoSuchWebsiteConfiguration'
   | 'NotImplemented'
+  | 'ObjectLockConfigurationNotFoundError'
+  | 'OwnershipControlsNotFoundError'
   | 'PreconditionFailed'
+  | 'ReplicationConfigurationNotFoundError'
   | 'RequestTimeTooSkewed'
   | 'SignatureDoesNotMatch'
   | 'XAmzContentSHA256Mismatch';
@@ -51,17 +63,29 @@ const statuses: Readonly<Record<S3ErrorCode, number>> = {
   InvalidPartOrder: 400,
   InvalidRange: 416,
   InvalidRequest: 400,
+  InvalidTag: 400,
   InvalidToken: 400,
   InvalidURI: 400,
   KeyTooLongError: 400,
+  MalformedPolicy: 400,
   MalformedXML: 400,
   MethodNotAllowed: 405,
   MissingContentLength: 411,
   NoSuchBucket: 404,
+  NoSuchBucketPolicy: 404,
+  NoSuchCORSConfiguration: 404,
   NoSuchKey: 404,
+  NoSuchLifecycleConfiguration: 404,
+  NoSuchPublicAccessBlockConfiguration: 404,
+  NoSuchTagSet: 404,
   NoSuchUpload: 404,
+  NoSuchVersion: 404,
+  NoSuchWebsiteConfiguration: 404,
   NotImplemented: 501,
+  ObjectLockConfigurationNotFoundError: 404,
+  OwnershipControlsNotFoundError: 404,
   PreconditionFailed: 412,
+  ReplicationConfigurationNotFoundError: 404,
   RequestTimeTooSkewed: 403,
   SignatureDoesNotMatch: 403,
   XAmzContentSHA256Mismatch: 400,

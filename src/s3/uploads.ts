@@ -60,7 +60,7 @@ export function createUploads(
           bucket: input.bucket,
           key: input.key,
           content_type: input.contentType,
-          metadata: JSON.stringify({ headers: input.headers, checksum: input.checksum }),
+          metadata: JSON.stringify({ headers: input.headers, checksum: input.checksum, tags: input.tags }),
           created_at: upload.createdAt,
         })
         .execute();
@@ -122,8 +122,8 @@ async function findUpload(files: ObjectFiles, { uploadId, bucket, key }: UploadN
     .where('key', '=', key)
     .executeTakeFirst();
   if (row === undefined) throw noSuchUpload(uploadId);
-  const { headers, checksum } = JSON.parse(row.metadata) as Pick<OpenUpload, 'headers' | 'checksum'>;
-  return { contentType: row.content_type, headers, checksum };
+  const metadata = JSON.parse(row.metadata) as Omit<OpenUpload, 'contentType'>;
+  return { contentType: row.content_type, ...metadata, checksum: metadata.checksum };
 }
 
 /** The content first, then the description that makes it the part; the content it replaces goes last. */
@@ -212,7 +212,7 @@ function selectParts(
 async function assemble(
   files: ObjectFiles,
   upload: UploadName,
-  { contentType, headers, checksum }: OpenUpload,
+  { contentType, headers, checksum, tags = {} }: OpenUpload,
   parts: readonly PartFile[],
 ): Promise<StoredObject> {
   const directory = uploadDirectory(files, upload.uploadId);
@@ -228,6 +228,7 @@ async function assemble(
     key: upload.key,
     contentType,
     headers,
+    tags,
     size: blob.digests.size,
     etag: `${md5.digest('hex')}-${parts.length}`,
     checksums:

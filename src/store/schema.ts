@@ -21,6 +21,7 @@ export interface Database {
   network_connectors: NetworkConnectorsTable;
   role_policies: RolePoliciesTable;
   s3_buckets: S3BucketsTable;
+  s3_bucket_settings: S3BucketSettingsTable;
   s3_objects: S3ObjectsTable;
   s3_uploads: S3UploadsTable;
 }
@@ -211,6 +212,14 @@ export interface S3BucketsTable {
   created_at: number;
 }
 
+export interface S3BucketSettingsTable {
+  bucket: string;
+  /** Query parameter that names it, such as `encryption`. */
+  name: string;
+  /** As it is given back: XML, or JSON for a policy. */
+  document: string;
+}
+
 export interface S3ObjectsTable {
   bucket: string;
   key: string;
@@ -219,7 +228,7 @@ export interface S3ObjectsTable {
   size: number;
   etag: string;
   content_type: string | null;
-  /** User metadata, checksums and further headers to give back. */
+  /** User metadata, checksums, tags and further headers to give back. */
   metadata: string;
   modified_at: number;
 }

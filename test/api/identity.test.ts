@@ -12,14 +12,6 @@ import {
   TagResourceCommand,
   UntagResourceCommand,
 } from '@aws-sdk/client-lambda-microvms';
-import {
-  CopyObjectCommand,
-  DeleteObjectsCommand,
-  GetObjectCommand,
-  ListBucketsCommand,
-  PutObjectCommand,
-  S3Client,
-} from '@aws-sdk/client-s3';
 import { signRequest } from '../../src/api/sigv4/sign.ts';
 import { imageArn, managedBaseImageArn } from '../../src/model/arn.ts';
 import { defaultBucketName } from '../../src/s3/disk-object-store.ts';
@@ -258,37 +250,6 @@ test('conditions see tags of the resource and of the request', async () => {
   await assert.rejects(client.send(new CreateMicrovmImageCommand(image('untagged'))), refused);
   await client.send(new CreateMicrovmImageCommand({ ...image('tagged'), tags: { team: 'web' } }));
   client.destroy();
-});
-
-test('the bucket asks for s3 actions, on each object of a request', async () => {
-  const open = `arn:aws:s3:::${bucket}/open/*`;
-  const signer = await key('uploader', { Effect: 'Allow', Action: 's3:*Object', Resource: open });
-  const s3 = new S3Client({ ...server.client, credentials: signer, forcePathStyle: true, maxAttempts: 1 });
-  const put = (Key: string, Body = 'x') => s3.send(new PutObjectCommand({ Bucket: bucket, Key, Body }));
-  await put('open/a');
-  await put('open/b');
-  await server.services.objects.copy({ bucket, key: 'open/a' }, { bucket, key: 'closed' }, undefined);
-  await assert.rejects(put('closed', 'y'.repeat(100_000)), {
-    name: 'AccessDenied',
-    message: `User: ${user('uploader')} is not authorized to perform: s3:PutObject on resource: "arn:aws:s3:::${bucket}/closed" because no identity-based policy allows the s3:PutObject action`,
-  });
-  await assert.rejects(s3.send(new GetObjectCommand({ Bucket: bucket, Key: 'closed' })), {
-    name: 'AccessDenied',
-  });
-  await assert.rejects(s3.send(new ListBucketsCommand({})), { name: 'AccessDenied' });
-  await assert.rejects(
-    s3.send(new CopyObjectCommand({ Bucket: bucket, Key: 'open/c', CopySource: `${bucket}/closed` })),
-    { name: 'AccessDenied' },
-  );
-  const gone = await s3.send(
-    new DeleteObjectsCommand({ Bucket: bucket, Delete: { Objects: [{ Key: 'open/b' }, { Key: 'closed' }] } }),
-  );
-  assert.deepEqual(
-    [gone.Deleted?.map(({ Key }) => Key), gone.Errors?.map(({ Key, Code }) => [Key, Code])],
-    [['open/b'], [['closed', 'AccessDenied']]],
-  );
-  assert.equal((await server.services.objects.head(bucket, 'closed')).size, 1);
-  s3.destroy();
 });
 
 test('sessions keep the policy of their key, and end with it', async () => {

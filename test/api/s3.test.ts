@@ -274,8 +274,8 @@ test('has its default bucket always, and says what is not there', async () => {
   await assert.rejects(client.send(new PutObjectCommand({ Bucket, Key: 'x'.repeat(1025), Body: 'a' })), {
     name: 'KeyTooLongError',
   });
-  const acl = await raw(server, 'GET', `/${Bucket}?acl`, undefined, 's3');
-  assert.deepEqual([acl.status, /<Code>NotImplemented<\/Code>/.test(acl.text)], [501, true]);
+  const metrics = await raw(server, 'GET', `/${Bucket}?metrics`, undefined, 's3');
+  assert.deepEqual([metrics.status, /<Code>NotImplemented<\/Code>/.test(metrics.text)], [501, true]);
 });
 
 test('takes presigned URLs', async () => {

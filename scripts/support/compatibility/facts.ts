@@ -27,8 +27,11 @@ export function standing(operation: string): string {
 }
 
 export const s3Operations: readonly string[] = [
-  'Buckets: `CreateBucket`, `HeadBucket`, `ListBuckets`, `DeleteBucket`, `GetBucketLocation`, `GetBucketVersioning`.',
-  'Objects: `PutObject`, `GetObject` with ranges, `HeadObject`, `CopyObject`, `DeleteObject`, `DeleteObjects`, `ListObjectsV2`.',
+  'Buckets: `CreateBucket`, `HeadBucket`, `ListBuckets`, `DeleteBucket`, `GetBucketLocation`.',
+  'Objects: `PutObject`, `GetObject` with ranges, `HeadObject`, `CopyObject`, `DeleteObject`, `DeleteObjects`, `ListObjectsV2`, `ListObjectVersions`, `PutObjectTagging`, `GetObjectTagging`, `DeleteObjectTagging`.',
+  "Settings of buckets, stored and given back, because tools set them when they set themselves up: public access block, encryption, lifecycle, policy, tagging, ownership controls (put, get, delete), versioning (put, get). **Nothing is done by them.** Lifecycle rules delete nothing. No version is kept: each object has the one version `null`. A bucket policy allows and denies nothing; the policies of keys and roles decide (different). Nothing is public anyway. Encryption is `AES256` in name, the disk is the host's to encrypt; `aws:kms` is refused.",
+  'Read only, as on a bucket on which they were never set: ACL, CORS, website, logging, notification, accelerate, request payment, replication, object lock. To set them answers `NotImplemented`.',
+  'A request that names a version needs the action for objects and the one for versions (stricter than the service), since the version is the object.',
   'Multipart uploads: create, upload of parts, complete, abort, list of uploads and of parts.',
   'Bodies in chunks (`aws-chunked`) with trailing checksums; URLs presigned with signature version 4 or 2.',
 ];

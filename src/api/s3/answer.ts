@@ -10,7 +10,7 @@ import { requireAccess } from './authorize.ts';
 import { isOldPresigned, verifyOldPresigned } from './old-presigned.ts';
 import { sendS3Error } from './respond.ts';
 import { findS3Operation } from './routes.ts';
-import { type S3Request, splitPath } from './s3-request.ts';
+import { header, query, type S3Request, splitPath } from './s3-request.ts';
 
 /** Answers a request to the artifact bucket; rejects only with what is nobody's but our fault. */
 export async function answerS3(exchange: ClaimedExchange, api: Api): Promise<void> {
@@ -19,7 +19,7 @@ export async function answerS3(exchange: ClaimedExchange, api: Api): Promise<voi
     const request = await verify(exchange, api);
     const { action, answer } = findS3Operation(request);
     exchange.subject.operation = action?.slice('s3:'.length) ?? 'DeleteObjects';
-    if (action !== undefined) requireAccess(request, action, request);
+    for (const needed of actionsOf(request, action)) requireAccess(request, needed, request);
     await answer(request);
   } catch (error) {
     // A client that left or broke off has nobody to be told.
@@ -36,6 +36,26 @@ export async function answerS3(exchange: ClaimedExchange, api: Api): Promise<voi
     sendS3Error(exchange, refusal);
   }
 }
+
+/**
+ * All that a request has to be allowed. Whoever names a version may do what is asked with versions as well: the only
+ * version is the object itself.
+ */
+function actionsOf(request: S3Request, action: string | undefined): readonly string[] {
+  if (action === undefined) return [];
+  const versioned = versionedActions[action];
+  const onVersion = versioned !== undefined && query(request, 'versionId') !== undefined;
+  const withTags = action === 's3:PutObject' && header(request, 'x-amz-tagging') !== undefined;
+  return [action, ...(onVersion ? [versioned] : []), ...(withTags ? ['s3:PutObjectTagging'] : [])];
+}
+
+const versionedActions: Readonly<Record<string, string>> = {
+  's3:GetObject': 's3:GetObjectVersion',
+  's3:DeleteObject': 's3:DeleteObjectVersion',
+  's3:GetObjectTagging': 's3:GetObjectVersionTagging',
+  's3:PutObjectTagging': 's3:PutObjectVersionTagging',
+  's3:DeleteObjectTagging': 's3:DeleteObjectVersionTagging',
+};
 
 async function verify(exchange: ClaimedExchange, api: Api): Promise<S3Request> {
   const { request, claim } = exchange;

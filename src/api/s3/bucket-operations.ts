@@ -1,12 +1,10 @@
 import type { StoredObject } from '../../s3/object-store.ts';
 import { S3Error } from '../../s3/s3-error.ts';
-import { uriEncode } from '../sigv4/uri.ts';
 import { element } from '../xml/write.ts';
+import { pageSize, uriEncodeKey } from './listing-input.ts';
 import { quoteEtag, s3Document, sendEmpty, sendXml } from './respond.ts';
 import { query, type S3Request } from './s3-request.ts';
 import { readSmallBody } from './small-body.ts';
-
-const largestPage = 1000;
 
 export async function listBuckets(request: S3Request): Promise<void> {
   const buckets = await request.api.services.objects.listBuckets();
@@ -52,12 +50,6 @@ export async function getBucketLocation(request: S3Request): Promise<void> {
     ...s3Document('LocationConstraint', []),
     content: region === 'us-east-1' ? '' : region,
   });
-}
-
-/** Versioning was never enabled. */
-export async function getBucketVersioning(request: S3Request): Promise<void> {
-  await request.api.services.objects.requireBucket(request.bucket);
-  sendXml(request, 200, s3Document('VersioningConfiguration', []));
 }
 
 /** ListObjectsV2, and the older ListObjects without `list-type=2`. */
@@ -115,21 +107,6 @@ function contentsElement(object: StoredObject, encode: (key: string) => string) 
 
 function optionalElement(name: string, value: string | undefined) {
   return value === undefined ? undefined : element(name, value);
-}
-
-function uriEncodeKey(key: string): string {
-  return uriEncode(key).replaceAll('%2F', '/');
-}
-
-function pageSize(text: string | undefined): number {
-  if (text === undefined) return largestPage;
-  if (!/^\d{1,9}$/.test(text)) {
-    throw new S3Error('InvalidArgument', 'Provided max-keys not an integer or within integer range', {
-      ArgumentName: 'max-keys',
-      ArgumentValue: text,
-    });
-  }
-  return Math.min(Number(text), largestPage);
 }
 
 function openToken(

@@ -2,6 +2,7 @@ import type { ObjectAttributes, Precondition, StoredObject } from '../../s3/obje
 import { S3Error } from '../../s3/s3-error.ts';
 import { checksumHeaders, quoteEtag, unquoteEtag } from './respond.ts';
 import { header, query, type S3Request } from './s3-request.ts';
+import { readTaggingHeader } from './tags.ts';
 
 const keptHeaders = [
   'cache-control',
@@ -32,7 +33,12 @@ export function readAttributes(request: S3Request): ObjectAttributes {
     const value = name === 'content-encoding' ? contentEncoding(request) : header(request, name);
     if (value !== undefined) entries.push([name, value]);
   }
-  return { contentType: header(request, 'content-type') ?? null, headers: Object.fromEntries(entries) };
+  const tags = readTaggingHeader(request);
+  return {
+    contentType: header(request, 'content-type') ?? null,
+    headers: Object.fromEntries(entries),
+    ...(tags === undefined ? {} : { tags }),
+  };
 }
 
 /** Without `aws-chunked`, which is about the transfer only. */
@@ -72,6 +78,7 @@ export function setObjectHeaders(request: S3Request, object: StoredObject, whole
     ['etag', quoteEtag(object.etag)],
     ['last-modified', new Date(object.modifiedAt).toUTCString()],
     ...Object.entries(object.headers),
+    ...taggingCount(object),
     ...(withChecksums ? checksumHeaders(object.checksums.values) : []),
     ...(withChecksums ? [['x-amz-checksum-type', object.checksums.type] as const] : []),
     ...overridable.flatMap(([parameter, name]) => {
@@ -80,6 +87,11 @@ export function setObjectHeaders(request: S3Request, object: StoredObject, whole
     }),
   ];
   for (const [name, value] of headers) setChecked(response, name, value);
+}
+
+function taggingCount({ tags = {} }: StoredObject): [string, string][] {
+  const count = Object.keys(tags).length;
+  return count === 0 ? [] : [['x-amz-tagging-count', String(count)]];
 }
 
 /** Names and values come from clients; what cannot be a header is refused rather than sent. */

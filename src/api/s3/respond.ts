@@ -10,6 +10,12 @@ export function s3Document(name: string, children: readonly (XmlNode | undefined
   return element(name, children, { xmlns: namespace });
 }
 
+/** Sends a text that was stored as it is. */
+export function sendDocument({ response }: Exchange, contentType: string, text: string): void {
+  const bytes = Buffer.from(text);
+  response.writeHead(200, { 'content-type': contentType, 'content-length': bytes.length }).end(bytes);
+}
+
 export function sendXml({ response }: Exchange, status: number, document: XmlNode): void {
   const bytes = Buffer.from(xmlDocument(document));
   response

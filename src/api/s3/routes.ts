@@ -3,11 +3,12 @@ import {
   createBucket,
   deleteBucket,
   getBucketLocation,
-  getBucketVersioning,
   headBucket,
   listBuckets,
   listObjects,
 } from './bucket-operations.ts';
+import { settingRoutes } from './bucket-settings.ts';
+import { fixedRoutes } from './fixed-settings.ts';
 import {
   copyObject,
   deleteObject,
@@ -16,6 +17,9 @@ import {
   headObject,
   putObject,
 } from './object-operations.ts';
+import { deleteObjectTagging, getObjectTagging, putObjectTagging } from './object-tagging.ts';
+import { checkVersion, listObjectVersions } from './object-versions.ts';
+import type { S3Route } from './route.ts';
 import { header, query, type S3Request } from './s3-request.ts';
 import {
   abortMultipartUpload,
@@ -27,23 +31,11 @@ import {
   uploadPartCopy,
 } from './upload-operations.ts';
 
-type Answer = (request: S3Request) => Promise<void>;
-type Level = 'service' | 'bucket' | 'object';
-
-interface S3Route {
-  readonly method: string;
-  readonly level: Level;
-  /** Query parameter that has to be there. */
-  readonly parameter?: string;
-  /** Header that has to be there. */
-  readonly header?: string;
-  /** What the caller has to be allowed on the bucket or object; undefined where the answer judges by itself. */
-  readonly action: string | undefined;
-  readonly answer: Answer;
-}
-
 /** The first that fits answers. */
 const routes: readonly S3Route[] = [
+  ...settingRoutes,
+  ...fixedRoutes,
+  ...taggingRoutes(),
   { method: 'GET', level: 'service', action: 's3:ListAllMyBuckets', answer: listBuckets },
 
   { method: 'PUT', level: 'bucket', action: 's3:CreateBucket', answer: createBucket },
@@ -60,9 +52,9 @@ const routes: readonly S3Route[] = [
   {
     method: 'GET',
     level: 'bucket',
-    parameter: 'versioning',
-    action: 's3:GetBucketVersioning',
-    answer: getBucketVersioning,
+    parameter: 'versions',
+    action: 's3:ListBucketVersions',
+    answer: listObjectVersions,
   },
   {
     method: 'GET',
@@ -117,14 +109,15 @@ const routes: readonly S3Route[] = [
   { method: 'DELETE', level: 'object', action: 's3:DeleteObject', answer: deleteObject },
 ];
 
-/** Parts of S3 a request would mean by these; answering it as if they were not there would be wrong. */
-const unsupportedParameters: readonly string[] = [
+/** What a request is about when it names one of these; to answer it as if it had not would be wrong. */
+const subResources: ReadonlySet<string> = new Set([
   'accelerate',
   'acl',
   'analytics',
   'attributes',
   'cors',
   'encryption',
+  'intelligent-tiering',
   'inventory',
   'legal-hold',
   'lifecycle',
@@ -143,35 +136,46 @@ const unsupportedParameters: readonly string[] = [
   'select',
   'tagging',
   'torrent',
-  'versionId',
+  'versioning',
   'versions',
   'website',
-];
+]);
 
-/** @throws {S3Error} NotImplemented or MethodNotAllowed */
+/** @throws {S3Error} NotImplemented, NoSuchVersion or MethodNotAllowed */
 export function findS3Operation(request: S3Request): Pick<S3Route, 'action' | 'answer'> {
-  const unsupported = request.queryParameters.find(([name]) => unsupportedParameters.includes(name));
-  if (unsupported !== undefined) {
-    throw new S3Error('NotImplemented', `The artifact bucket does not support ${unsupported[0]}.`);
-  }
+  const about = request.queryParameters.find(([name]) => subResources.has(name))?.[0];
   const { method } = request.request;
   const level = levelOf(request);
   const found = routes.find(
     (route) =>
       route.method === method &&
       route.level === level &&
+      (about === undefined || route.parameter === about) &&
       (route.parameter === undefined || query(request, route.parameter) !== undefined) &&
       (route.header === undefined || header(request, route.header) !== undefined),
   );
-  if (found === undefined) {
-    throw new S3Error('MethodNotAllowed', 'The specified method is not allowed against this resource.', {
-      Method: method,
-    });
+  if (found !== undefined) {
+    checkVersion(request.key, query(request, 'versionId'));
+    return found;
   }
-  return found;
+  if (about !== undefined) {
+    throw new S3Error('NotImplemented', `The artifact bucket does not support ${method} of ${about}.`);
+  }
+  throw new S3Error('MethodNotAllowed', 'The specified method is not allowed against this resource.', {
+    Method: method,
+  });
 }
 
-function levelOf({ bucket, key }: S3Request): Level {
+function taggingRoutes(): readonly S3Route[] {
+  const common = { level: 'object', parameter: 'tagging' } as const;
+  return [
+    { ...common, method: 'GET', action: 's3:GetObjectTagging', answer: getObjectTagging },
+    { ...common, method: 'PUT', action: 's3:PutObjectTagging', answer: putObjectTagging },
+    { ...common, method: 'DELETE', action: 's3:DeleteObjectTagging', answer: deleteObjectTagging },
+  ];
+}
+
+function levelOf({ bucket, key }: S3Request): S3Route['level'] {
   if (bucket === '') return 'service';
   return key === '' ? 'bucket' : 'object';
 }

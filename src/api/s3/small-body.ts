@@ -10,10 +10,11 @@ const documentLimit = 4 * 1024 * 1024;
 
 /**
  * Reads and verifies a body that is a small XML document.
+ * @param limit largest size in bytes
  * @throws {S3Error} MalformedXML, or what the body fails with
  */
-export async function readXml(request: S3Request): Promise<XmlElement> {
-  const text = (await readSmallBody(request)).toString('utf8');
+export async function readXml(request: S3Request, limit?: number): Promise<XmlElement> {
+  const text = (await readSmallBody(request, limit)).toString('utf8');
   try {
     return parseXml(text);
   } catch (error) {
@@ -22,14 +23,13 @@ export async function readXml(request: S3Request): Promise<XmlElement> {
   }
 }
 
-export async function readSmallBody(request: S3Request): Promise<Buffer> {
+export async function readSmallBody(request: S3Request, limit = documentLimit): Promise<Buffer> {
   const body = incomingBody(request);
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of body.stream) {
     size += chunk.length;
-    if (size > documentLimit)
-      throw new S3Error('EntityTooLarge', 'The document is larger than any valid one.');
+    if (size > limit) throw new S3Error('EntityTooLarge', 'The document is larger than any valid one.');
     chunks.push(chunk);
   }
   const bytes = Buffer.concat(chunks);

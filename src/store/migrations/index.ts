@@ -9,6 +9,7 @@ import * as roles from './0007-roles.ts';
 import * as activity from './0008-activity.ts';
 import * as versionConditions from './0009-version-conditions.ts';
 import * as awakeOnRequests from './0010-awake-on-requests.ts';
+import * as bucketSettings from './0011-bucket-settings.ts';
 
 /** Forward only, applied in the order of their names; a landed migration never changes. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -22,4 +23,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0008-activity': activity,
   '0009-version-conditions': versionConditions,
   '0010-awake-on-requests': awakeOnRequests,
+  '0011-bucket-settings': bucketSettings,
 };

@@ -68,4 +68,33 @@ export function examineObjects(open: OpenStore): void {
       code: 'NoSuchBucket',
     });
   });
+
+  test('what is set on a bucket is kept, replaced, taken away, and goes with the bucket', async (t) => {
+    const objects = await openObjects(t);
+    await objects.createBucket('other');
+    for (const document of ['<a/>', '<b/>']) await objects.putBucketSetting('other', 'tagging', document);
+    await objects.putBucketSetting('other', 'policy', '{}');
+    assert.equal(await objects.bucketSetting('other', 'tagging'), '<b/>');
+    await objects.deleteBucketSetting('other', 'tagging');
+    assert.equal(await objects.bucketSetting('other', 'tagging'), undefined);
+    await objects.deleteBucket('other');
+    const missing = { code: 'NoSuchBucket' };
+    await assert.rejects(objects.bucketSetting('other', 'policy'), missing);
+    await assert.rejects(objects.putBucketSetting('other', 'policy', '{}'), missing);
+    await objects.createBucket('other');
+    assert.equal(await objects.bucketSetting('other', 'policy'), undefined);
+  });
+
+  test('tags of an object change without its content', async (t) => {
+    const objects = await openObjects(t);
+    const headers = { 'x-amz-meta-a': '1' };
+    await objects.put(
+      { bucket, key: 'a', contentType: 'text/plain', headers, tags: { a: 'b' } },
+      body('one'),
+    );
+    await objects.setTags(bucket, 'a', { c: 'd' });
+    const { tags, headers: kept, size } = await objects.head(bucket, 'a');
+    assert.deepEqual([tags, kept, size], [{ c: 'd' }, headers, 3]);
+    await assert.rejects(objects.setTags(bucket, 'none', {}), { code: 'NoSuchKey' });
+  });
 }
