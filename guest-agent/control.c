@@ -197,7 +197,7 @@ void control_request(const uint8_t *payload, size_t length)
         return;
     case OP_EXEC_FIELDS:
         control_reply(id, exec_add_fields(body, size), NULL, 0);
-        break;
+        return;
     case OP_APP_FIELDS:
         control_reply(id, add_app_fields(body, size), NULL, 0);
         return;

@@ -4,7 +4,7 @@ import { isThere } from '../blobs/entries.ts';
 import { type BuildFailure, containerBuildFailed, diskFull, platformError } from './build-failure.ts';
 import type { BuildOptions } from './build-options.ts';
 import type { CommandOptions } from './command.ts';
-import type { ContainerEngine } from './container-engine.ts';
+import { type ContainerEngine, mostBuildProcesses } from './container-engine.ts';
 import { dockerfileError } from './dockerfile/instructions.ts';
 import { emptyContext, type PreparedDockerfile, prepareDockerfile } from './dockerfile/prepare.ts';
 import { StepTail } from './step-tail.ts';
@@ -28,8 +28,6 @@ export interface ContainerBuild {
 
 /** Builds stop when the host's disk has no more than this left. */
 const reservedBytes = 1024 ** 3;
-/** Of an ordinary user; root's builds are limited by their control group. */
-const processes = 4_096;
 const diskCheckMs = 1_000;
 
 /**
@@ -49,7 +47,13 @@ export async function buildContainerImage(engine: ContainerEngine, build: Contai
   try {
     const { code, stderr } = await engine.runConfined(
       [
-        ...['prlimit', `--fsize=${build.largestFileBytes}`, '--core=0', `--nproc=${processes}`, '--'],
+        ...[
+          'prlimit',
+          `--fsize=${build.largestFileBytes}`,
+          '--core=0',
+          `--nproc=${mostBuildProcesses}`,
+          '--',
+        ],
         ...['buildah', 'build', ...engine.policy, '--isolation', 'chroot', '--layers', '--force-rm'],
         // The other format has no place for SHELL, HEALTHCHECK and ONBUILD.
         ...['--format', 'docker'],

@@ -99,13 +99,13 @@ export function parseContainerConfig(json: string): ContainerConfig {
   };
 }
 
-/** `8080`, `8080/tcp` or `8000-8003/tcp`; of others than TCP nothing can be told from outside. */
+/** `8080` or `8080/tcp`; none of a range or of another protocol, which tell nothing about when an image is ready. */
 function exposedPorts(text: string): readonly number[] {
   const [, first, last = first, protocol = 'tcp'] = /^(\d+)(?:-(\d+))?(?:\/(\w+))?$/.exec(text) ?? [];
   const from = Number(first);
   const to = Number(last);
   if (protocol.toLowerCase() !== 'tcp' || !(from >= 1 && to >= from && to <= 65_535)) return [];
-  // Of a range any port will do: nobody waits for a thousand of them.
+  // An application that names a range seldom listens on all of it, and nothing says on which part it does.
   return to === from ? [from] : [];
 }
 

@@ -60,8 +60,8 @@ const capabilities = [
   'CAP_SETPCAP',
   'CAP_SETUID',
 ];
-/** Of one build step; root's builds are also limited by their control group. */
-const stepProcesses = 4_096;
+/** Processes of a build; root's builds are also limited by their control group. */
+export const mostBuildProcesses = 4_096;
 /** First release that reads here-documents in a Dockerfile. */
 const heredocsSince = [1, 35] as const;
 
@@ -129,7 +129,7 @@ additionalimagestores = ${JSON.stringify(base === undefined ? [] : [this.#option
 mountopt = "nodev"
 `,
     );
-    const limits = await stepLimits({ nproc: stepProcesses });
+    const limits = await stepLimits({ nproc: mostBuildProcesses });
     await writeFileDurably(
       this.#setting('containers.conf'),
       `[containers]

@@ -11,6 +11,7 @@ import {
   type RunMicrovmCommandOutput,
   SuspendMicrovmCommand,
 } from '@aws-sdk/client-lambda-microvms';
+import { managedConnectorArn } from '../../src/model/arn.ts';
 import { builtImage, createImage, zip } from '../support/counter-image.ts';
 import { CounterVms } from '../support/counter-vms.ts';
 import { DormouseServer, removeDataDirectory, temporaryDirectory } from '../support/dormouse-server.ts';
@@ -290,7 +291,7 @@ describe('the way out of a microVM', { timeout: 600_000 }, () => {
   });
 
   test('a microVM without ingress is not reached, awake as it is', async () => {
-    const arn = `arn:aws:lambda:${server.ready.region}:aws:network-connector:aws-network-connector:NO_INGRESS`;
+    const arn = managedConnectorArn(server.ready.region, 'NO_INGRESS');
     const closed = await vms.run({ ingressNetworkConnectors: [arn] });
     await vms.reaches(closed, 'RUNNING');
     const answer = await callEndpoint(server.ready, closed.endpoint ?? '', {

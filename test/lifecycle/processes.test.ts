@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { managedConnectorArn } from '../../src/model/arn.ts';
 import { dormouse } from '../support/cli.ts';
 import { builtImage, createImage, zip } from '../support/counter-image.ts';
 import { CounterVms } from '../support/counter-vms.ts';
@@ -27,7 +28,7 @@ describe('commands beside an application', { timeout: 900_000 }, () => {
     const imageArn = await createImage(server, 'toolbox', await zip({ Dockerfile: dockerfile }));
     assert.deepEqual(await builtImage(server, imageArn), { state: 'CREATED', reason: '' });
     const vms = new CounterVms(server, imageArn);
-    const shell = `arn:aws:lambda:${server.ready.region}:aws:network-connector:aws-network-connector:SHELL_INGRESS`;
+    const shell = managedConnectorArn(server.ready.region, 'SHELL_INGRESS');
     const vm = await vms.run({ ingressNetworkConnectors: [shell] });
     await vms.reaches(vm, 'RUNNING');
     id = vm.microvmId ?? '';
@@ -105,7 +106,7 @@ CMD ["sh", "-c", "echo prepared >/tmp/state"]
     const imageArn = await createImage(server, 'job', await zip({ Dockerfile: job }));
     assert.deepEqual(await builtImage(server, imageArn), { state: 'CREATED', reason: '' });
     const vms = new CounterVms(server, imageArn);
-    const shell = `arn:aws:lambda:${server.ready.region}:aws:network-connector:aws-network-connector:SHELL_INGRESS`;
+    const shell = managedConnectorArn(server.ready.region, 'SHELL_INGRESS');
     const vm = await vms.run({ ingressNetworkConnectors: [shell] });
     await vms.reaches(vm, 'RUNNING');
     const line = 'cat /tmp/state; id -u; echo $MODE; cat /proc/1/comm';

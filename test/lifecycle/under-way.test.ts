@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { RunMicrovmCommandOutput } from '@aws-sdk/client-lambda-microvms';
+import { managedConnectorArn } from '../../src/model/arn.ts';
 import { dormouse } from '../support/cli.ts';
 import { builtImage, createImage, zip } from '../support/counter-image.ts';
 import { CounterVms } from '../support/counter-vms.ts';
@@ -49,9 +50,11 @@ describe('what is under way in a microVM with an idle policy', { timeout: 900_00
   });
 
   async function started(...activity: readonly string[]): Promise<RunMicrovmCommandOutput> {
-    const connector = (name: string): string =>
-      `arn:aws:lambda:${server.ready.region}:aws:network-connector:aws-network-connector:${name}`;
-    const ingressNetworkConnectors = [connector('HTTP_INGRESS'), connector('SHELL_INGRESS')];
+    const { region } = server.ready;
+    const ingressNetworkConnectors = [
+      managedConnectorArn(region, 'HTTP_INGRESS'),
+      managedConnectorArn(region, 'SHELL_INGRESS'),
+    ];
     const vm = await vms.run({ idlePolicy, ingressNetworkConnectors });
     await vms.reaches(vm, 'RUNNING');
     for (const settings of activity) {
