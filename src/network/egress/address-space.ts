@@ -3,36 +3,38 @@ import os from 'node:os';
 import { parseNetwork } from '../../model/network-address.ts';
 
 /**
- * Address space that is not the public Internet (IANA special-purpose registries): this host, its networks,
- * other guests, cloud metadata services.
+ * Address space that is not the public Internet (IANA's special-purpose registries): this host, its networks,
+ * other guests, cloud metadata services. Of IPv6 only 2000::/3 is given out, and within that some is special.
  */
 const specialRanges: readonly (readonly [string, number])[] = [
   ['0.0.0.0', 8],
   ['10.0.0.0', 8],
   ['100.64.0.0', 10],
   ['127.0.0.0', 8],
+  // Azure's metadata, name and health service; an address of the Internet everywhere else, and unused there.
+  ['168.63.129.16', 32],
   ['169.254.0.0', 16],
   ['172.16.0.0', 12],
   ['192.0.0.0', 24],
   ['192.0.2.0', 24],
+  ['192.31.196.0', 24],
+  ['192.52.193.0', 24],
   ['192.88.99.0', 24],
   ['192.168.0.0', 16],
+  ['192.175.48.0', 24],
   ['198.18.0.0', 15],
   ['198.51.100.0', 24],
   ['203.0.113.0', 24],
   ['224.0.0.0', 4],
   ['240.0.0.0', 4],
-  ['::', 96],
-  ['::ffff:0:0', 96],
-  ['64:ff9b::', 96],
-  ['64:ff9b:1::', 48],
-  ['100::', 64],
+  ['::', 3],
   ['2001::', 23],
   ['2001:db8::', 32],
   ['2002::', 16],
-  ['fc00::', 7],
-  ['fe80::', 10],
-  ['ff00::', 8],
+  ['2620:4f:8000::', 48],
+  ['3fff::', 20],
+  ['4000::', 2],
+  ['8000::', 1],
 ];
 
 /** A set of networks of both families. */

@@ -62,6 +62,30 @@ test('only names of the policy are answered', async () => {
   assert.equal(codeOf(await guest.onQuery(query('good', 'other'))), 5);
 });
 
+test('updates, notices and transfers are refused and reach no name server', async () => {
+  const asked: Buffer[] = [];
+  const refused: string[] = [];
+  const guest = createGuestEgress({
+    policy: () => createEgressPolicy(readEgressPolicy({ allow: [], deny: [], default: 'allow' })),
+    names: {
+      async ask(message) {
+        asked.push(message);
+        return message;
+      },
+    },
+    told: new ToldAddresses(),
+    onRefused: (kind, what) => refused.push(`${kind} ${what}`),
+  });
+  const update = query('good', 'example');
+  update.writeUInt8(5 << 3, 2);
+  const transfer = query('good', 'example');
+  transfer.writeUInt8(252, transfer.length - 3);
+  assert.equal(codeOf(await guest.onQuery(update)), 5);
+  assert.equal(codeOf(await guest.onQuery(transfer)), 5);
+  assert.deepEqual(asked, []);
+  assert.equal(refused.length, 2);
+});
+
 test('an allowed name that leads to a denied one is not answered, and what was refused is told', async () => {
   const refused: string[] = [];
   const alias = [3, ...Buffer.from('bad'), 7, ...Buffer.from('example'), 0];

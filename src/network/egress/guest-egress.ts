@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { EgressRefusal } from '../../model/egress-refusal.ts';
 import type { EgressConnection, EgressHandler } from '../../model/guest-egress.ts';
-import { failure, fitDatagram, isQuery, responseCode } from '../names/dns-message.ts';
+import { failure, fitDatagram, isQuery, isRequest, responseCode } from '../names/dns-message.ts';
 import { serveNamesOver } from '../names/dns-over-tcp.ts';
 import { askedName, readAnswer } from '../names/dns-records.ts';
 import type { NameService } from '../names/name-service.ts';
@@ -60,9 +60,9 @@ export function createGuestEgress(options: GuestEgressOptions): EgressHandler {
     return said;
   };
   const answer = async (query: Buffer): Promise<Buffer | undefined> => {
-    if (!isQuery(query)) return undefined;
+    if (!isRequest(query)) return undefined;
     const asked = askedName(query);
-    if (!policy().resolves(asked)) {
+    if (!isQuery(query) || !policy().resolves(asked)) {
       onRefused('name', asked ?? notPlain);
       return failure(query, responseCode.refused);
     }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { failure, fitDatagram, isQuery, responseCode } from './dns-message.ts';
+import { failure, fitDatagram, isQuery, isRequest, responseCode } from './dns-message.ts';
 
 const question = Buffer.from('\x03one\x07example\x00\x00\x01\x00\x01', 'latin1');
 
@@ -40,10 +40,34 @@ test('a longer one becomes a notice to ask over TCP', () => {
   }
 });
 
-test('answers and fragments are no queries', () => {
+test('answers and fragments are no requests', () => {
+  assert.ok(isRequest(query()));
+  assert.ok(!isRequest(answerOf(100)));
+  assert.ok(!isRequest(query().subarray(0, 12)));
+});
+
+test('only one question about a name is a query', () => {
+  const changed = (at: number, value: number): Buffer => {
+    const message = query();
+    message.writeUInt8(value, at);
+    return message;
+  };
   assert.ok(isQuery(query()));
-  assert.ok(!isQuery(answerOf(100)));
-  assert.ok(!isQuery(query().subarray(0, 12)));
+  assert.ok(isQuery(query(opt(4096))));
+  const opcodes = { inverse: 1, status: 2, notify: 4, update: 5, stateful: 6 };
+  for (const [name, opcode] of Object.entries(opcodes)) assert.ok(!isQuery(changed(2, opcode << 3)), name);
+  const typeAt = query().length - 3;
+  for (const [name, type] of Object.entries({ IXFR: 251, AXFR: 252 })) {
+    assert.ok(!isQuery(changed(typeAt, type)), name);
+  }
+  const counts = {
+    'no question': [5, 0],
+    'two questions': [5, 2],
+    answers: [7, 1],
+    authority: [9, 1],
+  } as const;
+  for (const [name, [at, count]] of Object.entries(counts)) assert.ok(!isQuery(changed(at, count)), name);
+  assert.ok(!isQuery(query().subarray(0, -1)), 'cut short');
 });
 
 test('whatever a guest or a name server sends, the result is a message no longer than was sent', () => {

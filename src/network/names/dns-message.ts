@@ -3,16 +3,31 @@
 export const headerBytes = 12;
 const responseFlag = 0x80;
 const truncatedFlag = 0x02;
+const opcodeMask = 0x78;
 const recursionAvailableFlag = 0x80;
 /** Longest answer to an asker that says nothing of what it takes. */
 const plainLimit = 512;
 const optType = 41;
+/** IXFR and AXFR. */
+const transferTypes: ReadonlySet<number> = new Set([251, 252]);
 
 export const responseCode = { serverFailure: 2, refused: 5 } as const;
 
-/** Whether a message from a guest may be passed on as a query. */
-export function isQuery(message: Buffer): boolean {
+/** Whether a message asks something, so that it has to be answered. */
+export function isRequest(message: Buffer): boolean {
   return message.length > headerBytes && (message.readUInt8(2) & responseFlag) === 0;
+}
+
+/**
+ * Whether a request asks one question about a name. Name servers take an UPDATE, a NOTIFY or a zone transfer from
+ * addresses they trust, and the host's may be one, so those of guests are not passed on.
+ */
+export function isQuery(request: Buffer): boolean {
+  const end = questionEnd(request);
+  if (end === undefined || (request.readUInt8(2) & opcodeMask) !== 0) return false;
+  // Records before the additional ones are what a transfer or an update has, and no question.
+  if (request.readUInt32BE(6) !== 0) return false;
+  return !transferTypes.has(request.readUInt16BE(end - 4));
 }
 
 /** An answer without records, as a name server gives that cannot or will not say. */
