@@ -106,6 +106,10 @@ export const configSchema = z.object({
    * as many as its recent launches suggest.
    */
   warmPool: readableBy(parseWarmPoolPolicy).default('off'),
+  /** PEM file of certificates that the steps of builds trust besides this host's; none of it comes into an image. */
+  buildCa: z.string().min(1).optional(),
+  /** Whether the steps of builds see the proxy variables of the server's environment. */
+  buildProxy: z.boolean().default(false),
   /** Days after which the log of a build or VM that wrote nothing since is removed. */
   logRetentionDays: z.number().int().min(1).default(30),
   /** Size in MiB that one log stream keeps at most; it drops its older half when it has grown to that. */
@@ -160,6 +164,8 @@ const environmentNames: Readonly<Record<string, keyof ConfigInput>> = {
   DORMOUSE_CPU_OVERCOMMIT: 'cpuOvercommit',
   DORMOUSE_DISK_RESERVE_MIB: 'diskReserveMib',
   DORMOUSE_EVICT_IDLE: 'evictIdle',
+  DORMOUSE_BUILD_CA: 'buildCa',
+  DORMOUSE_BUILD_PROXY: 'buildProxy',
   DORMOUSE_WAKE_CACHE_MIB: 'wakeCacheMib',
   DORMOUSE_WARM_POOL: 'warmPool',
   DORMOUSE_LOG_RETENTION_DAYS: 'logRetentionDays',
@@ -171,6 +177,7 @@ const environmentNames: Readonly<Record<string, keyof ConfigInput>> = {
   DORMOUSE_LOG_LEVEL: 'logLevel',
 };
 
+const switches: ReadonlySet<string> = new Set(['evictIdle', 'buildProxy']);
 const numeric: ReadonlySet<string> = new Set([
   'port',
   'endpointPort',
@@ -215,7 +222,7 @@ function readVariable(option: string, value: string): unknown {
   if (option === 'rates') return readNumbers(option, value, parseRate);
   if (option === 'endpointLimits') return readNumbers(option, value, parseLimit);
   if (lists.has(option)) return value.split(',').map((item) => item.trim());
-  if (option === 'evictIdle' && (value === 'true' || value === 'false')) return value === 'true';
+  if (switches.has(option) && (value === 'true' || value === 'false')) return value === 'true';
   return numeric.has(option) ? Number(value) : value;
 }
 

@@ -252,6 +252,7 @@ async function start(
     realm,
     assets,
     directory: at('images'),
+    buildSteps: { extraCertificates: config.buildCa, proxy: config.buildProxy },
     clock,
     logger,
     hasLiveMicrovms: (imageArn, imageVersion) => microvms.hasLive(imageArn, imageVersion),

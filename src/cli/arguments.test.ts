@@ -4,6 +4,7 @@ import { InvalidArgumentError } from 'commander';
 import {
   collectForwarding,
   collectHook,
+  collectSecret,
   collectVariables,
   parseDuration,
   parseMemory,
@@ -83,4 +84,15 @@ test('hooks come with or without a timeout', () => {
   assert.deepEqual(collectHook('ready=2m', collectHook('run', undefined)), { run: undefined, ready: 120 });
   for (const text of ['stop', '', 'run=x'])
     assert.throws(() => collectHook(text, undefined), InvalidArgumentError);
+});
+
+test('secrets of a build', () => {
+  const [file, variable] = collectSecret('id=b,env=B', collectSecret('id=a,src=./a.txt'));
+  assert.deepEqual(file, { id: 'a', file: './a.txt' });
+  assert.deepEqual(variable, { id: 'b', variable: 'B' });
+  assert.deepEqual(collectSecret('type=file,id=c'), [{ id: 'c', file: 'c' }]);
+  for (const text of ['', 'a', 'id=,src=x', 'id=../x,src=x', 'id=dormouse-x,src=x', 'id=a,mode=1']) {
+    assert.throws(() => collectSecret(text), InvalidArgumentError, text);
+  }
+  assert.throws(() => collectSecret('id=a,src=y', collectSecret('id=a,src=x')), /given twice/);
 });

@@ -122,3 +122,27 @@ export function collectHook(text: string, earlier: HookTimeouts | undefined): Ho
     throw new InvalidArgumentError(`Expected one of ${hooks.join(', ')}, or NAME=TIMEOUT.`);
   return { ...earlier, [hook]: timeout === undefined ? undefined : parseDuration(timeout) };
 }
+
+/** Where a secret of a build comes from. */
+export type SecretSource =
+  | { readonly id: string; readonly file: string }
+  | { readonly id: string; readonly variable: string };
+
+/** `id=ID,src=FILE` or `id=ID,env=VARIABLE`; ID alone is a file of that name. */
+export function collectSecret(text: string, earlier: readonly SecretSource[] = []): readonly SecretSource[] {
+  const parts = new Map(
+    text.split(',').map((part) => [/^[^=]*/.exec(part)?.[0], part.replace(/^[^=]*=?/, '')]),
+  );
+  const id = parts.get('id') ?? '';
+  if (!/^(?!dormouse-)[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/.test(id)) {
+    throw new InvalidArgumentError('Expected id=ID,src=FILE or id=ID,env=VARIABLE.');
+  }
+  const unknown = [...parts.keys()].find(
+    (key) => !['id', 'type', 'src', 'source', 'env'].includes(key ?? ''),
+  );
+  if (unknown !== undefined) throw new InvalidArgumentError(`${unknown} is not known here.`);
+  if (earlier.some((other) => other.id === id)) throw new InvalidArgumentError(`${id} is given twice.`);
+  const variable = parts.get('env');
+  if (variable !== undefined) return [...earlier, { id, variable }];
+  return [...earlier, { id, file: parts.get('src') ?? parts.get('source') ?? id }];
+}

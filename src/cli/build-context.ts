@@ -28,6 +28,8 @@ export interface ContextOptions {
   /** Path of another Dockerfile than the directory's own, wherever it is. */
   readonly dockerfile?: string | undefined;
   readonly settings?: BuildSettings;
+  /** By their ids; they go along with the context and are none of it. */
+  readonly secrets?: Readonly<Record<string, Uint8Array>>;
 }
 
 const settingsDirectory = '.dormouse';
@@ -49,7 +51,7 @@ export async function packContext(directory: string, options: ContextOptions = {
     const written = pipeline(archive.outputStream, createWriteStream(file, { mode: 0o600 }));
     archive.on('error', (error: Error) => (archive.outputStream as NodeJS.ReadStream).destroy(error));
     for (const name of names) await addEntry(archive, directory, name);
-    await addSettings(archive, apart, options.settings);
+    await addSettings(archive, apart, options);
     archive.end();
     await written;
     return { file, bytes: (await lstat(file)).size, entries: names.length, dispose };
@@ -98,9 +100,10 @@ async function textOf(file: string): Promise<string | undefined> {
 async function addSettings(
   archive: ZipFile,
   dockerfile: string | undefined,
-  settings: BuildSettings = {},
+  { settings = {}, secrets = {} }: ContextOptions,
 ): Promise<void> {
-  if (dockerfile === undefined && Object.keys(settings).length === 0) return;
+  const ids = Object.keys(secrets);
+  if (dockerfile === undefined && Object.keys(settings).length === 0 && ids.length === 0) return;
   const name = `${settingsDirectory}/Dockerfile`;
   if (dockerfile !== undefined) {
     const content = await readFile(dockerfile).catch((error: Error) => {
@@ -108,7 +111,14 @@ async function addSettings(
     });
     archive.addBuffer(content, name);
   }
-  const all = { ...settings, ...(dockerfile === undefined ? {} : { dockerfile: name }) };
+  for (const [id, content] of Object.entries(secrets)) {
+    archive.addBuffer(Buffer.from(content), `${settingsDirectory}/secrets/${id}`);
+  }
+  const all = {
+    ...settings,
+    ...(dockerfile === undefined ? {} : { dockerfile: name }),
+    ...(ids.length === 0 ? {} : { secrets: ids }),
+  };
   archive.addBuffer(Buffer.from(JSON.stringify(all)), `${settingsDirectory}/build.json`);
 }
 

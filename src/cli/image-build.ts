@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import {
   CreateMicrovmImageCommand,
@@ -5,7 +6,7 @@ import {
   type Hooks,
   UpdateMicrovmImageCommand,
 } from '@aws-sdk/client-lambda-microvms';
-import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import type { HookOption, HookTimeouts } from './arguments.ts';
 import type { PackedContext } from './build-context.ts';
 import type { Client } from './client.ts';
@@ -30,11 +31,18 @@ export interface StartedBuild {
   readonly imageVersion: string;
 }
 
-/** Puts the context into the server's own bucket; resolves with its address. */
-export async function uploadContext(client: Client, name: string, context: PackedContext): Promise<string> {
-  const { accountId } = await client.server();
-  const bucket = `dormouse-artifacts-${accountId}`;
-  const key = `${name}/context.zip`;
+/**
+ * Puts the context into the server's own bucket; resolves with its address.
+ * @param once under a name of its own, for {@link removeContext}
+ */
+export async function uploadContext(
+  client: Client,
+  name: string,
+  context: PackedContext,
+  once: boolean,
+): Promise<string> {
+  const bucket = await bucketOf(client);
+  const key = `${name}/${once ? `context-${randomUUID()}` : 'context'}.zip`;
   const s3 = await client.s3();
   await s3.send(
     new PutObjectCommand({
@@ -47,6 +55,19 @@ export async function uploadContext(client: Client, name: string, context: Packe
   );
   s3.destroy();
   return `s3://${bucket}/${key}`;
+}
+
+/** Removes what {@link uploadContext} has put there, for the secrets in it. */
+export async function removeContext(client: Client, uri: string): Promise<void> {
+  const bucket = await bucketOf(client);
+  const s3 = await client.s3();
+  await s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: uri.slice(`s3://${bucket}/`.length) }));
+  s3.destroy();
+}
+
+async function bucketOf(client: Client): Promise<string> {
+  const { accountId } = await client.server();
+  return `dormouse-artifacts-${accountId}`;
 }
 
 /** Creates the image, or its next version when it is there. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -80,4 +80,30 @@ test('a Dockerfile is no larger than any is', async (t) => {
   const { context, take } = await artifact(t);
   await writeFile(path.join(context, 'Dockerfile'), '#'.repeat(1024 ** 2 + 1));
   await assert.rejects(take(), { code: 'ARCHIVE_INVALID' });
+});
+
+test('secrets are taken out of the artifact, and no link is followed to them', async (t) => {
+  const given = JSON.stringify({ secrets: ['token'] });
+  const { context, take, scratch } = await artifact(t, given);
+  const secrets = path.join(context, '.dormouse', 'secrets');
+  await mkdir(secrets);
+  await writeFile(path.join(secrets, 'token'), 'hush');
+  const { secrets: files } = await take();
+  assert.deepEqual(files, { token: path.join(scratch, 'secrets', 'token') });
+  assert.equal(await readFile(files?.token ?? '', 'utf8'), 'hush');
+  assert.deepEqual(await readdir(context), ['Dockerfile']);
+  const outside = await mkdtemp(path.join(tmpdir(), 'dormouse-outside-'));
+  t.after(() => rm(outside, { recursive: true }));
+  await writeFile(path.join(outside, 'token'), 'of the host');
+  for (const linked of ['secrets', 'secrets/token']) {
+    const hostile = await artifact(t, given);
+    const place = path.join(hostile.context, '.dormouse', linked);
+    await mkdir(path.dirname(place), { recursive: true });
+    await symlink(path.join(outside, path.relative('secrets', linked)), place);
+    await assert.rejects(hostile.take(), { code: 'ARCHIVE_INVALID' }, linked);
+  }
+  for (const id of ['dormouse-certificates', '../x', '']) {
+    const { take: refused } = await artifact(t, JSON.stringify({ secrets: [id] }));
+    await assert.rejects(refused(), { code: 'ARCHIVE_INVALID' }, id);
+  }
 });

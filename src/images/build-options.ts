@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { copyFile, lstat, open, realpath, rm } from 'node:fs/promises';
+import { copyFile, lstat, mkdir, open, realpath, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { isThere } from '../blobs/entries.ts';
@@ -8,10 +8,17 @@ import { archiveInvalid, dockerfileNotFound } from './build-failure.ts';
 /** Directory of an artifact that holds how it is to be built; no step of the Dockerfile sees it. */
 const buildOptionsDirectory = '.dormouse';
 const optionsFile = 'build.json';
+const secretsDirectory = 'secrets';
 const largestFileBytes = 64 * 1024;
 const largestDockerfileBytes = 1024 ** 2;
 
 const name = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/);
+
+/** Those of this program's own begin like this. */
+const secretId = z.string().regex(/^(?!dormouse-)[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/);
+const mostSecrets = 32;
+/** As a container engine takes of a secret. */
+const largestSecretBytes = 512 * 1024;
 
 const schema = z.strictObject({
   /** Path of the Dockerfile in the artifact; `Dockerfile` when absent. */
@@ -21,6 +28,8 @@ const schema = z.strictObject({
   target: z.string().min(1).max(255).optional(),
   /** Runs every step again. */
   noCache: z.boolean().optional(),
+  /** Ids of secrets: files of these names beside this one, for `RUN --mount=type=secret`. */
+  secrets: z.array(secretId).max(mostSecrets).optional(),
   /** The application is to listen nowhere. */
   worker: z.boolean().optional(),
   /** Most that is waited for the application to be ready. */
@@ -28,7 +37,9 @@ const schema = z.strictObject({
 });
 
 /** How an artifact is to be built, beyond what its Dockerfile says; an extension. */
-export interface BuildOptions extends Omit<z.output<typeof schema>, 'dockerfile'> {
+export interface BuildOptions extends Omit<z.output<typeof schema>, 'dockerfile' | 'secrets'> {
+  /** Files by the ids of the secrets that they hold. */
+  readonly secrets?: Readonly<Record<string, string>>;
   /** Absolute path of the Dockerfile. */
   readonly dockerfile: string;
 }
@@ -42,7 +53,9 @@ export interface BuildOptions extends Omit<z.output<typeof schema>, 'dockerfile'
 export async function takeBuildOptions(context: string, scratch: string): Promise<BuildOptions> {
   const directory = path.join(context, buildOptionsDirectory);
   const given = await readOptions(path.join(directory, optionsFile));
-  const { dockerfile = 'Dockerfile', ...options } = given ?? {};
+  const { dockerfile = 'Dockerfile', secrets: ids, ...rest } = given ?? {};
+  const secrets = ids === undefined ? {} : { secrets: await takeSecrets(ids, directory, scratch) };
+  const options = { ...rest, ...secrets };
   const source = path.join(context, dockerfile);
   const found = await findFile(context, source);
   if (path.dirname(source) !== directory) {
@@ -53,6 +66,32 @@ export async function takeBuildOptions(context: string, scratch: string): Promis
   await copyFile(found, moved);
   await rm(directory, { recursive: true });
   return { ...options, dockerfile: moved };
+}
+
+/** @throws {BuildFailure} ARCHIVE_INVALID: one is not there, or too large */
+async function takeSecrets(
+  ids: readonly string[],
+  directory: string,
+  scratch: string,
+): Promise<Readonly<Record<string, string>>> {
+  const there = await lstat(path.join(directory, secretsDirectory)).catch(() => undefined);
+  if (ids.length > 0 && there?.isDirectory() !== true) {
+    throw archiveInvalid(`${buildOptionsDirectory}/${secretsDirectory} is not a directory.`);
+  }
+  const target = path.join(scratch, 'secrets');
+  await mkdir(target, { mode: 0o700 });
+  const files: Record<string, string> = {};
+  for (const id of ids) {
+    const source = path.join(directory, secretsDirectory, id);
+    const content = await readBounded(
+      source,
+      `${buildOptionsDirectory}/${secretsDirectory}/${id}`,
+      largestSecretBytes,
+    );
+    files[id] = path.join(target, id);
+    await writeFile(files[id], content, { mode: 0o600 });
+  }
+  return files;
 }
 
 /**
@@ -76,7 +115,8 @@ async function findFile(context: string, file: string): Promise<string> {
 async function readOptions(file: string): Promise<z.output<typeof schema> | undefined> {
   const directory = await lstat(path.dirname(file)).catch(() => undefined);
   if (directory?.isDirectory() !== true || !(await isThere(file))) return undefined;
-  const text = await readBounded(file);
+  const name = `${buildOptionsDirectory}/${optionsFile}`;
+  const text = (await readBounded(file, name, largestFileBytes)).toString('utf8');
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -93,18 +133,17 @@ async function readOptions(file: string): Promise<z.output<typeof schema> | unde
   return parsed.data;
 }
 
-async function readBounded(file: string): Promise<string> {
+/** @throws {BuildFailure} ARCHIVE_INVALID: it is no regular file, or a larger one */
+async function readBounded(file: string, name: string, largestBytes: number): Promise<Buffer> {
   const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW).catch(() => {
-    throw archiveInvalid(`${buildOptionsDirectory}/${optionsFile} is not a regular file.`);
+    throw archiveInvalid(`${name} is not a regular file.`);
   });
   try {
     const stats = await handle.stat();
-    if (!stats.isFile() || stats.size > largestFileBytes) {
-      throw archiveInvalid(
-        `${buildOptionsDirectory}/${optionsFile} is no file of at most ${largestFileBytes} bytes.`,
-      );
+    if (!stats.isFile() || stats.size > largestBytes) {
+      throw archiveInvalid(`${name} is no file of at most ${largestBytes} bytes.`);
     }
-    return await handle.readFile('utf8');
+    return await handle.readFile();
   } finally {
     await handle.close();
   }

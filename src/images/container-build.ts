@@ -6,7 +6,13 @@ import type { BuildOptions } from './build-options.ts';
 import type { CommandOptions } from './command.ts';
 import { type ContainerEngine, mostBuildProcesses } from './container-engine.ts';
 import { dockerfileError } from './dockerfile/instructions.ts';
-import { emptyContext, type PreparedDockerfile, prepareDockerfile } from './dockerfile/prepare.ts';
+import {
+  certificatesMount,
+  certificatesSecret,
+  emptyContext,
+  type PreparedDockerfile,
+  prepareDockerfile,
+} from './dockerfile/prepare.ts';
 import { StepTail } from './step-tail.ts';
 
 export interface ContainerBuild {
@@ -59,6 +65,8 @@ export async function buildContainerImage(engine: ContainerEngine, build: Contai
         ...['--format', 'docker'],
         ...['--pull=false', '--retry', '1', '--iidfile', idFile, '--tag', build.tag],
         ...['--build-context', `${emptyContext}=${engine.emptyDirectory}`],
+        ...engine.stepOptions,
+        ...secretsOf(build.options, engine.stepCertificates),
         ...argumentsOf(build.options, prepared),
         ...(await ignoreFileOf(build.options.dockerfile)),
         ...['--file', dockerfile, build.context],
@@ -90,6 +98,7 @@ async function prepare(engine: ContainerEngine, build: ContainerBuild): Promise<
     buildArguments: options.buildArguments ?? {},
     architecture: process.arch === 'arm64' ? 'arm64' : 'amd64',
     knowsHeredocs: await engine.knowsHeredocs(signal),
+    certificates: engine.stepCertificates !== undefined,
     contextDigest,
   });
   for (const { path: name, line } of prepared.mounted) {
@@ -109,9 +118,15 @@ function argumentsOf(
 ): readonly string[] {
   return [
     ...Object.keys(variables).flatMap((name) => ['--build-arg', name]),
-    ...(target === undefined ? [] : ['--target', target]),
+    ...(target === undefined ? [] : ['--target', target.toLowerCase()]),
     ...(noCache === true ? ['--no-cache'] : []),
   ];
+}
+
+/** Files that steps see when they ask for them, and that no layer holds. */
+function secretsOf({ secrets = {} }: BuildOptions, certificates: string | undefined): readonly string[] {
+  const all = certificates === undefined ? secrets : { ...secrets, [certificatesSecret]: certificates };
+  return Object.entries(all).flatMap(([id, file]) => ['--secret', `id=${id},src=${file}`]);
 }
 
 /** A Dockerfile's own rules go before those of the context. */
@@ -130,7 +145,11 @@ function explain(stderr: string, steps: StepTail, { context, scratch }: Containe
     )?.[1];
   if (pull === undefined) {
     // Where this host keeps its builds is nobody's business.
-    const said = steps.describe()?.replaceAll(context, 'the context').replaceAll(`${scratch}/`, '');
+    const said = steps
+      .describe()
+      ?.replaceAll(context, 'the context')
+      .replaceAll(`${scratch}/`, '')
+      .replaceAll(`--mount=${certificatesMount} `, '');
     return containerBuildFailed(said);
   }
   const unreachable =

@@ -17,6 +17,10 @@ export interface ContainerEngineOptions {
   readonly baseStorage: string;
   /** Where registries and proxies are told: `HTTPS_PROXY`, `REGISTRY_AUTH_FILE`, … */
   readonly hostEnvironment: NodeJS.ProcessEnv;
+  /** PEM file of certificates that build steps trust besides those of the host; none when absent. */
+  readonly extraCertificates?: string | undefined;
+  /** Whether build steps see the proxy variables of `hostEnvironment`; the engine itself always does. */
+  readonly proxyForSteps: boolean;
   /** User id of the server; any but 0 gets a user namespace of its own. */
   readonly userId: number;
 }
@@ -33,6 +37,9 @@ const passedOn = [
   'SSL_CERT_FILE',
   'SSL_CERT_DIR',
 ];
+
+/** Those that Debian's programs trust. */
+const hostCertificates = '/etc/ssl/certs/ca-certificates.crt';
 
 /** Files of the host a confined program gets to see, as absolute paths. */
 export interface ConfinedPaths {
@@ -139,6 +146,7 @@ default_ulimits = ${JSON.stringify(limits)}
 network_config_dir = ${JSON.stringify(this.#at('networks'))}
 `,
     );
+    await this.#writeCertificates();
     await writeFileDurably(
       this.#setting('registries.conf'),
       'unqualified-search-registries = ["docker.io"]\nshort-name-mode = "permissive"\n',
@@ -149,6 +157,16 @@ network_config_dir = ${JSON.stringify(this.#at('networks'))}
   /** Option of the commands that may fetch an image. */
   get policy(): readonly string[] {
     return ['--signature-policy', this.#setting('policy.json')];
+  }
+
+  /** PEM file of all certificates that build steps are to trust; undefined where those of their image are enough. */
+  get stepCertificates(): string | undefined {
+    return this.#options.extraCertificates === undefined ? undefined : this.#setting('certificates.pem');
+  }
+
+  /** Options of a build that say what its steps see of the host. */
+  get stepOptions(): readonly string[] {
+    return [`--http-proxy=${this.#options.proxyForSteps}`];
   }
 
   /** A directory that holds nothing. */
@@ -234,6 +252,18 @@ network_config_dir = ${JSON.stringify(this.#at('networks'))}
   /** Some of the files belong to users of the engine's user namespace, and only there can they be removed. */
   async remove(directory: string, signal = new AbortController().signal): Promise<void> {
     await this.run(['rm', '-rf', '--one-file-system', '--', directory], { signal });
+  }
+
+  async #writeCertificates(): Promise<void> {
+    const { extraCertificates } = this.#options;
+    const target = this.stepCertificates;
+    if (extraCertificates === undefined || target === undefined) return;
+    const extra = await readFile(extraCertificates, 'utf8');
+    if (!extra.includes('-----BEGIN CERTIFICATE-----')) {
+      throw new Error(`${extraCertificates} holds no certificate in PEM`);
+    }
+    const known = await readFile(hostCertificates, 'utf8').catch(() => '');
+    await writeFileDurably(target, `${known}\n${extra}`);
   }
 
   async #run(

@@ -35,6 +35,8 @@ export interface ImageServiceOptions {
   readonly assets: Pick<Assets, 'containerStorage'>;
   /** The room's own directory; created when absent. */
   readonly directory: string;
+  /** What build steps see of the host; nothing when absent. */
+  readonly buildSteps?: { readonly extraCertificates?: string | undefined; readonly proxy: boolean };
   readonly clock: Clock;
   /** Whether a VM that is not yet TERMINATED uses the image, or the version of it. */
   readonly hasLiveMicrovms: (imageArn: string, imageVersion?: string) => Promise<boolean>;
@@ -53,6 +55,8 @@ export function createImageService(options: ImageServiceOptions): ImageService {
     directory: paths.containers,
     baseStorage: options.assets.containerStorage,
     hostEnvironment: process.env,
+    extraCertificates: options.buildSteps?.extraCertificates,
+    proxyForSteps: options.buildSteps?.proxy ?? false,
     userId: process.getuid?.() ?? 0,
   });
   const dropped = metrics.count(

@@ -55,6 +55,7 @@ describe('what a build step can do to the host', { timeout: 120_000 }, () => {
       directory: at('engine'),
       baseStorage: locateAssets().containerStorage,
       hostEnvironment: process.env,
+      proxyForSteps: false,
       userId: process.getuid?.() ?? 0,
     });
     await engine.prepare();

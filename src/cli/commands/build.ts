@@ -2,18 +2,21 @@ import type { Command } from 'commander';
 import {
   collectBuildArguments,
   collectHook,
+  collectSecret,
   collectVariables,
   type HookTimeouts,
   parseDuration,
   parseMemory,
   parsePort,
   parseReadyTimeout,
+  type SecretSource,
 } from '../arguments.ts';
 import { type BuildSettings, packContext } from '../build-context.ts';
+import { readSecrets } from '../build-secrets.ts';
 import type { Client } from '../client.ts';
 import { CliError, exitCodes } from '../errors.ts';
 import { followBuild } from '../follow-build.ts';
-import { type ImageSettings, startBuild, uploadContext } from '../image-build.ts';
+import { type ImageSettings, removeContext, startBuild, uploadContext } from '../image-build.ts';
 import { bytes, harmless, note, print, printJson, stateText } from '../output.ts';
 import { type Progress, withProgress } from '../progress.ts';
 import { examples, type RemoteOptions, remote, withClient } from '../remote-command.ts';
@@ -29,6 +32,7 @@ interface BuildOptions extends RemoteOptions {
   readonly file?: string;
   readonly buildArg?: Record<string, string>;
   readonly target?: string;
+  readonly secret?: readonly SecretSource[];
   readonly cache: boolean;
   readonly worker?: true;
   readonly readyTimeout?: number;
@@ -60,6 +64,11 @@ export function addBuild(program: Command): void {
       'value of an ARG of the Dockerfile, from the environment when none is given; may be repeated. It is kept with the build, so no place for secrets',
       collectBuildArguments,
     )
+    .option(
+      '--secret <id=ID,src=FILE>',
+      'file (or env=VARIABLE) for RUN --mount=type=secret,id=ID; no layer holds it, and the server keeps it until the build has ended; may be repeated',
+      collectSecret,
+    )
     .option('--target <stage>', 'stage of the Dockerfile to build (default: the last one)')
     .option('--no-cache', 'run every step again')
     .option('--worker', 'the application serves no requests: do not wait for it to listen on a port')
@@ -87,7 +96,9 @@ async function build(client: Client, directory: string, options: BuildOptions): 
   const context = await packContext(directory, {
     dockerfile: options.file,
     settings: buildSettings(options),
+    secrets: await readSecrets(options.secret ?? []),
   });
+  const hasSecrets = options.secret !== undefined;
   const dispose = (): void => {
     context.dispose().finally(() => process.exit(exitCodes.interrupted));
   };
@@ -95,15 +106,22 @@ async function build(client: Client, directory: string, options: BuildOptions): 
   let uri: string;
   try {
     note(`packed ${context.entries} files, ${bytes(context.bytes)}`);
-    uri = await withProgress('uploading', async () => uploadContext(client, options.name, context));
+    uri = await withProgress('uploading', async () =>
+      uploadContext(client, options.name, context, hasSecrets),
+    );
   } finally {
     process.removeListener('SIGINT', dispose);
     await context.dispose();
   }
-  const started = await startBuild(client, settingsOf(options, uri));
+  const settings = settingsOf(options, uri);
+  const started = await startBuild(client, settings).catch(async (error: unknown) => {
+    if (hasSecrets) await removeContext(client, uri);
+    throw error;
+  });
   note(`building version ${started.imageVersion} of ${options.name}`);
   const interrupted = (): void => {
     note(`\nThe build goes on; follow it with: dormouse logs ${options.name}`);
+    if (hasSecrets) note(`Its secrets are in ${uri}: remove that when it has ended.`);
     process.exit(exitCodes.interrupted);
   };
   process.once('SIGINT', interrupted);
@@ -113,6 +131,7 @@ async function build(client: Client, directory: string, options: BuildOptions): 
         showLine(progress, line, options),
       ),
     );
+    if (hasSecrets) await removeContext(client, uri);
     const durationMs = Date.now() - startedAt;
     if (options.json) printJson({ ...started, ...outcome, durationMs });
     else

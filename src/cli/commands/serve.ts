@@ -35,6 +35,8 @@ interface ServeOptions {
   readonly cpuOvercommit?: number;
   readonly diskReserve?: number;
   readonly evictIdle?: true;
+  readonly buildCa?: string;
+  readonly buildProxy?: true;
   readonly wakeCache?: number;
   readonly warmPool?: string;
   readonly logRetentionDays?: number;
@@ -138,6 +140,8 @@ export function addServe(program: Command): void {
     )
     .option('--disk-reserve <size>', 'disk space that launches leave free (default: 1G)', parseMemory)
     .option('--evict-idle', 'put the microVM to sleep that is idle for longest when another finds no room')
+    .option('--build-ca <file>', 'PEM of certificates that build steps trust besides those of this host')
+    .option('--build-proxy', "let build steps see this environment's proxy variables")
     .option('--wake-cache <size>', 'memory for sleeping microVMs that wake in milliseconds', parseMemory)
     .option(
       '--warm-pool <size>',

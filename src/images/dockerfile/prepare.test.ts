@@ -6,6 +6,7 @@ const here: Surroundings = {
   buildArguments: {},
   architecture: 'amd64',
   knowsHeredocs: false,
+  certificates: false,
   contextDigest: 'abc',
 };
 
@@ -186,6 +187,30 @@ test('arguments of the build are handed over by names that hold no value', () =>
   assert.deepEqual(notes, ['The build argument UNUSED is not used: no ARG names it.']);
 });
 
+test('stages are found by their names in any case, and so is the one to build', () => {
+  const text = 'FROM scratch AS Build\nFROM BUILD AS Next\nCOPY --from=bUILD /a /b\n';
+  assert.deepEqual(lines(text), ['FROM scratch AS build', 'FROM build AS next', 'COPY --from=build /a /b']);
+});
+
+test('what runs in a shell runs in that of SHELL, of the stage below, too', () => {
+  const text = `FROM scratch AS a
+CMD one
+SHELL ["bash", "-c"]
+FROM a AS b
+CMD two "2"
+ENTRYPOINT ["three"]
+FROM scratch
+CMD four
+`;
+  const commands = lines(text).filter((line) => /^(?:CMD|ENTRYPOINT)/.test(line));
+  assert.deepEqual(commands, [
+    'CMD one',
+    'CMD ["bash","-c","two \\"2\\""]',
+    'ENTRYPOINT ["three"]',
+    'CMD four',
+  ]);
+});
+
 test('a volume is a directory', () => {
   assert.deepEqual(lines('FROM scratch\nVOLUME /a $B\nVOLUME ["/with space"]\n').slice(1), [
     'COPY --from=dormouse-volume ["/","/a"]',
@@ -211,4 +236,13 @@ RUN echo "1 <<EOF 2" $((1 << 2)) <<<word
     assert.match(refusal(text), /Line 2 .*Here-documents \(COPY <<…\) need buildah 1\.35/);
     assert.match(refusal('FROM scratch\nRUN cat <<EOF\nx\n', { knowsHeredocs: true }), /<<EOF has no end/);
   });
+});
+
+test('steps see the certificates of the builder, and the image does not', () => {
+  const [, names = '', run] = lines('FROM scratch\nRUN make\n', { certificates: true });
+  assert.match(names, /^ARG SSL_CERT_FILE=\/run\/dormouse-certificates\.pem .*NODE_EXTRA_CA_CERTS=/);
+  assert.equal(
+    run,
+    'RUN --mount=type=secret,id=dormouse-certificates,target=/run/dormouse-certificates.pem,mode=0444 make',
+  );
 });

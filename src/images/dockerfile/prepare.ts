@@ -16,6 +16,8 @@ export interface Surroundings {
   /** Of this host, as registries name it. */
   readonly architecture: 'amd64' | 'arm64';
   readonly knowsHeredocs: boolean;
+  /** Steps are to see the builder's certificates ({@link certificatesSecret}). */
+  readonly certificates: boolean;
   /** Tells one content of the context from another. */
   readonly contextDigest: string;
 }
@@ -32,6 +34,15 @@ export interface PreparedDockerfile {
 
 /** Name of the build context that is an empty directory. */
 export const emptyContext = 'dormouse-volume';
+/** Id of the secret with the certificates that steps trust, and where they see it: in no layer. */
+export const certificatesSecret = 'dormouse-certificates';
+const certificatesFile = '/run/dormouse-certificates.pem';
+export const certificatesMount = `type=secret,id=${certificatesSecret},target=${certificatesFile},mode=0444`;
+/** Where OpenSSL, Go, curl, git, pip and requests, Node, and cargo look. */
+const certificateNames = [
+  ...['SSL_CERT_FILE', 'CURL_CA_BUNDLE', 'GIT_SSL_CAINFO', 'PIP_CERT', 'REQUESTS_CA_BUNDLE'],
+  ...['NODE_EXTRA_CA_CERTS', 'CARGO_HTTP_CAINFO'],
+];
 const argumentPrefix = 'DORMOUSE_ARGUMENT_';
 const digestName = 'DORMOUSE_CONTEXT';
 const hexadecimal = /^[0-9a-f]+$/i;
@@ -48,6 +59,8 @@ export function prepareDockerfile(text: string, surroundings: Surroundings): Pre
 class Preparation {
   readonly #surroundings: Surroundings;
   readonly #names: string[] = [];
+  /** What SHELL says in each stage. */
+  readonly #shells: (readonly string[] | undefined)[] = [];
   readonly #notes: string[] = [];
   readonly #mounted: { readonly path: string; readonly line: number }[] = [];
   readonly #given: Readonly<Record<string, string>>;
@@ -85,7 +98,7 @@ class Preparation {
     this.#refuseDocuments(instruction);
     switch (instruction.keyword) {
       case 'FROM':
-        return [this.#from(instruction)];
+        return [this.#from(instruction), ...this.#certificateNames(instruction)];
       case 'ARG':
         return this.#arg(instruction);
       case 'ADD':
@@ -95,6 +108,12 @@ class Preparation {
         return this.#run(instruction);
       case 'VOLUME':
         return this.#volume(instruction);
+      case 'SHELL':
+        this.#shells.splice(-1, 1, readList(instruction.rest));
+        return [instruction];
+      case 'CMD':
+      case 'ENTRYPOINT':
+        return [this.#inShell(instruction)];
       case 'ONBUILD':
         return [this.#onBuild(instruction)];
       default:
@@ -118,10 +137,20 @@ class Preparation {
       throw dockerfileError(line, `FROM ${rest.slice(0, 200)} names no image.`);
     }
     this.#notePlatform(instruction);
-    const isNamed = this.#names.includes(image.toLowerCase());
-    const resolved = image === 'scratch' || isNamed ? image : this.#imageOf(image, line);
-    this.#names.push(name?.toLowerCase() ?? '');
-    return { ...instruction, flags: [], rest: name === undefined ? resolved : `${resolved} AS ${name}` };
+    const stage = this.#names.lastIndexOf(image.toLowerCase());
+    const resolved =
+      stage >= 0 ? image.toLowerCase() : image === 'scratch' ? image : this.#imageOf(image, line);
+    this.#shells.push(stage >= 0 ? this.#shells[stage] : undefined);
+    const own = name?.toLowerCase() ?? '';
+    this.#names.push(own);
+    return { ...instruction, flags: [], rest: own === '' ? resolved : `${resolved} AS ${own}` };
+  }
+
+  /** As arguments, so that steps have them and the image does not. */
+  #certificateNames({ line }: Instruction): readonly Instruction[] {
+    if (!this.#surroundings.certificates) return [];
+    const rest = certificateNames.map((name) => `${name}=${certificatesFile}`).join(' ');
+    return [{ keyword: 'ARG', flags: [], rest, documents: [], line }];
   }
 
   #notePlatform({ flags, line }: Instruction): void {
@@ -153,7 +182,9 @@ class Preparation {
         `A variable in from=${name} is not known: give it a stage (FROM ${name} AS …).`,
       );
     }
-    return isStage(name, { names: this.#names.slice(0, -1) }) ? name : this.#imageOf(name, line);
+    // The builder here tells upper from lower case in the names of stages, as others do not.
+    const isAbove = isStage(name, { names: this.#names.slice(0, -1) });
+    return isAbove ? name.toLowerCase() : this.#imageOf(name, line);
   }
 
   #arg(instruction: Instruction): readonly Instruction[] {
@@ -201,7 +232,17 @@ class Preparation {
     // The builder takes an earlier step for this one whatever was in what it has mounted.
     const key = { ...instruction, keyword: 'ARG', flags: [], documents: [] };
     const digest = { ...key, rest: `${digestName}=${this.#surroundings.contextDigest}` };
+    if (this.#surroundings.certificates) {
+      flags.push({ name: 'mount', value: certificatesMount });
+    }
     return [...(looks ? [digest] : []), { ...instruction, flags }];
+  }
+
+  /** The builder here gives the application /bin/sh whatever SHELL says. */
+  #inShell(instruction: Instruction): Instruction {
+    const shell = this.#shells.at(-1);
+    if (shell === undefined || readList(instruction.rest) !== undefined) return instruction;
+    return { ...instruction, rest: JSON.stringify([...shell, instruction.rest]) };
   }
 
   /** What steps write into a volume is lost with this builder, so a volume is a directory. */

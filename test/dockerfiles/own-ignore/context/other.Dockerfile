@@ -1,0 +1,2 @@
+FROM dormouse/debian:12
+COPY . /c
