@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, realpath, rm } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { mkdtemp, open, realpath, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import { locateAssets } from '../../assets.ts';
 import { VmmError } from '../vmm.ts';
@@ -87,4 +89,18 @@ test('a VMM that ends while it starts is an error with its last words', async (t
     }),
     (error: unknown) => error instanceof VmmError && /exited with code 1/.test(error.message),
   );
+});
+
+test('a VMM inherits nothing that whoever started the server left open', async (t) => {
+  const { directory } = await running(t);
+  const secret = await open(path.join(directory, 'secret'), 'w+');
+  t.after(() => secret.close());
+  const listing = spawn(
+    confinement.program,
+    ['filter', '--directory', directory, '--', await realpath('/bin/ls'), '/proc/self/fd'],
+    { stdio: ['ignore', 'pipe', 'inherit', secret.fd, 'ignore', secret.fd] },
+  );
+  assert.ok(listing.stdout !== null);
+  // The last one is that of the directory itself.
+  assert.equal(await text(listing.stdout), '0\n1\n2\n3\n');
 });

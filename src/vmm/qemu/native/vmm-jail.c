@@ -199,6 +199,8 @@ static void give_up_rights(const struct jail *jail) {
 int main(int argc, char **argv) {
   struct jail jail = {0};
   (void)argc;
+  /* Whoever started the server may have left descriptors open, of a terminal, a lock or a secret. */
+  if (close_range(FIRST_SOCKET, ~0U, 0) < 0) fail(EXIT_SYSTEM, "cannot close what was inherited");
   char **program = parse(&jail, argv);
   prepare_files(&jail);
   /* When the host's memory runs out, VMMs end before the server. */
