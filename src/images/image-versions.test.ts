@@ -99,6 +99,10 @@ describe('delete', () => {
       room.images.get(arn),
       says('ResourceNotFoundException', `MicroVMImage not found for MicroVMImageID: ${arn}`),
     );
+    await assert.rejects(
+      room.images.getVersion(arn, '1.0'),
+      says('ResourceNotFoundException', `MicroVMImage not found for MicroVMImage: ${arn}, Version: 1.0`),
+    );
     assert.equal(await exists(room.paths.image(arn)), false);
     await built(room);
     assert.equal((await room.images.get(arn)).latestActiveImageVersion, '1.0');

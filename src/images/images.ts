@@ -175,9 +175,10 @@ export class Images implements ImageService {
   }
 
   async getVersion(identifier: string, version: string): Promise<ImageVersion> {
-    const image = await this.get(identifier);
-    const found = await this.#repository.getVersion(image.imageArn, version);
-    if (found === undefined) throw imageVersionNotFound(image.imageArn, version);
+    // Whether the image is there does not matter to the answer (spec section 1.5).
+    const imageArn = this.#toArn(identifier);
+    const found = await this.#repository.getVersion(imageArn, version);
+    if (found === undefined) throw imageVersionNotFound(imageArn, version);
     return found;
   }
 

@@ -186,6 +186,18 @@ test('errors carry their type in the header and a lower-case message', async () 
     (version.json as { message: string }).message,
     `MicroVMImage not found for MicroVMImage: ${imageArn}, Version: 9.0`,
   );
+  const missingArn = imageArn.replace(/[^:]+$/, 'nobody');
+  const withoutImage = await raw(
+    server,
+    'GET',
+    `/2025-09-09/microvm-images/${encodeURIComponent(missingArn)}/versions/1.0`,
+  );
+  assert.equal(withoutImage.status, 404);
+  assert.deepEqual(withoutImage.json, {
+    resourceId: null,
+    resourceType: null,
+    message: `MicroVMImage not found for MicroVMImage: ${missingArn}, Version: 1.0`,
+  });
   const name = await raw(server, 'GET', '/2025-09-09/microvm-images/demo');
   assert.deepEqual([name.status, name.json], [400, { message: 'Invalid ARN format: demo' }]);
 });

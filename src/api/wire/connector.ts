@@ -31,10 +31,11 @@ export function updatedConnectorToWire(connector: Connector): object {
   };
 }
 
+/** The service tells no version of an active one. */
 export function connectorDetailsToWire(connector: Connector): object {
   return {
     ...updatedConnectorToWire(connector),
-    Version: connector.version,
+    Version: connector.state === 'ACTIVE' ? undefined : connector.version,
     StateReason: connector.stateReason,
   };
 }

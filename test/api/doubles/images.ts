@@ -18,7 +18,6 @@ export function createMemoryImages(realm: Realm, now: () => number): ImageServic
   }
 
   function version(arn: string, label: string): ImageVersion {
-    image(arn);
     const found = versions.get(arn)?.find((candidate) => candidate.imageVersion === label);
     if (found === undefined) throw errors.imageVersionNotFound(arn, label);
     return found;
