@@ -41,6 +41,7 @@ import { defaultBucketName, openDiskObjectStore } from './s3/disk-object-store.t
 import { openDatabase } from './store/database.ts';
 import { bindDirectory } from './store/directory-binding.ts';
 import { EventLog } from './store/event-log.ts';
+import { LogGroupRepository } from './store/log-groups.ts';
 import { secretSetting } from './store/secret-setting.ts';
 import { FileLogStore } from './telemetry/file-log-store.ts';
 import { startLogSweeper } from './telemetry/log-sweeper.ts';
@@ -162,9 +163,11 @@ async function start(
   });
   const logs = new FileLogStore(at('logs'), { segmentBytes: config.logStreamMib * 2 ** 19 });
   undo.push(() => logs.close());
+  const logGroups = new LogGroupRepository(store);
   undo.push(
     startLogSweeper(logs, {
       retentionDays: config.logRetentionDays,
+      groupDays: () => logGroups.retentions(),
       totalBytes: config.logTotalMib * 2 ** 20,
       clock,
       onError: (error) => logger.error({ err: error }, 'old logs could not be removed'),
@@ -324,6 +327,7 @@ async function start(
       images,
       microvms,
       logs,
+      logGroups,
       objects,
       publishedPorts,
       connectors,

@@ -8,6 +8,7 @@ import type { EgressRefusal } from '../model/egress-refusal.ts';
 import type { Profile } from '../model/limits.ts';
 import type { PortGrant } from '../model/port-grant.ts';
 import type { ObjectStore } from '../s3/object-store.ts';
+import type { LogGroupRepository } from '../store/log-groups.ts';
 import type { LogStore } from '../telemetry/log-store.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { AccessKeyService } from './access-key-service.ts';
@@ -23,6 +24,8 @@ export interface ApiServices {
   readonly images: ImageService;
   readonly microvms: MicrovmService;
   readonly logs: LogStore;
+  /** What was set on log groups. */
+  readonly logGroups: LogGroupRepository;
   readonly objects: ObjectStore;
   readonly credentials: CredentialSource;
   /** Makes the value of the `X-aws-proxy-auth` header: for ports, or for a shell. */

@@ -20,6 +20,7 @@ export interface Database {
   egress_policies: EgressPoliciesTable;
   network_connectors: NetworkConnectorsTable;
   role_policies: RolePoliciesTable;
+  log_groups: LogGroupsTable;
   s3_buckets: S3BucketsTable;
   s3_bucket_settings: S3BucketSettingsTable;
   s3_objects: S3ObjectsTable;
@@ -205,6 +206,13 @@ export interface RolePoliciesTable {
   policy: string;
   created_at: number;
   updated_at: number;
+}
+
+export interface LogGroupsTable {
+  name: string;
+  retention_days: number | null;
+  tags: string;
+  created_at: number;
 }
 
 export interface S3BucketsTable {

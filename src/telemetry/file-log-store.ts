@@ -15,6 +15,8 @@ export interface FileLogStoreOptions {
 export interface LogRetention {
   /** Streams nothing was written to since then, in milliseconds since the epoch, are removed. */
   readonly writtenSince: number;
+  /** The same for single groups that keep less. */
+  readonly groups?: ReadonlyMap<string, number>;
   /** Streams are removed, those written to longest ago first, until all take no more bytes. */
   readonly totalBytes: number;
 }
@@ -89,15 +91,23 @@ export class FileLogStore implements LogStore {
     return found.sort();
   }
 
+  async removeGroup(group: string): Promise<void> {
+    for (const file of await streamFiles(path.join(this.#directory, hash(group)))) await this.#clear(file);
+  }
+
   /** Removes whole streams that retention no longer covers. */
   async sweep(retention: LogRetention): Promise<void> {
     const kept: { readonly file: string; readonly writtenAt: number; readonly size: number }[] = [];
+    const byDirectory = new Map(
+      [...(retention.groups ?? [])].map(([group, since]) => [path.join(this.#directory, hash(group)), since]),
+    );
     for (const directory of await this.#directories()) {
+      const since = Math.max(retention.writtenSince, byDirectory.get(directory) ?? 0);
       for (const file of await streamFiles(directory)) {
         const current = await stat(file).catch(ignoreAbsence);
         const previous = await stat(previousSegment(file)).catch(ignoreAbsence);
         const writtenAt = current?.mtimeMs ?? 0;
-        if (writtenAt < retention.writtenSince) await this.#clear(file);
+        if (writtenAt < since) await this.#clear(file);
         else kept.push({ file, writtenAt, size: (current?.size ?? 0) + (previous?.size ?? 0) });
       }
     }

@@ -79,3 +79,24 @@ test('a scan that is under way outlives segments and sweeps', async () => {
   assert.equal((await scan.next()).value?.timestamp, 2);
   assert.equal((await scan.next()).done, true);
 });
+
+test('a group keeps less where that was said, and never more', async () => {
+  const store = new FileLogStore(directory);
+  await write(store, 'old', 1_000_000);
+  await write(store, 'new', 2_000_000);
+  await store.sweep({ ...forever, groups: new Map([['other', 3_000_000]]) });
+  assert.deepEqual(await store.streams('g'), ['new', 'old']);
+  await store.sweep({ ...forever, groups: new Map([['g', 1_500_000]]) });
+  assert.deepEqual(await store.streams('g'), ['new']);
+  await store.sweep({ ...forever, writtenSince: 2_500_000, groups: new Map([['g', 0]]) });
+  assert.deepEqual(await store.streams('g'), []);
+});
+
+test('a group is removed as a whole', async () => {
+  const store = new FileLogStore(directory);
+  await write(store, 'one', 1_000_000);
+  await write(store, 'two', 1_000_000);
+  await store.append('other', 'one', [{ timestamp: 1, message: 'kept' }]);
+  await store.removeGroup('g');
+  assert.deepEqual(await store.groups(), ['other']);
+});

@@ -41,6 +41,8 @@ export interface LogStore {
   groups(): Promise<readonly string[]>;
   /** The group's streams with at least one event, sorted by name; none for a group that does not exist. */
   describe(group: string): Promise<readonly LogStreamDescription[]>;
+  /** Removes all that was written to a group. */
+  removeGroup(group: string): Promise<void>;
   /** Names of the group's streams, sorted. */
   streams(group: string): Promise<readonly string[]>;
   close(): Promise<void>;

@@ -20,6 +20,7 @@ test('sweeps at once, again in an hour whatever came of it, and no more once sto
     },
     {
       retentionDays: 30,
+      groupDays: async () => new Map([['/short', 7]]),
       totalBytes: 5,
       clock: {
         now: () => now,
@@ -41,8 +42,8 @@ test('sweeps at once, again in an hour whatever came of it, and no more once sto
   scheduled?.();
   await armed.promise;
   assert.deepEqual(sweeps, [
-    { writtenSince: 10 * day, totalBytes: 5 },
-    { writtenSince: 11 * day, totalBytes: 5 },
+    { writtenSince: 10 * day, groups: new Map([['/short', 33 * day]]), totalBytes: 5 },
+    { writtenSince: 11 * day, groups: new Map([['/short', 34 * day]]), totalBytes: 5 },
   ]);
   assert.equal(errors.length, 2);
   await stop();

@@ -7,6 +7,8 @@ const dayMs = 24 * 60 * 60 * 1000;
 
 export interface LogSweeperOptions {
   readonly retentionDays: number;
+  /** Days that single groups are kept. */
+  readonly groupDays: () => Promise<ReadonlyMap<string, number>>;
   /** All streams together. */
   readonly totalBytes: number;
   readonly clock: Clock;
@@ -18,8 +20,11 @@ export function startLogSweeper(
   logs: Pick<FileLogStore, 'sweep'>,
   options: LogSweeperOptions,
 ): () => Promise<void> {
-  const { retentionDays, totalBytes, clock, onError } = options;
-  const sweep = (): Promise<void> =>
-    logs.sweep({ writtenSince: clock.now() - retentionDays * dayMs, totalBytes });
+  const { retentionDays, groupDays, totalBytes, clock, onError } = options;
+  const sweep = async (): Promise<void> => {
+    const since = (days: number): number => clock.now() - days * dayMs;
+    const groups = [...(await groupDays())].map(([group, days]) => [group, since(days)] as const);
+    await logs.sweep({ writtenSince: since(retentionDays), groups: new Map(groups), totalBytes });
+  };
   return repeatedly(sweep, { intervalMs, clock, onError });
 }

@@ -16,6 +16,7 @@ import { CustomerConnectors } from '../../src/network/connectors/customer-connec
 import { defaultBucketName, openDiskObjectStore } from '../../src/s3/disk-object-store.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { EventLog } from '../../src/store/event-log.ts';
+import { LogGroupRepository } from '../../src/store/log-groups.ts';
 import { createMemoryImages } from './doubles/images.ts';
 import { createMemoryLogs } from './doubles/logs.ts';
 import { createMemoryMicrovms } from './doubles/microvms.ts';
@@ -86,6 +87,7 @@ export async function startServer(
     images,
     microvms: createMemoryMicrovms(realm, images, Date.now),
     logs: createMemoryLogs(),
+    logGroups: new LogGroupRepository(store),
     objects,
     credentials: accessKeys,
     accessKeys,

@@ -15,7 +15,11 @@ const standings: Readonly<Record<string, string>> = {
   UpdateNetworkConnector: 'same; subnet and security group ids name egress policies of the server',
   AssumeRole:
     'same members where they matter to credential chains; any role of the account can be assumed; a role without a policy keeps the permissions of its caller',
-  DescribeLogGroups: 'same; `retentionInDays` is never set',
+  DescribeLogGroups: 'same',
+  CreateLogGroup: 'same, without keys, classes other than STANDARD and protection against deletion',
+  DeleteLogGroup: 'same; what is written to the group later makes it anew',
+  PutRetentionPolicy:
+    'same, but whole streams go, and none is kept longer than `--log-retention-days` and `--log-total-mib` allow',
   DescribeLogStreams: 'same; no `uploadSequenceToken`',
   GetLogEvents: 'same; `ingestionTime` is the time of the event',
   FilterLogEvents: 'same for text patterns; JSON, column and expression patterns are refused',

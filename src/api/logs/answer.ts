@@ -13,7 +13,7 @@ import { LogsError } from './logs-error.ts';
 
 const targetPrefix = 'Logs_20140328.';
 
-/** Answers the subset of CloudWatch Logs that reads, in the AWS JSON 1.1 protocol. */
+/** Answers what is served of CloudWatch Logs, in the AWS JSON 1.1 protocol. */
 export async function answerLogs(exchange: ClaimedExchange, api: Api): Promise<void> {
   try {
     const answer = await perform(exchange, api);

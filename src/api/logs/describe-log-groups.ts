@@ -20,9 +20,10 @@ export const describeLogGroups = defineAction({
     if (prefix !== undefined && pattern !== undefined) {
       throw contradictingMembers('logGroupNamePrefix', 'logGroupNamePattern');
     }
-    const groups = (await logs.groups()).filter(
-      (name) => name.startsWith(prefix ?? '') && contains(name, pattern ?? ''),
-    );
+    const kept = new Map((await api.services.logGroups.list()).map((group) => [group.name, group]));
+    const groups = [...new Set([...(await logs.groups()), ...kept.keys()])]
+      .sort()
+      .filter((name) => name.startsWith(prefix ?? '') && contains(name, pattern ?? ''));
     const page = await paginate(
       api.pageTokens,
       { operation: 'DescribeLogGroups', filter: { prefix, pattern } },
@@ -33,12 +34,18 @@ export const describeLogGroups = defineAction({
     const described = page.items.map(async (name) => {
       const streams = await logs.describe(name);
       const arn = groupArn(api.options.realm, name);
+      const settings = kept.get(name);
+      const days = settings?.retentionDays ?? undefined;
       return {
         arn: `${arn}:*`,
         logGroupArn: arn,
         logGroupName: name,
         logGroupClass: 'STANDARD',
-        creationTime: Math.min(...streams.map((stream) => stream.createdAt), api.options.clock.now()),
+        creationTime: Math.min(
+          ...streams.map((stream) => stream.createdAt),
+          settings?.createdAt ?? api.options.clock.now(),
+        ),
+        ...(days === undefined ? {} : { retentionInDays: days }),
         metricFilterCount: 0,
         storedBytes: streams.reduce((sum, stream) => sum + stream.storedBytes, 0),
       };

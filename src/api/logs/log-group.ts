@@ -4,12 +4,12 @@ import { integer, long, optional, text } from '../shapes/shape.ts';
 import type { LogsCall } from './action.ts';
 import { contradictingMembers, neitherMember, noSuchLogGroup } from './logs-error.ts';
 
-const groupName = text({ min: 1, max: 512, pattern: '[\\.\\-_/#A-Za-z0-9]+' });
+export const groupName = text({ min: 1, max: 512, pattern: '[\\.\\-_/#A-Za-z0-9]+' });
 
 /** A group by its name, or by its name or ARN. */
 export const groupMembers = {
   logGroupName: optional(groupName),
-  logGroupIdentifier: optional(text({ min: 1, max: 2048, pattern: '[\\w#+=/:,.@-]*' })),
+  logGroupIdentifier: optional(text({ min: 1, max: 2048, pattern: '[\\w#+=/:,.@*-]*' })),
 };
 
 export const groupPrefix = groupName;
@@ -35,16 +35,18 @@ export function groupOf({ logGroupName, logGroupIdentifier }: GroupInput): strin
   }
   const given = logGroupName ?? logGroupIdentifier;
   if (given === undefined) throw neitherMember('logGroupName', 'logGroupIdentifier');
-  return /^arn:[^:]+:logs:[^:]*:[^:]*:log-group:([^:]+)$/.exec(given)?.[1] ?? given;
+  return /^arn:[^:]+:logs:[^:]*:[^:]*:log-group:([^:]+)(?::\*)?$/.exec(given)?.[1] ?? given;
 }
 
 /**
  * The streams of a group that is there.
  * @throws {LogsError}
  */
-export async function streamsOf(group: string, { logs }: LogsCall): Promise<readonly LogStreamDescription[]> {
-  const streams = await logs.describe(group);
-  if (streams.length === 0) throw noSuchLogGroup();
+export async function streamsOf(group: string, call: LogsCall): Promise<readonly LogStreamDescription[]> {
+  const streams = await call.logs.describe(group);
+  if (streams.length === 0 && (await call.api.services.logGroups.find(group)) === undefined) {
+    throw noSuchLogGroup();
+  }
   return streams;
 }
 

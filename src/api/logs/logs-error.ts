@@ -1,7 +1,9 @@
 export type LogsErrorCode =
   | 'InvalidParameterException'
   | 'LimitExceededException'
-  | 'ResourceNotFoundException';
+  | 'ResourceAlreadyExistsException'
+  | 'ResourceNotFoundException'
+  | 'TooManyTagsException';
 
 /** A refusal that only CloudWatch Logs knows. */
 export class LogsError extends Error {

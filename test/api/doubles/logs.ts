@@ -36,6 +36,9 @@ export function createMemoryLogs(): LogStore {
     async *scan(group, stream) {
       yield* eventsOf(group, stream);
     },
+    async removeGroup(group) {
+      for (const key of streams.keys()) if (key.startsWith(`${group}\n`)) streams.delete(key);
+    },
     async groups() {
       return [...new Set([...streams.keys()].map((key) => key.slice(0, key.indexOf('\n'))))].sort();
     },

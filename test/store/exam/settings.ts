@@ -5,6 +5,7 @@ import { AccessKeyRepository } from '../../../src/store/access-keys.ts';
 import { ActivitySettingsRepository } from '../../../src/store/activity-settings.ts';
 import { ConnectorRepository } from '../../../src/store/connectors.ts';
 import { EgressPolicyRepository } from '../../../src/store/egress-policies.ts';
+import { LogGroupRepository } from '../../../src/store/log-groups.ts';
 import { MicrovmRepository } from '../../../src/store/microvms.ts';
 import { PublishedPortRepository } from '../../../src/store/published-ports.ts';
 import { RolePolicyRepository } from '../../../src/store/role-policies.ts';
@@ -81,5 +82,24 @@ export function examineSettings(open: OpenStore): void {
     assert.equal((await activity.listAll()).length, 1);
     await activity.remove('m');
     assert.deepEqual(await activity.listAll(), []);
+  });
+
+  test('of log groups with one name, one is stored, and changes at the same time all hold', async (t) => {
+    const groups = new LogGroupRepository(await open(t));
+    const group = { name: '/a', retentionDays: null, tags: {}, createdAt: 1 };
+    const stored = await Promise.all([1, 2, 3].map((createdAt) => groups.insert({ ...group, createdAt })));
+    assert.equal(stored.filter(Boolean).length, 1);
+    await Promise.all(
+      ['x', 'y', 'z'].map((key) =>
+        groups.update('/a', (known) => ({ ...known, tags: { ...known.tags, [key]: key } })),
+      ),
+    );
+    await groups.update('/a', (known) => ({ ...known, retentionDays: 7 }));
+    await groups.update('/none', () => assert.fail('there is no such group'));
+    assert.deepEqual((await groups.find('/a'))?.tags, { x: 'x', y: 'y', z: 'z' });
+    assert.deepEqual([...(await groups.retentions())], [['/a', 7]]);
+    assert.equal(await groups.count(), 1);
+    assert.ok(await groups.remove('/a'));
+    assert.ok(!(await groups.remove('/a')));
   });
 }
