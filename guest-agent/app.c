@@ -2,7 +2,9 @@
 #include "app.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
@@ -14,8 +16,10 @@
 #include "process.h"
 #include "wire.h"
 
-/* Output kept while no host listens; the oldest goes first. */
+/* Output kept while no host listens; the oldest goes first. While one does, the application waits for it instead. */
 #define KEPT_BYTES (256 * 1024)
+/* Room for what its pipes hold when it ends. */
+#define LAST_WORDS_BYTES (128 * 1024)
 #define READ_BYTES 16384
 /* length u16, source u8 */
 #define ENTRY_BYTES 3
@@ -25,6 +29,8 @@ static void on_stderr(struct watch *watch, uint32_t events);
 
 static struct watch outputs[2] = {{.fd = -1, .ready = on_stdout}, {.fd = -1, .ready = on_stderr}};
 static struct buffer kept;
+/* Bytes that the next host is to be told of as missing. */
+static uint64_t lost;
 static enum { NOT_STARTED, RUNNING, EXITED } state;
 static pid_t pid;
 static int status, verdict = -1;
@@ -70,20 +76,43 @@ void app_describe(uint8_t out[APP_STATUS_BYTES])
     put_u32(out + 5, (uint32_t)killed);
 }
 
+static void read_as_far_as_kept(void)
+{
+    const bool room = !port_synchronised() || buffer_length(&kept) + READ_BYTES <= KEPT_BYTES - LAST_WORDS_BYTES;
+    for (uint8_t source = 0; source < 2; source++)
+        if (outputs[source].fd >= 0)
+            loop_want(&outputs[source], room ? EPOLLIN : 0);
+}
+
+/* A line of its own among the application's, on standard error. */
+static void tell_lost(void)
+{
+    char line[64] = {1};
+    int length = snprintf(line + 1, sizeof line - 1, "[%" PRIu64 " bytes of output dropped]\n", lost);
+    port_send(0, WIRE_LOG, line, 1 + (size_t)length);
+    lost = 0;
+}
+
 void app_send_logs(void)
 {
+    if (lost && port_has_room())
+        tell_lost();
     while (buffer_length(&kept) > 0 && port_has_room()) {
         const uint8_t *head = buffer_head(&kept);
         size_t length = get_u16(head);
         port_send(0, WIRE_LOG, head + 2, 1 + length);
         buffer_consume(&kept, ENTRY_BYTES + length);
     }
+    read_as_far_as_kept();
 }
 
 static void keep(uint8_t source, const uint8_t *bytes, size_t length)
 {
-    while (buffer_length(&kept) + ENTRY_BYTES + length > KEPT_BYTES)
-        buffer_consume(&kept, ENTRY_BYTES + get_u16(buffer_head(&kept)));
+    while (buffer_length(&kept) + ENTRY_BYTES + length > KEPT_BYTES) {
+        const size_t oldest = get_u16(buffer_head(&kept));
+        buffer_consume(&kept, ENTRY_BYTES + oldest);
+        lost += oldest;
+    }
     uint8_t entry[ENTRY_BYTES];
     put_u16(entry, (uint16_t)length);
     entry[2] = source;

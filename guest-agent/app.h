@@ -16,7 +16,7 @@ pid_t app_pid(void);
 void app_describe(uint8_t out[APP_STATUS_BYTES]);
 /* True when the child was the application. */
 int app_child_ended(pid_t pid, int status);
-/* Hands kept output to the host as far as there is room. */
+/* Hands kept output to the host as far as there is room, and reads on as far as there is room for more; every turn. */
 void app_send_logs(void);
 
 #endif

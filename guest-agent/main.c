@@ -115,7 +115,6 @@ int main(int argc, char **argv)
         loop_turn(-1);
         egress_turn();
         port_flush();
-        if (port_has_room())
-            app_send_logs();
+        app_send_logs();
     }
 }
