@@ -3,6 +3,7 @@ import { ensureDirectory } from '../blobs/durable.ts';
 import type { GuestAgent } from '../guest/guest-agent.ts';
 import type { Hooks } from '../model/image.ts';
 import { type Microvm, terminationReasons } from '../model/microvm.ts';
+import type { MicrovmBeginning } from '../store/microvms.ts';
 import { LogPump } from '../telemetry/log-pump.ts';
 import { defaultLogGroup, microvmLogStream } from '../telemetry/log-store.ts';
 import { step } from '../telemetry/trace.ts';
@@ -26,7 +27,7 @@ export interface LiveGuest {
  * @throws {HookFailedError} the `/run` hook failed
  */
 export async function launchGuest(engine: Engine, vm: Microvm, signal: AbortSignal): Promise<LiveGuest> {
-  const { forkedFrom } = await engine.repository.beginning(vm.microvmId);
+  const { forkedFrom } = await beginningOf(engine, vm, signal);
   const live = (await launchSpare(engine, vm)) ?? (await launchAfresh(engine, vm, forkedFrom, signal));
   return await orKill(live.instance, async () => {
     await callRunHook(engine, vm, live, signal);
@@ -91,8 +92,8 @@ async function greetLaunched(
 }
 
 async function callRunHook(engine: Engine, vm: Microvm, live: LiveGuest, signal: AbortSignal): Promise<void> {
-  const { runHookPayload } = await engine.repository.beginning(vm.microvmId);
-  const hooks = await hooksOf(engine, vm);
+  const { runHookPayload } = await beginningOf(engine, vm, signal);
+  const hooks = await hooksOf(engine, vm, signal);
   await runLifecycleHook(live.agent, { hook: 'run', hooks, body: runHookBody(vm, runHookPayload), signal });
 }
 
@@ -107,7 +108,7 @@ export async function suspendGuest(
   live: LiveGuest,
   signal: AbortSignal,
 ): Promise<void> {
-  await runLifecycleHook(live.agent, { hook: 'suspend', hooks: await hooksOf(engine, vm), signal });
+  await runLifecycleHook(live.agent, { hook: 'suspend', hooks: await hooksOf(engine, vm, signal), signal });
   signal.throwIfAborted();
   await step('guest sync', () => live.agent.sync({ dropCaches: false }));
   await step('agent quiesce', () => live.agent.quiesce());
@@ -122,7 +123,7 @@ export async function suspendGuest(
  */
 export async function resumeGuest(engine: Engine, vm: Microvm, signal: AbortSignal): Promise<LiveGuest> {
   // Read beforehand: once the virtual CPUs run, only the process holds the VM.
-  const hooks = await hooksOf(engine, vm);
+  const hooks = await hooksOf(engine, vm, signal);
   const kept = await wakeKept(engine, vm);
   const live =
     kept === undefined
@@ -187,7 +188,7 @@ export async function takeOver(
   instance: VmmInstance,
   signal: AbortSignal,
 ): Promise<LiveGuest> {
-  const hooks = await hooksOf(engine, vm);
+  const hooks = await hooksOf(engine, vm, signal);
   await instance.unpause();
   const live = await attach(engine, vm, instance, signal);
   try {
@@ -212,7 +213,7 @@ export async function goOnAwake(
   instance: VmmInstance,
   signal: AbortSignal,
 ): Promise<LiveGuest> {
-  const hooks = await despiteHost(engine, vm.microvmId, () => hooksOf(engine, vm), signal);
+  const hooks = await hooksOf(engine, vm, signal);
   await despiteHost(engine, vm.microvmId, () => instance.unpause(), signal);
   const live = await attach(engine, vm, instance, signal);
   await greetResumed(engine, live, hooks, signal);
@@ -351,10 +352,15 @@ async function orKill(instance: VmmInstance, work: () => Promise<LiveGuest>): Pr
   }
 }
 
-/** Of the version that a microVM runs. */
-async function hooksOf(engine: Engine, vm: Microvm): Promise<Hooks | null> {
-  const version = await engine.images.getVersion(vm.imageArn, vm.imageVersion);
-  return version.configuration.hooks;
+/** Of the version that a microVM runs; waits for a store that cannot be read for a while. */
+async function hooksOf(engine: Engine, vm: Microvm, signal?: AbortSignal): Promise<Hooks | null> {
+  const read = () => engine.images.getVersion(vm.imageArn, vm.imageVersion);
+  return (await despiteHost(engine, vm.microvmId, read, signal)).configuration.hooks;
+}
+
+/** Waits as {@link hooksOf} does. */
+async function beginningOf(engine: Engine, vm: Microvm, signal: AbortSignal): Promise<MicrovmBeginning> {
+  return await despiteHost(engine, vm.microvmId, () => engine.repository.beginning(vm.microvmId), signal);
 }
 
 /** `runHookPayload` is left out when none was given: its form is unrecorded (spec section 4.2). */

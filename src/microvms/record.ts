@@ -1,7 +1,7 @@
 import { microvmTerminated } from '../errors.ts';
 import type { ActivitySettings } from '../model/activity.ts';
 import { activityStoredEveryMs, type Due, nextDue, recalledActivity } from '../model/idle.ts';
-import { applyEvent, type Microvm, type MicrovmEvent } from '../model/microvm.ts';
+import { applyEvent, type Microvm, type MicrovmEvent, type MicrovmState } from '../model/microvm.ts';
 import { step } from '../telemetry/trace.ts';
 import type { VmmInstance } from '../vmm/vmm.ts';
 import { despiteHost } from './despite-host.ts';
@@ -17,6 +17,8 @@ export class MicrovmRecord {
   #lastActivityAt: number;
   /** From when on activity has to be stored again. */
   #activityStoredUntil = 0;
+  /** States that may be stored, or not: nobody has said how the attempt ended. */
+  readonly #attempted = new Set<MicrovmState>();
 
   constructor(engine: Engine, vm: Microvm) {
     this.#engine = engine;
@@ -66,12 +68,7 @@ export class MicrovmRecord {
     const next = applyEvent(this.#vm, event, now);
     const from = this.#vm.state;
     const lastActivityAt = beginsAwake.has(event.type) ? now : this.#lastActivityAt;
-    const stored = await step(`${next.state} stored`, () =>
-      this.#engine.repository.transition(next, from, { now, lastActivityAt }),
-    );
-    if (!stored) {
-      throw new Error(`the stored state of ${next.microvmId} is not ${from}`);
-    }
+    await step(`${next.state} stored`, () => this.#store(next, { now, lastActivityAt }));
     this.#engine.logger.info(
       { microvmId: next.microvmId, from, to: next.state, reason: next.stateReason },
       event.type,
@@ -80,6 +77,24 @@ export class MicrovmRecord {
     this.#lastActivityAt = Math.max(lastActivityAt, this.#lastActivityAt);
     this.#activityStoredUntil = lastActivityAt + activityStoredEveryMs;
     this.noteDeadline();
+  }
+
+  /** @throws {Error} the stored state is none that this record has brought about */
+  async #store(
+    next: Microvm,
+    times: { readonly now: number; readonly lastActivityAt: number },
+  ): Promise<void> {
+    const from = this.#vm.state;
+    const how = { ...times, attempted: this.#attempted };
+    let stored: boolean;
+    try {
+      stored = await this.#engine.repository.transition(next, from, how);
+    } catch (error) {
+      this.#attempted.add(next.state);
+      throw error;
+    }
+    if (!stored) throw new Error(`the stored state of ${next.microvmId} is not ${from}`);
+    this.#attempted.clear();
   }
 
   /**

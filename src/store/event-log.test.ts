@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 import type { StateChange } from '../model/event.ts';
 import type { Microvm } from '../model/microvm.ts';
-import { openDatabase } from './database.ts';
+import { openDatabase, type Store } from './database.ts';
 import { EventLog } from './event-log.ts';
 import { MicrovmRepository } from './microvms.ts';
 
@@ -59,6 +59,45 @@ test('an event is stored with its transaction or not at all', async (context) =>
   );
   assert.deepEqual((await log.read(1, 10)).length, 1);
 });
+
+test('readers learn of an event whose commit was answered to nobody', async (context) => {
+  const store = await openDatabase(':memory:');
+  context.after(() => store.destroy());
+  const log = new EventLog(forgetful(store, 2));
+  const emitting = (time: number) => log.transaction((_transaction, emit) => emit(time, change));
+  await emitting(1);
+  assert.equal((await log.read(0, 10)).length, 1);
+  const appended = log.appended();
+  await assert.rejects(emitting(2), /the answer was lost/);
+  // Tried again, it is found to be there.
+  await log.transaction(() => undefined);
+  await appended;
+  assert.deepEqual(
+    (await log.read(1, 10)).map(({ time }) => time),
+    [2],
+  );
+});
+
+/** A store that commits its transaction of this number and fails to say so. */
+function forgetful(store: Store, number: number): Store {
+  let begun = 0;
+  const transaction = () => ({
+    execute: async <Result>(work: (transaction: Store) => Promise<Result>): Promise<Result> => {
+      begun += 1;
+      const mute = begun === number;
+      const result = await store.transaction().execute(work);
+      if (mute) throw new Error('the answer was lost');
+      return result;
+    },
+  });
+  return new Proxy(store, {
+    get: (_store, name) => {
+      if (name === 'transaction') return transaction;
+      const value: unknown = Reflect.get(store, name, store);
+      return typeof value === 'function' ? value.bind(store) : value;
+    },
+  });
+}
 
 test('every change of a microVM is an event, and what did not happen is none', async (context) => {
   const store = await openDatabase(':memory:');

@@ -28,6 +28,8 @@ export class EventLog {
   readonly #store: Store;
   readonly #tail = new EventTail(tailEvents);
   #appended = Promise.withResolvers<void>();
+  /** Whether events may have been stored that no reader was told of. */
+  #inDoubt = false;
 
   constructor(store: Store) {
     this.#store = store;
@@ -38,7 +40,24 @@ export class EventLog {
     work: (transaction: Store, emit: Emit) => Result | Promise<Result>,
   ): Promise<Result> {
     const emitted: StateEvent[] = [];
-    const result = await this.#store.transaction().execute(async (transaction) => {
+    let result: Result;
+    try {
+      result = await this.#transaction(work, emitted);
+    } catch (error) {
+      if (emitted.length > 0) this.#doubt();
+      throw error;
+    }
+    this.#tail.append(emitted);
+    if (emitted.length > 0 || this.#inDoubt) this.#announce();
+    return result;
+  }
+
+  /** @param emitted takes the events with their sequences, before they are committed */
+  async #transaction<Result>(
+    work: (transaction: Store, emit: Emit) => Result | Promise<Result>,
+    emitted: StateEvent[],
+  ): Promise<Result> {
+    return await this.#store.transaction().execute(async (transaction) => {
       const changes: (readonly [StateChange, number])[] = [];
       const done = await work(transaction, (time, ...more) => {
         changes.push(...more.map((change) => [change, time] as const));
@@ -54,9 +73,6 @@ export class EventLog {
       }
       return done;
     });
-    this.#tail.append(emitted);
-    if (emitted.length > 0) this.#announce();
-    return result;
   }
 
   /** Events after a sequence, oldest first. */
@@ -118,7 +134,14 @@ export class EventLog {
     }
   }
 
+  /** The answer to a commit may have been lost, and not the commit: readers ask the database, once it serves again. */
+  #doubt(): void {
+    this.#tail.lose();
+    this.#inDoubt = true;
+  }
+
   #announce(): void {
+    this.#inDoubt = false;
     this.#appended.resolve();
     this.#appended = Promise.withResolvers();
   }

@@ -26,8 +26,7 @@ export class EventTail {
       this.#after = first.sequence - 1;
     } else if (first.sequence <= last) {
       // Out of order: nothing here can be relied on.
-      this.#events = [];
-      this.#after = undefined;
+      this.lose();
       return;
     }
     this.#events.push(...events);
@@ -46,6 +45,12 @@ export class EventTail {
     if (this.#after === undefined || sequence <= this.#after) return;
     const kept = this.#events.findIndex((event) => event.sequence > sequence);
     this.#dropBefore(kept === -1 ? this.#events.length : kept);
+  }
+
+  /** Something may have been stored that nobody told of: only the database knows what there is. */
+  lose(): void {
+    this.#events = [];
+    this.#after = undefined;
   }
 
   #dropBefore(index: number): void {

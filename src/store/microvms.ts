@@ -27,6 +27,18 @@ export interface MicrovmBeginning {
   readonly forkedFrom: string | null;
 }
 
+/** A transition as the store is to hold it; times in milliseconds since the epoch. */
+export interface TransitionInStore {
+  readonly now: number;
+  /** When the VM was last active. */
+  readonly lastActivityAt: number;
+  /**
+   * States that earlier attempts wanted to store since `from`: with the connection to the database the answer may have
+   * been lost, and not the change.
+   */
+  readonly attempted?: ReadonlySet<MicrovmState>;
+}
+
 /** MicroVM rows. A row is written before the state it holds can be seen by anyone. */
 export class MicrovmRepository {
   readonly #store: Store;
@@ -63,33 +75,31 @@ export class MicrovmRepository {
     });
   }
 
-  /**
-   * Replaces what may change, provided the row is still in state `from`; says whether it was. A transition that was
-   * stored by an attempt whose answer was lost counts as stored.
-   * @param times when it happens, and when the VM was last active, in milliseconds since the epoch
-   */
-  async transition(
-    vm: Microvm,
-    from: MicrovmState,
-    { now, lastActivityAt }: { readonly now: number; readonly lastActivityAt: number },
-  ): Promise<boolean> {
+  /** Replaces what may change, provided the row is in state `from` or an attempted one; says whether it was. */
+  async transition(vm: Microvm, from: MicrovmState, how: TransitionInStore): Promise<boolean> {
+    const { now, lastActivityAt, attempted = new Set() } = how;
     return await this.#events.transaction(async (transaction, emit) => {
-      const result = await transaction
-        .updateTable('microvms')
-        .set({
-          state: vm.state,
-          state_reason: vm.stateReason,
-          suspended_at: vm.suspendedAt,
-          terminated_at: vm.terminatedAt,
-          last_activity_at: lastActivityAt,
-          ...(vm.state === 'PENDING' ? {} : { run_hook_payload: null }),
-        })
-        .where('microvm_id', '=', vm.microvmId)
-        .where('state', '=', from)
-        .executeTakeFirst();
-      if (result.numUpdatedRows !== 1n) return await isStored(transaction, vm, lastActivityAt);
-      emit(now, microvmChange(vm, from));
-      return true;
+      const replace = async (state: MicrovmState): Promise<boolean> => {
+        const { numUpdatedRows } = await transaction
+          .updateTable('microvms')
+          .set({
+            state: vm.state,
+            state_reason: vm.stateReason,
+            suspended_at: vm.suspendedAt,
+            terminated_at: vm.terminatedAt,
+            last_activity_at: lastActivityAt,
+            ...(vm.state === 'PENDING' ? {} : { run_hook_payload: null }),
+          })
+          .where('microvm_id', '=', vm.microvmId)
+          .where('state', '=', state)
+          .executeTakeFirst();
+        if (numUpdatedRows !== 1n) return false;
+        // The same once more is no change, and was told when it came.
+        if (state !== vm.state) emit(now, microvmChange(vm, state));
+        return true;
+      };
+      for (const state of [from, ...attempted]) if (await replace(state)) return true;
+      return false;
     });
   }
 
@@ -211,22 +221,6 @@ export class MicrovmRepository {
       .executeTakeFirst();
     return Number(row?.total ?? 0);
   }
-}
-
-async function isStored(transaction: Store, vm: Microvm, lastActivityAt: number): Promise<boolean> {
-  const row = await transaction
-    .selectFrom('microvms')
-    .select(['state', 'state_reason', 'suspended_at', 'terminated_at', 'last_activity_at'])
-    .where('microvm_id', '=', vm.microvmId)
-    .executeTakeFirst();
-  return (
-    row !== undefined &&
-    row.state === vm.state &&
-    row.state_reason === vm.stateReason &&
-    row.suspended_at === vm.suspendedAt &&
-    row.terminated_at === vm.terminatedAt &&
-    row.last_activity_at === lastActivityAt
-  );
 }
 
 function microvmChange(vm: Microvm, from: MicrovmState | null): StateChange {

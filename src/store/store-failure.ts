@@ -1,3 +1,5 @@
+import pg from 'pg';
+
 /** The database server, or the way to it, cannot serve now; what was asked of it may or may not have been done. */
 export class StoreUnavailableError extends Error {
   override readonly name = 'StoreUnavailableError';
@@ -9,14 +11,13 @@ export class StoreUnavailableError extends Error {
  * gave way to another, resources (a full disk among them), an operator's intervention, the server's own system.
  */
 const passing: ReadonlySet<string> = new Set(['08', '40', '53', '57', '58']);
-const sqlState = /^[0-9A-Z]{5}$/;
 
 /** The error as the product tells it: failures of the server as {@link StoreUnavailableError}, others as they are. */
 export function storeFailure(error: unknown): Error {
   if (!(error instanceof Error)) return new StoreUnavailableError(String(error));
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-  // What has no SQLSTATE did not come from the server: a socket's error, or the driver's word that it is closed.
-  const ofServer = code !== undefined && sqlState.test(code);
-  if (error instanceof RangeError || (ofServer && !passing.has(code.slice(0, 2)))) return error;
+  // What the server has not said is a socket's error, or the driver's word that it is closed. The code does not tell:
+  // EPIPE has the form of a SQLSTATE.
+  const ofServer = error instanceof pg.DatabaseError;
+  if (error instanceof RangeError || (ofServer && !passing.has(error.code?.slice(0, 2) ?? ''))) return error;
   return new StoreUnavailableError(`the database cannot be used now: ${error.message}`, { cause: error });
 }

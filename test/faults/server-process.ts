@@ -20,6 +20,8 @@ export type Fault =
   | { readonly type: 'refuse'; readonly code: FailureCode }
   /** Every VMM is killed before this step; the server goes on. */
   | { readonly type: 'kill-machines'; readonly at: number; readonly kill: () => Promise<void> }
+  /** The database's server is killed before this step, and no connection to it has noticed yet. */
+  | { readonly type: 'kill-database'; readonly at: number; readonly kill: () => void }
   /** The first step of this name takes until then. */
   | { readonly type: 'hold'; readonly step: string; readonly until: Promise<void> };
 
@@ -111,6 +113,7 @@ export class ServerProcess {
     const fault = this.#strikes(step);
     if (fault?.type === 'fail' || fault?.type === 'refuse') throw failure(fault.code, step.name);
     if (fault?.type === 'kill-machines') await fault.kill();
+    if (fault?.type === 'kill-database') fault.kill();
     if (fault?.type === 'hold') await fault.until;
     if (fault?.type === 'crash') {
       if (begun) work().catch(() => undefined);

@@ -65,6 +65,8 @@ export interface Server {
 export interface WorldOptions {
   /** Where the data directory lies; in memory where there is such a place, when absent. */
   readonly scratchRoot?: string;
+  /** URL of the metadata store; a file of the data directory when absent. */
+  readonly database?: string;
   readonly wakeCacheBytes?: number;
   readonly warmPool?: WarmPoolPolicy;
   /** By how much the world's clock goes on in a millisecond that a test waits. */
@@ -277,8 +279,8 @@ export class World {
     const logger = pino({ level: globalThis.process.env.DORMOUSE_TEST_LOG ?? 'silent' });
     await ensureDirectory(at('microvms'));
     const metrics = new Metrics();
-    const { mostVcpus } = this.#options;
-    const store = await openDatabase(at('dormouse.sqlite'));
+    const { mostVcpus, database } = this.#options;
+    const store = await openDatabase(database ?? at('dormouse.sqlite'));
     const vmm = await createQemuVmm({ ...this.machine.options, confinement: this.#confinement });
     const { clock } = this;
     const paths = new ImagePaths(at('images'));

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { GetMicrovmImageCommand } from '@aws-sdk/client-lambda-microvms';
+import { GetMicrovmImageCommand, SuspendMicrovmCommand } from '@aws-sdk/client-lambda-microvms';
 import { builtImage, counterContext, createImage, zip } from '../support/counter-image.ts';
 import { CounterVms } from '../support/counter-vms.ts';
 import { DormouseServer, removeDataDirectory, temporaryDirectory } from '../support/dormouse-server.ts';
@@ -49,6 +49,21 @@ describe('a server with its metadata in PostgreSQL', { skip, timeout: 900_000 },
     assert.equal((await vms.count(vm)).memory, 2);
     await vms.suspend(vm);
     assert.equal((await vms.count(vm)).memory, 3);
+  });
+
+  test('a database that is killed while microVMs are put to sleep costs none of them its sleep', async () => {
+    const sleepers = [await vms.run({ idlePolicy }), await vms.run({ idlePolicy })];
+    for (const vm of sleepers) assert.equal((await vms.count(vm)).memory, 1);
+    const suspends = sleepers.map(({ microvmId }) =>
+      server.client.send(new SuspendMicrovmCommand({ microvmIdentifier: microvmId })),
+    );
+    await Promise.all(suspends);
+    await postgres.kill();
+    await postgres.begin();
+    for (const vm of sleepers) {
+      await vms.reaches(vm, 'SUSPENDED');
+      assert.equal((await vms.count(vm)).memory, 2);
+    }
   });
 
   test('another store does not take what this one knows of for rubbish', async () => {

@@ -89,6 +89,17 @@ describe('the store on PostgreSQL', { skip }, () => {
     assert.deepEqual(await read(), []);
   });
 
+  test('a server that went away unnoticed is told as such', async (t) => {
+    const store = await openDatabase(await server.newDatabase());
+    t.after(() => store.destroy());
+    const read = () => store.selectFrom('settings').selectAll().execute();
+    await read();
+    server.killUnnoticed();
+    await assert.rejects(read, { name: 'StoreUnavailableError', code: 'ERR_STORE_UNAVAILABLE' });
+    await server.begin();
+    assert.deepEqual(await read(), []);
+  });
+
   test('a server that goes away in the middle of a transaction ends that and nothing else', async (t) => {
     const store = await openDatabase(await server.newDatabase());
     t.after(() => store.destroy());

@@ -43,7 +43,7 @@ export function holds(condition: boolean, otherwise: string): void {
   if (!condition) throw new ContradictionError(otherwise);
 }
 
-type Kind = Exclude<Fault['type'], 'none' | 'hold' | 'refuse'>;
+type Kind = Exclude<Fault['type'], 'none' | 'hold' | 'refuse' | 'kill-database'>;
 
 export function faultAt(world: World, kind: Kind, at: number): Fault {
   switch (kind) {

@@ -50,8 +50,7 @@ export function examineMicrovms(open: OpenStore): void {
 
   test('a transition happens once, from the state it starts in', async (t) => {
     const store = await open(t);
-    const log = new EventLog(store);
-    const repository = new MicrovmRepository(store, log);
+    const repository = new MicrovmRepository(store);
     const vm = microvm();
     await repository.insert([vm], beginning, undefined);
     const running = { ...vm, state: 'RUNNING' } as const;
@@ -59,13 +58,28 @@ export function examineMicrovms(open: OpenStore): void {
     const attempts = await Promise.all(times.map((at) => repository.transition(running, 'PENDING', at)));
     assert.deepEqual(attempts.toSorted(), [false, false, true]);
     assert.deepEqual(await repository.get(vm.microvmId), running);
-    const stored = times[attempts.indexOf(true)];
-    assert.ok(stored !== undefined);
-    const events = await log.newest();
-    // As after an answer that was lost with the connection.
-    assert.ok(await repository.transition(running, 'PENDING', stored));
-    assert.equal(await log.newest(), events);
     assert.equal((await repository.beginning(vm.microvmId)).runHookPayload, null);
+  });
+
+  test('a transition whose answer was lost is stored once, and the next begins where it has led', async (t) => {
+    const store = await open(t);
+    const log = new EventLog(store);
+    const repository = new MicrovmRepository(store, log);
+    const vm = { ...microvm(), state: 'SUSPENDING' } as const;
+    await repository.insert([vm], beginning, undefined);
+    const asleep = (at: number) => ({ ...vm, state: 'SUSPENDED', suspendedAt: at }) as const;
+    const times = (at: number) => ({ now: at, lastActivityAt: at });
+    assert.ok(await repository.transition(asleep(now), 'SUSPENDING', times(now)));
+    // Tried again a while later.
+    const attempted = new Set(['SUSPENDED'] as const);
+    const again = { ...times(now + 5), attempted };
+    assert.equal(await repository.transition(asleep(now + 5), 'SUSPENDING', times(now + 5)), false);
+    assert.ok(await repository.transition(asleep(now + 5), 'SUSPENDING', again));
+    assert.deepEqual(await repository.get(vm.microvmId), asleep(now + 5));
+    const ending = { ...asleep(now), state: 'TERMINATING' } as const;
+    assert.ok(await repository.transition(ending, 'SUSPENDING', { ...times(now + 6), attempted }));
+    const told = (await log.read(0, 10)).map(({ from, to }) => `${from} ${to}`);
+    assert.deepEqual(told, ['null SUSPENDING', 'SUSPENDING SUSPENDED', 'SUSPENDED TERMINATING']);
   });
 
   test('what is told of activity never goes back', async (t) => {
