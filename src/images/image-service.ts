@@ -1,3 +1,4 @@
+import type { ClientToken } from '../model/client-token.ts';
 import type {
   Image,
   ImageBuild,
@@ -22,7 +23,7 @@ export interface ImageInput {
   readonly additionalOsCapabilities?: ImageConfiguration['additionalOsCapabilities'] | undefined;
   readonly hooks?: ImageConfiguration['hooks'] | undefined;
   readonly environmentVariables?: ImageConfiguration['environmentVariables'] | undefined;
-  readonly clientToken?: string | undefined;
+  readonly clientToken?: ClientToken | undefined;
 }
 
 export interface ImageAndVersion {

@@ -15,6 +15,8 @@ import {
   successful,
 } from './images-for-test.ts';
 
+const clientToken = { principal: 'somebody', token: 't' };
+
 describe('create', () => {
   it('registers the image and its first version, then builds it', async (context) => {
     const room = await open(context);
@@ -69,24 +71,29 @@ describe('create', () => {
 
   it('answers a repeated client token with the first result', async (context) => {
     const room = await open(context);
-    const first = await room.images.create({ ...input, clientToken: 't' });
-    const second = await room.images.create({ ...input, clientToken: 't' });
+    const first = await room.images.create({ ...input, clientToken });
+    const second = await room.images.create({ ...input, clientToken });
     assert.equal(second.image.id, first.image.id);
     assert.equal(room.builder.started.length, 1);
+    // To anybody else it is a request of their own.
     await assert.rejects(
-      room.images.create({ ...input, name: 'other', clientToken: 't' }),
+      room.images.create({ ...input, clientToken: { ...clientToken, principal: 'somebody else' } }),
+      says('ValidationException', "A MicroVM image with the name 'web' already exists in this account"),
+    );
+    await assert.rejects(
+      room.images.create({ ...input, name: 'other', clientToken }),
       says('ConflictException', 'The client token was already used with different request parameters.'),
     );
   });
 
   it('frees the client token with the image', async (context) => {
     const room = await open(context);
-    const first = await room.images.create({ ...input, clientToken: 't' });
+    const first = await room.images.create({ ...input, clientToken });
     room.builder.settle('web 1.0', successful);
     await settled(room, 'CREATING');
     await room.images.delete(arn);
     await gone(room);
-    const second = await room.images.create({ ...input, clientToken: 't' });
+    const second = await room.images.create({ ...input, clientToken });
     assert.notEqual(second.image.id, first.image.id);
   });
 

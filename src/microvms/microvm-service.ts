@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { ExecSession, ExecSpec } from '../guest/guest-agent.ts';
 import type { BuildRoom } from '../images/build-room.ts';
 import type { ActivitySettings } from '../model/activity.ts';
+import type { ClientToken } from '../model/client-token.ts';
 import type { DatagramChannel, DatagramListener } from '../model/datagrams.ts';
 import type { IdlePolicy, Logging, Microvm } from '../model/microvm.ts';
 import type { Page, PageRequest } from '../model/page.ts';
@@ -18,7 +19,7 @@ export interface RunInput {
   readonly logging?: Logging | undefined;
   readonly runHookPayload?: string | undefined;
   readonly maximumDurationInSeconds?: number | undefined;
-  readonly clientToken?: string | undefined;
+  readonly clientToken?: ClientToken | undefined;
 }
 
 export interface ForkInput {

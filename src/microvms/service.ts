@@ -24,7 +24,7 @@ import {
   resolveEgress,
   resolveIngress,
 } from '../network/connectors/resolve-connectors.ts';
-import { findClaim, type TokenClaim } from '../store/client-tokens.ts';
+import { claimOf, findClaim, type TokenClaim } from '../store/client-tokens.ts';
 import type { MicrovmRepository } from '../store/microvms.ts';
 import { step, type Trace } from '../telemetry/trace.ts';
 import { CapacityError } from './admission.ts';
@@ -106,7 +106,7 @@ class Microvms implements MicrovmService {
   }
 
   async #run(input: RunInput, trace: Trace): Promise<Microvm> {
-    const claim = claimOf(input);
+    const claim = claimOf('RunMicrovm', input);
     const earlier = await this.#claimed(claim);
     if (earlier !== undefined) return earlier;
     const { vm, payload } = await step('checks', () => this.#prepare(input));
@@ -387,9 +387,4 @@ class Microvms implements MicrovmService {
 
 function runHookEnabled(version: ImageVersion): boolean {
   return version.configuration.hooks?.microvmHooks?.run === 'ENABLED';
-}
-
-function claimOf(input: RunInput): TokenClaim | undefined {
-  const { clientToken, ...parameters } = input;
-  return clientToken === undefined ? undefined : { scope: 'RunMicrovm', token: clientToken, parameters };
 }

@@ -1,4 +1,5 @@
 import type { Realm } from './arn.ts';
+import type { ClientToken } from './client-token.ts';
 
 /** Customer network connectors (spec section 1.9). */
 
@@ -44,14 +45,14 @@ export interface ConnectorInput {
   readonly name: string;
   readonly configuration: ConnectorConfiguration;
   readonly operatorRole: string;
-  readonly clientToken: string;
+  readonly clientToken: ClientToken;
   readonly tags: ConnectorTags;
 }
 
 export interface ConnectorChange {
   readonly configuration?: ConnectorConfiguration | undefined;
   readonly operatorRole?: string | undefined;
-  readonly clientToken: string;
+  readonly clientToken: ClientToken;
 }
 
 export function connectorArn({ region, accountId }: Realm, id: string): string {

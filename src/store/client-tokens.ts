@@ -1,11 +1,21 @@
 import { createHash } from 'node:crypto';
 import { clientTokenReused } from '../errors.ts';
+import type { ClientToken } from '../model/client-token.ts';
 import type { Store } from './database.ts';
 
-export interface TokenClaim {
+export interface TokenClaim extends ClientToken {
   readonly scope: string;
-  readonly token: string;
   readonly parameters: unknown;
+}
+
+/** What a request claims by its client token; undefined when it has none. */
+export function claimOf<Input extends { readonly clientToken?: ClientToken | undefined }>(
+  scope: string,
+  input: Input,
+  more: Readonly<Record<string, string>> = {},
+): TokenClaim | undefined {
+  const { clientToken, ...parameters } = input;
+  return clientToken && { ...clientToken, scope, parameters: { ...parameters, ...more } };
 }
 
 /**
@@ -16,6 +26,7 @@ export async function findClaim(store: Store, claim: TokenClaim): Promise<string
   const row = await store
     .selectFrom('client_tokens')
     .select(['parameters_digest', 'resource'])
+    .where('principal', 'in', namesOf(claim.principal))
     .where('scope', '=', claim.scope)
     .where('token', '=', claim.token)
     .executeTakeFirst();
@@ -34,6 +45,7 @@ export async function recordClaim(
   await store
     .insertInto('client_tokens')
     .values({
+      principal: claim.principal,
       scope: claim.scope,
       token: claim.token,
       parameters_digest: digest(claim.parameters),
@@ -46,6 +58,11 @@ export async function recordClaim(
 /** Frees the tokens of a resource that is gone, so that they can be used anew. */
 export async function dropClaims(store: Store, resource: string): Promise<void> {
   await store.deleteFrom('client_tokens').where('resource', '=', resource).execute();
+}
+
+/** Under which principals' names a principal's tokens may be. */
+function namesOf(principal: string): readonly string[] {
+  return principal.endsWith(':root') ? [principal, ''] : [principal];
 }
 
 function digest(parameters: unknown): string {

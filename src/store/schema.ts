@@ -90,6 +90,8 @@ export interface MicrovmsTable {
 }
 
 export interface ClientTokensTable {
+  /** ARN of whose it is; empty for those of before principals were kept. */
+  principal: string;
   /** Operation the token belongs to, such as `RunMicrovm`. */
   scope: string;
   token: string;

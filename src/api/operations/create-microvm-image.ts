@@ -1,3 +1,4 @@
+import { ownClientToken } from '../client-token.ts';
 import { refuseCustomerKey } from '../customer-key.ts';
 import { defineOperation } from '../operation.ts';
 import { createImage } from '../shapes/images.ts';
@@ -9,8 +10,9 @@ export const createMicrovmImage = defineOperation({
   path: '/2025-09-09/microvm-images',
   status: 201,
   input: createImage,
-  async handle(request, { api }) {
+  async handle(request, call) {
     refuseCustomerKey(request);
-    return createdImageToWire(await api.services.images.create(request));
+    const clientToken = ownClientToken(request.clientToken, call);
+    return createdImageToWire(await call.api.services.images.create({ ...request, clientToken }));
   },
 });

@@ -1,3 +1,4 @@
+import { ownClientToken } from '../client-token.ts';
 import { defineOperation } from '../operation.ts';
 import { createConnector } from '../shapes/connectors.ts';
 import { connectorToWire } from '../wire/connector.ts';
@@ -9,11 +10,11 @@ export const createNetworkConnector = defineOperation({
   path: '/2026-04-04/network-connectors',
   status: 202,
   input: createConnector,
-  async handle(request, { api }) {
-    const { connectors } = api.services;
+  async handle(request, call) {
+    const { connectors } = call.api.services;
     const connector = await connectors.create({
       name: request.Name,
-      clientToken: requireClientToken(request.ClientToken),
+      clientToken: ownClientToken(requireClientToken(request.ClientToken), call),
       operatorRole: requireOperatorRole(request.OperatorRole),
       configuration: readConfiguration(request.Configuration),
       tags: request.Tags ?? {},

@@ -1,3 +1,4 @@
+import { ownClientToken } from '../client-token.ts';
 import { refuseCustomerKey } from '../customer-key.ts';
 import { resolveImageToRun } from '../image-identifier.ts';
 import { defineOperation } from '../operation.ts';
@@ -14,6 +15,7 @@ export const runMicrovm = defineOperation({
     refuseCustomerKey(request);
     const { services, options } = call.api;
     const imageIdentifier = resolveImageToRun(request.imageIdentifier, call);
-    return microvmToWire(await services.microvms.run({ ...request, imageIdentifier }), options);
+    const clientToken = ownClientToken(request.clientToken, call);
+    return microvmToWire(await services.microvms.run({ ...request, imageIdentifier, clientToken }), options);
   },
 });

@@ -1,3 +1,4 @@
+import { ownClientToken } from '../client-token.ts';
 import { refuseCustomerKey } from '../customer-key.ts';
 import { resolveImage } from '../image-identifier.ts';
 import { defineOperation } from '../operation.ts';
@@ -13,6 +14,7 @@ export const updateMicrovmImage = defineOperation({
   async handle({ imageIdentifier, ...request }, call) {
     refuseCustomerKey(request);
     const imageArn = resolveImage(imageIdentifier, call, 'UpdateMicrovmImage');
-    return changedImageToWire(await call.api.services.images.update(imageArn, request));
+    const clientToken = ownClientToken(request.clientToken, call);
+    return changedImageToWire(await call.api.services.images.update(imageArn, { ...request, clientToken }));
   },
 });

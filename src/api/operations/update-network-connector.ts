@@ -1,3 +1,4 @@
+import { ownClientToken } from '../client-token.ts';
 import { defineOperation } from '../operation.ts';
 import { updateConnector } from '../shapes/connectors.ts';
 import { updatedConnectorToWire } from '../wire/connector.ts';
@@ -9,9 +10,9 @@ export const updateNetworkConnector = defineOperation({
   path: '/2026-04-04/network-connectors/{Identifier}',
   status: 202,
   input: updateConnector,
-  async handle({ Identifier, Configuration, OperatorRole, ClientToken }, { api }) {
-    const connector = await api.services.connectors.update(Identifier, {
-      clientToken: requireClientToken(ClientToken),
+  async handle({ Identifier, Configuration, OperatorRole, ClientToken }, call) {
+    const connector = await call.api.services.connectors.update(Identifier, {
+      clientToken: ownClientToken(requireClientToken(ClientToken), call),
       operatorRole: OperatorRole,
       configuration: Configuration === undefined ? undefined : readConfiguration(Configuration),
     });

@@ -39,12 +39,14 @@ async function open(t: TestContext) {
   return { store, start, connectors: await start() };
 }
 
+const tokenOf = (token: string) => ({ principal: 'somebody', token });
+
 function input(name: string, change: Partial<ConnectorInput> = {}): ConnectorInput {
   return {
     name,
     configuration: { subnetIds: ['subnet-1'], networkProtocol: 'IPv4' },
     operatorRole: `arn:aws:iam::${realm.accountId}:role/operator`,
-    clientToken: randomUUID(),
+    clientToken: tokenOf(randomUUID()),
     tags: {},
     ...change,
   };
@@ -95,7 +97,7 @@ test('ids that name no policy make no connector and change none', async (t) => {
   const { id, configuration } = await active(connectors);
   const change = { ...configuration, securityGroupIds: ['sg-1', 'sg-2'] };
   await assert.rejects(
-    connectors.update(id, { configuration: change, clientToken: 'b' }),
+    connectors.update(id, { configuration: change, clientToken: tokenOf('b') }),
     /name sg-1 or sg-2\./,
   );
   assert.deepEqual((await connectors.get(id)).configuration, configuration);
@@ -105,11 +107,14 @@ test('an update changes the rules and counts the version; one without change say
   const { connectors } = await open(t);
   const { id, arn, configuration } = await active(connectors);
   await connectors.policies.put('sg-1', { allow: [], deny: ['example.com'], default: 'deny' });
-  const change = { configuration: { ...configuration, securityGroupIds: ['sg-1'] }, clientToken: 'a' };
+  const change = {
+    configuration: { ...configuration, securityGroupIds: ['sg-1'] },
+    clientToken: tokenOf('a'),
+  };
   const updated = await connectors.update(id, change);
   assert.deepEqual([updated.version, updated.lastUpdate?.status], [2, 'Successful']);
   assert.equal(connectors.rulesOf(arn).length, 2);
-  const same = await connectors.update(id, { ...change, clientToken: 'b' });
+  const same = await connectors.update(id, { ...change, clientToken: tokenOf('b') });
   assert.equal(same.version, 2);
   assert.equal(same.lastUpdate?.reason, 'No configuration changes detected');
 });
@@ -117,7 +122,7 @@ test('an update changes the rules and counts the version; one without change say
 test('client tokens: the same request is answered again, another one refused', async (t) => {
   const { connectors } = await open(t);
   await connectors.policies.put('subnet-1', document);
-  const request = input('office', { clientToken: 'once' });
+  const request = input('office', { clientToken: tokenOf('once') });
   const first = await connectors.create(request);
   assert.equal((await connectors.create(request)).id, first.id);
   await assert.rejects(connectors.create({ ...request, name: 'other' }), { code: 'ConflictException' });

@@ -27,7 +27,7 @@ import type { EgressRules } from '../../model/egress-policy.ts';
 import { limits, type Profile } from '../../model/limits.ts';
 import { oneAtATime } from '../../model/one-at-a-time.ts';
 import type { Page, PageRequest } from '../../model/page.ts';
-import { findClaim, type TokenClaim } from '../../store/client-tokens.ts';
+import { claimOf, findClaim, type TokenClaim } from '../../store/client-tokens.ts';
 import { type ConnectorRecord, ConnectorRepository } from '../../store/connectors.ts';
 import type { Store } from '../../store/database.ts';
 import { EgressPolicies } from './egress-policies.ts';
@@ -83,7 +83,7 @@ export class CustomerConnectors {
   /** @returns the connector in PENDING; it becomes ACTIVE in the background */
   async create(input: ConnectorInput): Promise<Connector> {
     return await this.#turns(async () => {
-      const claim = claimOf('CreateNetworkConnector', { ...input });
+      const claim = claimOf('CreateNetworkConnector', input);
       const earlier = await this.#replay(claim);
       if (earlier !== undefined) return earlier;
       if (!plainName.test(input.name)) throw invalidConnectorName(input.name);
@@ -135,7 +135,7 @@ export class CustomerConnectors {
   async update(identifier: string, change: ConnectorChange): Promise<Connector> {
     return await this.#turns(async () => {
       const record = this.#record(identifier);
-      const claim = claimOf('UpdateNetworkConnector', { ...change, id: record.id });
+      const claim = claimOf('UpdateNetworkConnector', change, { id: record.id });
       const earlier = await this.#replay(claim);
       if (earlier !== undefined) return earlier;
       if (record.state === 'DELETING') throw connectorBusy(record.arn, record.state);
@@ -234,8 +234,8 @@ export class CustomerConnectors {
     return this.#records.values().find(wanted);
   }
 
-  async #replay(claim: TokenClaim): Promise<Connector | undefined> {
-    const id = await findClaim(this.#options.store, claim);
+  async #replay(claim: TokenClaim | undefined): Promise<Connector | undefined> {
+    const id = claim && (await findClaim(this.#options.store, claim));
     return id === undefined ? undefined : this.#records.get(id);
   }
 
@@ -268,12 +268,4 @@ export class CustomerConnectors {
 
 function positionOf({ createdAt, id }: ConnectorRecord): string {
   return `${String(createdAt).padStart(16, '0')}/${id}`;
-}
-
-function claimOf(
-  scope: string,
-  input: Readonly<Record<string, unknown>> & { readonly clientToken: string },
-): TokenClaim {
-  const { clientToken: token, ...parameters } = input;
-  return { scope, token, parameters };
 }

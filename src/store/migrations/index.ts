@@ -11,6 +11,7 @@ import * as versionConditions from './0009-version-conditions.ts';
 import * as awakeOnRequests from './0010-awake-on-requests.ts';
 import * as bucketSettings from './0011-bucket-settings.ts';
 import * as logGroups from './0012-log-groups.ts';
+import * as clientTokensByPrincipal from './0013-client-tokens-by-principal.ts';
 
 /** Forward only, applied in the order of their names; a landed migration never changes. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -26,4 +27,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0010-awake-on-requests': awakeOnRequests,
   '0011-bucket-settings': bucketSettings,
   '0012-log-groups': logGroups,
+  '0013-client-tokens-by-principal': clientTokensByPrincipal,
 };

@@ -30,7 +30,7 @@ export function createMemoryMicrovms(realm: Realm, images: ImageService, now: ()
   return {
     countRequest: () => undefined,
     async run(input) {
-      const earlier = byToken.get(input.clientToken ?? '');
+      const earlier = byToken.get(JSON.stringify(input.clientToken));
       if (earlier !== undefined) return earlier;
       const version = await images.runnableVersion(input.imageIdentifier, input.imageVersion);
       const created: Microvm = {
@@ -56,7 +56,7 @@ export function createMemoryMicrovms(realm: Realm, images: ImageService, now: ()
         terminatedAt: null,
       };
       vms.set(created.microvmId, { ...created, state: 'RUNNING' });
-      if (input.clientToken !== undefined) byToken.set(input.clientToken, created);
+      if (input.clientToken !== undefined) byToken.set(JSON.stringify(input.clientToken), created);
       return created;
     },
     get: async (id) => vm(id),

@@ -136,7 +136,7 @@ export function examineImages(open: OpenStore): void {
   test('an image that is removed takes its versions along and frees its client token', async (t) => {
     const images = new ImageRepository(await open(t));
     const first = record('web');
-    const claim = { scope: 'CreateMicrovmImage', token: 't', parameters: {} };
+    const claim = { principal: 'somebody', scope: 'CreateMicrovmImage', token: 't', parameters: {} };
     await images.addVersion(first, claim);
     await images.removeImage(first.image.imageArn, now + 1);
     assert.deepEqual(await images.allVersions(), []);

@@ -110,13 +110,17 @@ export function examineMicrovms(open: OpenStore): void {
   test('a client token is claimed with what it made, or neither is stored', async (t) => {
     const store = await open(t);
     const repository = new MicrovmRepository(store);
-    const claim = { scope: 'RunMicrovm', token: 'once', parameters: { b: 1, a: 2 } };
+    const claim = { principal: 'somebody', scope: 'RunMicrovm', token: 'once', parameters: { b: 1, a: 2 } };
     const [first, second] = [microvm(), microvm()];
     await repository.insert([first], beginning, claim);
     await assert.rejects(repository.insert([second], beginning, claim));
     assert.equal(await repository.get(second.microvmId), undefined);
     assert.equal(await findClaim(store, { ...claim, parameters: { a: 2, b: 1 } }), first.microvmId);
     await assert.rejects(findClaim(store, { ...claim, parameters: {} }), { name: 'ServiceError' });
+    assert.equal(await findClaim(store, { ...claim, principal: 'another' }), undefined);
+    const another = { ...claim, principal: 'another' };
+    await repository.insert([second], beginning, another);
+    assert.equal(await findClaim(store, another), second.microvmId);
   });
 
   test('a lease is replaced and removed', async (t) => {
