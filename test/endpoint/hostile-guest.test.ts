@@ -23,7 +23,7 @@ const answeredWith502: ReadonlyArray<readonly [string, string]> = [
   ['length and chunked', `${ok}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`],
   ['two lengths', `${ok}Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!`],
   ['a negative length', `${ok}Content-Length: -1\r\n\r\n`],
-  ['a bare line feed in a header', `${ok}X-A: b\nX-B: c\r\n\r\n`],
+  ['a bare carriage return in a header', `${ok}X-A: b\rX-B: c\r\n\r\n`],
   ['a null in a header', `${ok}X-A: b\0c\r\n\r\n`],
   ['a space before the colon', `${ok}X-A : b\r\n\r\n`],
   ['a huge header', `${ok}X-A: ${'a'.repeat(70_000)}\r\n\r\n`],
@@ -48,6 +48,15 @@ for (const [name, bytes] of answeredWith502) {
     assert.deepEqual(fixture.errors, []);
   });
 }
+
+test('an application may end its lines with a bare line feed, and no client gets to see them', async (t) => {
+  const fixture = await startEndpoint(t);
+  await fixture.expose(8080, speaking('HTTP/1.1 200 OK\nX-A: b\nContent-Length: 3\nX-B: c\n\na\nb'));
+  for (const answer of [await ask(fixture), await askH2(await h2Session(t, fixture), h2Headers(fixture))]) {
+    assert.deepEqual([answer.status, answer.body], [200, 'a\nb']);
+    assert.deepEqual([answer.headers['x-a'], answer.headers['x-b']], ['b', 'c']);
+  }
+});
 
 test('a second response is not taken for the answer to the next request', async (t) => {
   const fixture = await startEndpoint(t);

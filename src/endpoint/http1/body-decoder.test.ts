@@ -133,3 +133,15 @@ test('a body of an announced length is not completed with another', () => {
   short.write(Buffer.from('o'));
   short.end([]);
 });
+
+test('trailers of an application may end with a bare LF, chunks may not', () => {
+  for (const pieces of [[Buffer.from('0\r\nX: y\nZ: w\n\nbehind')], bytewise('0\r\nX: y\nZ: w\n\nbehind')]) {
+    const decoder = new ChunkedDecoder(1000, 'CR LF or LF');
+    assert.equal(decode(decoder, pieces).rest, 'behind');
+    assert.deepEqual(decoder.trailers, ['X', 'y', 'Z', 'w']);
+  }
+  const none = new ChunkedDecoder(1000, 'CR LF or LF');
+  assert.equal(decode(none, bytewise('0\r\n\nbehind')).rest, 'behind');
+  const chunks = new ChunkedDecoder(1000, 'CR LF or LF');
+  assert.throws(() => decode(chunks, bytewise('5\nhello\r\n0\r\n\r\n')), MalformedMessage);
+});

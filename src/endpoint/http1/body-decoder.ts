@@ -1,5 +1,5 @@
 import type { HeaderList } from '../headers.ts';
-import { MalformedMessage, parseFields } from './grammar.ts';
+import { type LineEnds, MalformedMessage, parseFields, withStrictLineEnds } from './grammar.ts';
 import { HeadReader } from './head-reader.ts';
 
 /** Tells where a body ends, and gives what it holds. */
@@ -76,9 +76,12 @@ export class ChunkedDecoder implements BodyDecoder {
   #digits = 0;
   #extensionBytes = 0;
 
-  /** @param trailerBytes most bytes of the trailer section */
-  constructor(trailerBytes: number) {
-    this.#trailerReader = new HeadReader(trailerBytes);
+  /**
+   * @param trailerBytes most bytes of the trailer section
+   * @param lineEnds those of trailers
+   */
+  constructor(trailerBytes: number, lineEnds: LineEnds = 'CR LF') {
+    this.#trailerReader = new HeadReader(trailerBytes, '', lineEnds);
   }
 
   get done(): boolean {
@@ -155,7 +158,7 @@ export class ChunkedDecoder implements BodyDecoder {
   #readTrailers(bytes: Buffer): Buffer {
     const reader = this.#trailerReader;
     if (!reader.read(bytes)) return nothing;
-    this.trailers = parseFields(reader.text, lineEnd.length);
+    this.trailers = parseFields(withStrictLineEnds(reader.text), lineEnd.length);
     this.#state = 'done';
     return reader.rest;
   }

@@ -46,7 +46,7 @@ export class ClientConnection {
     this.#stream = stream;
     this.#limits = limits;
     this.#outbox = new Outbox(stream);
-    this.#head = new HeadReader(limits.headerBytes, 'HTTP/1.');
+    this.#head = new HeadReader(limits.headerBytes, 'HTTP/1.', lineEnds);
     stream.on('data', this.#onData);
     stream.on('drain', this.#onDrain);
     stream.on('end', this.#onEnd);
@@ -112,7 +112,7 @@ export class ClientConnection {
     }
     this.#last = head;
     const empty = call.method === 'HEAD' || status === 204 || status === 304;
-    call.body = empty ? undefined : decoderOf(head.framing, this.#limits.headerBytes);
+    call.body = empty ? undefined : decoderOf(head.framing, this.#limits.headerBytes, lineEnds);
     call.responded = true;
     call.lasts = head.persistent;
     const bodyless = call.body === undefined;
@@ -259,5 +259,7 @@ function outgoing(framing: Exclude<BodyFraming, 'none'>): number | 'chunked' {
   return framing === 'streamed' ? 'chunked' : Number(framing.length);
 }
 
+/** What applications written by hand send. */
+const lineEnds = 'CR LF or LF';
 const resets: ReadonlySet<unknown> = new Set(['ECONNRESET', 'EPIPE']);
 const nothing = Buffer.alloc(0);

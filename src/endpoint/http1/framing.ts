@@ -1,6 +1,6 @@
 import { type HeaderList, membersOf, valuesOf } from '../headers.ts';
 import { type BodyDecoder, ChunkedDecoder, EndlessDecoder, LengthDecoder } from './body-decoder.ts';
-import { MalformedMessage } from './grammar.ts';
+import { type LineEnds, MalformedMessage } from './grammar.ts';
 
 export type Version = '1.0' | '1.1';
 
@@ -33,8 +33,12 @@ export function announcedFraming(version: Version, fields: HeaderList): number |
 }
 
 /** @returns undefined for a body without content */
-export function decoderOf(framing: Framing, trailerBytes: number): BodyDecoder | undefined {
-  if (framing === 'chunked') return new ChunkedDecoder(trailerBytes);
+export function decoderOf(
+  framing: Framing,
+  trailerBytes: number,
+  lineEnds: LineEnds = 'CR LF',
+): BodyDecoder | undefined {
+  if (framing === 'chunked') return new ChunkedDecoder(trailerBytes, lineEnds);
   if (framing === 'endless') return new EndlessDecoder();
   return framing === 0 ? undefined : new LengthDecoder(framing);
 }

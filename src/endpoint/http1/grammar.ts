@@ -36,6 +36,17 @@ export function isTarget(text: string): boolean {
 }
 
 /**
+ * The line ends that are taken. A bare LF may be one (RFC 9112, section 2.2), but only of an application: what lies
+ * between a client and us may have read its request otherwise.
+ */
+export type LineEnds = 'CR LF' | 'CR LF or LF';
+
+/** The text with CR LF where it has a bare LF. */
+export function withStrictLineEnds(text: string): string {
+  return text.replaceAll(/\r?\n/g, '\r\n');
+}
+
+/**
  * Reads the line of `text` that begins at `at`.
  * @param text ends with a line end
  * @returns the offset of its line end

@@ -154,6 +154,33 @@ test('what was read of one head serves for the next, if it is the same', () => {
   assert.equal(parseResponseHead('HTTP/1.1 201 OK\r\nA: b\r\n', response).status, 201);
 });
 
+test('where a bare LF is a line end, heads end with any of them', () => {
+  const heads = ['A: b\n\n', 'A: b\r\n\n', 'A: b\n\r\n', 'A: b\r\n\r\n'];
+  for (const head of heads.flatMap((fields) => [
+    `HTTP/1.1 200 OK\n${fields}`,
+    `HTTP/1.1 200 OK\r\n${fields}`,
+  ])) {
+    const bytes = Buffer.from(`${head}\nrest`);
+    for (const cut of Array.from(head, (_, index) => index)) {
+      const reader = new HeadReader(limit, 'HTTP/1.', 'CR LF or LF');
+      assert.equal(reader.read(bytes.subarray(0, cut)), false, JSON.stringify(head.slice(0, cut)));
+      assert.ok(reader.read(bytes.subarray(cut)), JSON.stringify(head));
+      assert.equal(reader.rest.toString(), '\nrest');
+      const { status, fields } = parseResponseHead(reader.text);
+      assert.deepEqual([status, fields.list], [200, ['A', 'b']]);
+    }
+  }
+  const long = new HeadReader(limit, 'HTTP/1.', 'CR LF or LF');
+  assert.ok(long.read(Buffer.from(`HTTP/1.1 200 OK\nA: ${'b'.repeat(3000)}\n\nrest`)));
+  assert.equal(long.rest.toString(), 'rest');
+});
+
+test('a CR that ends no line is none, there either', () => {
+  for (const text of ['HTTP/1.1 200 OK\nA: b\rB: c\n', 'HTTP/1.1 200 OK\nA: b\r\r\n']) {
+    assert.throws(() => parseResponseHead(text), MalformedMessage);
+  }
+});
+
 test('a head beyond the limit is not waited for', () => {
   const reader = new HeadReader(1000);
   assert.equal(reader.read(Buffer.alloc(900, 'a')), false);

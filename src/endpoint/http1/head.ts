@@ -10,6 +10,7 @@ import {
   lineEnd,
   MalformedMessage,
   parseFields,
+  withStrictLineEnds,
 } from './grammar.ts';
 
 /** All of a request's head but the method and the target, which is mostly that of the request before. */
@@ -32,6 +33,7 @@ export interface RequestHead {
 }
 
 export interface ResponseHead {
+  /** As it came. */
   readonly text: string;
   readonly status: number;
   readonly reason: string;
@@ -71,12 +73,13 @@ function parseRequestSection(text: string): RequestSection {
 }
 
 /**
- * @param text the head without the empty line that ends it
+ * @param received the head without the empty line that ends it; its lines may end with a bare LF
  * @param last the response before on the connection
  * @throws {MalformedMessage | UnsupportedCoding}
  */
-export function parseResponseHead(text: string, last?: ResponseHead): ResponseHead {
-  if (last?.text === text) return last;
+export function parseResponseHead(received: string, last?: ResponseHead): ResponseHead {
+  if (last?.text === received) return last;
+  const text = withStrictLineEnds(received);
   const end = lineEnd(text, 0);
   const status = text.slice(9, 12);
   const reason = text.slice(13, end);
@@ -88,7 +91,7 @@ export function parseResponseHead(text: string, last?: ResponseHead): ResponseHe
   const version = versionOf(text.slice(0, 8));
   const fields = new Fields(parseFields(text, end + 2));
   return {
-    text,
+    text: received,
     status: Number(status),
     reason,
     fields,
