@@ -71,6 +71,7 @@ const semicolon = 0x3b;
 export class ChunkedDecoder implements BodyDecoder {
   trailers: HeaderList = [];
   readonly #trailerReader: HeadReader;
+  readonly #lineEnds: LineEnds;
   #state: State = 'size';
   #size = 0;
   #digits = 0;
@@ -82,6 +83,7 @@ export class ChunkedDecoder implements BodyDecoder {
    */
   constructor(trailerBytes: number, lineEnds: LineEnds = 'CR LF') {
     this.#trailerReader = new HeadReader(trailerBytes, '', lineEnds);
+    this.#lineEnds = lineEnds;
   }
 
   get done(): boolean {
@@ -158,7 +160,8 @@ export class ChunkedDecoder implements BodyDecoder {
   #readTrailers(bytes: Buffer): Buffer {
     const reader = this.#trailerReader;
     if (!reader.read(bytes)) return nothing;
-    this.trailers = parseFields(withStrictLineEnds(reader.text), lineEnd.length);
+    const text = this.#lineEnds === 'CR LF' ? reader.text : withStrictLineEnds(reader.text);
+    this.trailers = parseFields(text, lineEnd.length);
     this.#state = 'done';
     return reader.rest;
   }
