@@ -25,7 +25,7 @@ static const struct mounted mounts[] = {
     {"proc", "proc", SAFE, NULL},
     {"tmpfs", "dev", MS_NOSUID, "mode=755,size=65536k"},
     {"devpts", "dev/pts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5"},
-    {"tmpfs", "dev/shm", SAFE, "mode=1777,size=65536k"},
+    {"tmpfs", "dev/shm", SAFE, "mode=1777,size=50%"},
     {"mqueue", "dev/mqueue", SAFE, NULL},
 };
 

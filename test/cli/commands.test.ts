@@ -53,6 +53,42 @@ test('build makes the image, then its next version, with the settings given', as
   assert.match(configuration.codeArtifact.uri, /^s3:\/\/dormouse-artifacts-123456789012\//);
 });
 
+test('build takes secrets along, and removes what holds them once the build has ended', async () => {
+  const file = path.join(context, '..', `${path.basename(context)}.secret`);
+  await writeFile(file, 'hush');
+  try {
+    const { imageArn } = (await json(
+      'build',
+      context,
+      '--name',
+      'hushed',
+      '--secret',
+      `id=a,src=${file}`,
+    )) as {
+      imageArn: string;
+    };
+    const { configuration } = await fixture.server.services.images.getVersion(imageArn, '1.0');
+    const key = /^s3:\/\/[^/]+\/(hushed\/context-[0-9a-f-]{36}\.zip)$/.exec(
+      configuration.codeArtifact.uri,
+    )?.[1];
+    assert.ok(key);
+    const bucket = 'dormouse-artifacts-123456789012';
+    await assert.rejects(fixture.server.services.objects.head(bucket, key));
+    assert.ok(await fixture.server.services.objects.head(bucket, 'settings/context.zip'));
+    const absent = await fixture.dormouse(
+      'build',
+      context,
+      '--name',
+      'hushed',
+      '--secret',
+      'id=a,env=NO_SUCH',
+    );
+    assert.deepEqual([absent.code, /no variable NO_SUCH/.test(absent.stderr)], [1, true]);
+  } finally {
+    await rm(file);
+  }
+});
+
 test('build shows the log, and ends with 1 and the reason when the build fails', async (t) => {
   const { images, logs } = fixture.server.services;
   const getVersion = images.getVersion;

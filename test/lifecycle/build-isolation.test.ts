@@ -92,6 +92,20 @@ describe('builds of two images', { timeout: 300_000 }, () => {
     assert.equal(stdout, '');
   });
 
+  test('cannot change the programs that the builder runs, even if it mounts them for a step', async () => {
+    const engine = await engines.of(one, signal);
+    const script = `mkdir /tmp/seen
+for name in / /usr; do
+  mount --bind "$name" /tmp/seen && mount -o remount,bind,rw /tmp/seen
+  touch /tmp/seen/dormouse-was-here && echo "wrote to $name"
+  umount /tmp/seen
+done; true`;
+    const paths = { readOnly: [], writable: [] };
+    const { stdout, stderr } = await engine.runConfined(['sh', '-c', script], paths, { signal });
+    assert.equal(stdout, '');
+    assert.match(stderr, /Read-only file system|not permitted/);
+  });
+
   test('have the certificates and the proxy of the host where that is asked for, and leave them behind', async () => {
     const file = path.join(directory, 'proxy.pem');
     await writeFile(file, certificate);

@@ -88,6 +88,14 @@ describe('commands beside an application', { timeout: 900_000 }, () => {
     assert.equal((await exec(id, '--', 'sh', '-c', count)).stdout, '0\n');
   });
 
+  test('shared memory may take half of the memory', async () => {
+    const line =
+      'df -k --output=size /dev/shm | tail -n 1; sed -n "s/MemTotal: *\\([0-9]*\\) kB/\\1/p" /proc/meminfo';
+    const { stdout } = await exec(id, '--', 'sh', '-c', line);
+    const [shared = 0, all = 0] = stdout.trim().split(/\s+/).map(Number);
+    assert.ok(all > 100_000 && Math.abs(shared - all / 2) < all / 100, stdout);
+  });
+
   test('a detached command goes on by itself', async () => {
     assert.equal((await exec('-d', id, '--', 'sh', '-c', 'sleep 1; echo done >/tmp/finished')).code, 0);
     const wait = 'until [ -e /tmp/finished ]; do sleep 0.1; done; cat /tmp/finished';
