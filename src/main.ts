@@ -20,7 +20,9 @@ import { declareEventMetrics } from './events/event-metrics.ts';
 import { Webhooks } from './events/webhooks.ts';
 import { AccessKeys } from './identity/access-keys.ts';
 import { remoteSts } from './identity/remote-sts.ts';
+import { roleDefaults } from './identity/role-limits.ts';
 import { RolePolicies } from './identity/role-policies.ts';
+import { Roles } from './identity/roles.ts';
 import { rootAccessKey } from './identity/root-credentials.ts';
 import { createSecretSealer } from './identity/sealed-secret.ts';
 import { openSealingKey } from './identity/sealing-key.ts';
@@ -42,6 +44,7 @@ import { openDatabase } from './store/database.ts';
 import { bindDirectory } from './store/directory-binding.ts';
 import { EventLog } from './store/event-log.ts';
 import { LogGroupRepository } from './store/log-groups.ts';
+import { RoleRepository } from './store/roles.ts';
 import { secretSetting } from './store/secret-setting.ts';
 import { FileLogStore } from './telemetry/file-log-store.ts';
 import { startLogSweeper } from './telemetry/log-sweeper.ts';
@@ -321,6 +324,7 @@ async function start(
   const endpointPort = await endpoint.listen(config.endpointPort, config.endpointHost);
   undo.push(() => endpoint.close());
 
+  const roleRows = new RoleRepository(store, roleDefaults);
   const suffix = endpointPort === httpsPort ? '' : `:${endpointPort}`;
   const api = createApi(
     {
@@ -333,7 +337,8 @@ async function start(
       connectors,
       egressPolicies: connectors.policies,
       egressRefusals: network.refusalsOf,
-      rolePolicies: new RolePolicies({ store, accountId: config.accountId, clock }),
+      roles: new Roles(roleRows, config.accountId, clock),
+      rolePolicies: new RolePolicies(roleRows, config.accountId, clock),
       mintToken: (microvmId, grants, minutes) => tokens.mint(microvmId, grants, minutes),
       rotateTokenKey: (options) => tokens.rotateKey(options),
       credentials: accessKeys,

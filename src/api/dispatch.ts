@@ -7,6 +7,7 @@ import { metricsOf, sendMetrics } from './extensions/read-metrics.ts';
 import { discardBody } from './http/body.ts';
 import type { Exchange } from './http/exchange.ts';
 import { sendJson, sendServiceError } from './http/respond.ts';
+import { answerIam } from './iam/answer.ts';
 import { answerJson, findRoute } from './json-service.ts';
 import { logsActions } from './logs/actions.ts';
 import { answerLogs } from './logs/answer.ts';
@@ -21,7 +22,7 @@ import { SignatureError } from './sigv4/signature-error.ts';
 import { answerSts } from './sts/answer.ts';
 
 /** Names a signature may be made for. */
-const services: ReadonlySet<string> = new Set(['s3', 'sts', 'lambda', 'logs']);
+const services: ReadonlySet<string> = new Set(['s3', 'sts', 'iam', 'lambda', 'logs']);
 /** Names of all operations that can have a rate. */
 export const throttledOperations: ReadonlySet<string> = new Set(
   [...operations, ...extensionOperations, ...logsActions].map(({ name }) => name),
@@ -58,6 +59,8 @@ export async function dispatch(exchange: Exchange, api: Api): Promise<void> {
         return await answerS3(claimed, api);
       case 'sts':
         return await answerSts(claimed, api);
+      case 'iam':
+        return await answerIam(claimed, api);
       case 'lambda':
         return await answerJson(claimed, router, api);
       case 'logs':

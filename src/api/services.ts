@@ -1,5 +1,6 @@
 import type { EventFeed } from '../events/event-feed.ts';
 import type { Webhooks } from '../events/webhooks.ts';
+import type { Roles } from '../identity/roles.ts';
 import type { ImageService } from '../images/image-service.ts';
 import type { MicrovmService } from '../microvms/microvm-service.ts';
 import type { Realm } from '../model/arn.ts';
@@ -38,6 +39,8 @@ export interface ApiServices {
   readonly egressPolicies: EgressPolicyService;
   /** What a microVM was refused lately by its egress policies, latest first. */
   egressRefusals(microvmId: string): readonly EgressRefusal[];
+  /** Roles as clients of IAM make them. */
+  readonly roles: Roles;
   /** What roles may do. */
   readonly rolePolicies: RolePolicyService;
   /** Ports opened on the host; their operations answer 501 without it. */

@@ -20,6 +20,7 @@ export interface Database {
   egress_policies: EgressPoliciesTable;
   network_connectors: NetworkConnectorsTable;
   role_policies: RolePoliciesTable;
+  iam_roles: IamRolesTable;
   log_groups: LogGroupsTable;
   s3_buckets: S3BucketsTable;
   s3_bucket_settings: S3BucketSettingsTable;
@@ -206,6 +207,22 @@ export interface RolePoliciesTable {
   role_name: string;
   /** Policy document as it was given. */
   policy: string;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface IamRolesTable {
+  role_name: string;
+  role_id: string;
+  path: string;
+  description: string | null;
+  trust_policy: string;
+  maximum_session_seconds: number;
+  /** Documents by name. */
+  inline_policies: string;
+  /** ARNs. */
+  attached_policies: string;
+  tags: string;
   created_at: number;
   updated_at: number;
 }

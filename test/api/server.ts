@@ -8,7 +8,9 @@ import type { ApiOptions, ApiServices } from '../../src/api/services.ts';
 import { EventFeed } from '../../src/events/event-feed.ts';
 import { Webhooks } from '../../src/events/webhooks.ts';
 import { AccessKeys } from '../../src/identity/access-keys.ts';
+import { roleDefaults } from '../../src/identity/role-limits.ts';
 import { RolePolicies } from '../../src/identity/role-policies.ts';
+import { Roles } from '../../src/identity/roles.ts';
 import { createSecretSealer } from '../../src/identity/sealed-secret.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import type { Profile } from '../../src/model/limits.ts';
@@ -17,6 +19,7 @@ import { defaultBucketName, openDiskObjectStore } from '../../src/s3/disk-object
 import { openDatabase } from '../../src/store/database.ts';
 import { EventLog } from '../../src/store/event-log.ts';
 import { LogGroupRepository } from '../../src/store/log-groups.ts';
+import { RoleRepository } from '../../src/store/roles.ts';
 import { createMemoryImages } from './doubles/images.ts';
 import { createMemoryLogs } from './doubles/logs.ts';
 import { createMemoryMicrovms } from './doubles/microvms.ts';
@@ -83,6 +86,7 @@ export async function startServer(
     clock: systemClock,
     logger: { error: (...fault: unknown[]) => void faults.push(fault) },
   });
+  const roleRows = new RoleRepository(store, roleDefaults);
   const services: ApiServices = {
     images,
     microvms: createMemoryMicrovms(realm, images, Date.now),
@@ -93,7 +97,8 @@ export async function startServer(
     accessKeys,
     events: new EventFeed(events),
     webhooks,
-    rolePolicies: new RolePolicies({ store, accountId: realm.accountId, clock: systemClock }),
+    roles: new Roles(roleRows, realm.accountId, systemClock),
+    rolePolicies: new RolePolicies(roleRows, realm.accountId, systemClock),
     connectors,
     egressPolicies: connectors.policies,
     egressRefusals: () => [],

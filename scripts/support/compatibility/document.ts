@@ -1,13 +1,14 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { extensionOperations } from '../../../src/api/extensions/index.ts';
+import { iamActions } from '../../../src/api/iam/answer.ts';
 import { logsActions } from '../../../src/api/logs/actions.ts';
 import { operations } from '../../../src/api/operations/index.ts';
 import type { Members } from '../../../src/api/shapes/shape.ts';
 import { stsActions } from '../../../src/api/sts/actions.ts';
 import { limits } from '../../../src/model/limits.ts';
 import { httpStatus } from '../../../src/service-error.ts';
-import { endpointChoices, introduction, s3Operations, standing } from './facts.ts';
+import { endpointChoices, iamIntroduction, introduction, s3Operations, standing } from './facts.ts';
 import { findMarks } from './marks.ts';
 import { memberRows } from './members.ts';
 
@@ -41,6 +42,12 @@ export async function compatibilityText(): Promise<string> {
       ['Action', 'Compared with the service'],
       stsActions.map(({ name }) => [code(name), standing(name)]),
     ),
+    '## IAM',
+    iamIntroduction,
+    table(
+      ['Action', 'Compared with the service'],
+      iamActions.map(({ name }) => [code(name), standing(name)]),
+    ),
     '## CloudWatch Logs',
     'AWS JSON 1.1. Other operations answer `UnknownOperationException`. Clients put `streaming-` before the host name for `StartLiveTail`; `dormouse env` tells boto3 and the AWS CLI not to; the JavaScript client takes `disableHostPrefix: true`.',
     table(
@@ -64,7 +71,9 @@ export async function compatibilityText(): Promise<string> {
     'At the endpoint and in builds, besides:',
     list(endpointChoices),
     '## Members of requests',
-    ...[...operations, ...extensionOperations, ...stsActions, ...logsActions].flatMap(memberSection),
+    ...[...operations, ...extensionOperations, ...stsActions, ...iamActions, ...logsActions].flatMap(
+      memberSection,
+    ),
   ];
   return `${sections.join('\n\n')}\n`;
 }

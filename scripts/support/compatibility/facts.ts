@@ -16,6 +16,10 @@ const standings: Readonly<Record<string, string>> = {
   AssumeRole:
     'same members where they matter to credential chains; any role of the account can be assumed; a role without a policy keeps the permissions of its caller',
   DescribeLogGroups: 'same',
+  CreateRole: 'same, without permissions boundaries',
+  AttachRolePolicy:
+    'same for `AdministratorAccess`, `AmazonS3FullAccess`, `AmazonS3ReadOnlyAccess`, `CloudWatchLogsFullAccess` and `AWSLambdaBasicExecutionRole`; `NoSuchEntity` for any other',
+  ListInstanceProfilesForRole: 'there are none',
   CreateLogGroup: 'same, without keys, classes other than STANDARD and protection against deletion',
   DeleteLogGroup: 'same; what is written to the group later makes it anew',
   PutRetentionPolicy:
@@ -24,6 +28,9 @@ const standings: Readonly<Record<string, string>> = {
   GetLogEvents: 'same; `ingestionTime` is the time of the event',
   FilterLogEvents: 'same for text patterns; JSON, column and expression patterns are refused',
 };
+
+export const iamIntroduction =
+  'The query protocol. Roles are the ones that microVMs and builds run under, and what their policies say is held. Policies have to be understood as a whole: a condition or a variable that the server does not know is `MalformedPolicyDocument`. Trust policies are stored and given back; who may assume a role is said by the policies of the caller (different). `iam:PassRole` is asked for by the operations that take a role. The policy that `dormouse roles` gives a role is its inline policy `dormouse`. Users, groups, policies of the account, boundaries and identity providers do not exist here.';
 
 /** How an operation compares with the service's. */
 export function standing(operation: string): string {

@@ -25,6 +25,8 @@ export function addEnv(program: Command): void {
 /** What an AWS client needs in its environment to talk to that server. */
 export function environmentOf(server: ServerDescription): Readonly<Record<string, string>> {
   return {
+    // Services that are not offered are refused here, rather than asked at the real one with keys of this server.
+    AWS_ENDPOINT_URL: server.apiEndpoint,
     AWS_ENDPOINT_URL_LAMBDA_MICROVMS: server.apiEndpoint,
     AWS_ENDPOINT_URL_LAMBDA_CORE: server.apiEndpoint,
     AWS_ENDPOINT_URL_CLOUDWATCH_LOGS: server.apiEndpoint,

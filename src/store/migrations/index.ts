@@ -12,6 +12,7 @@ import * as awakeOnRequests from './0010-awake-on-requests.ts';
 import * as bucketSettings from './0011-bucket-settings.ts';
 import * as logGroups from './0012-log-groups.ts';
 import * as clientTokensByPrincipal from './0013-client-tokens-by-principal.ts';
+import * as rolesOfClients from './0014-roles-of-clients.ts';
 
 /** Forward only, applied in the order of their names; a landed migration never changes. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -28,4 +29,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0011-bucket-settings': bucketSettings,
   '0012-log-groups': logGroups,
   '0013-client-tokens-by-principal': clientTokensByPrincipal,
+  '0014-roles-of-clients': rolesOfClients,
 };

@@ -8,7 +8,7 @@ import { EgressPolicyRepository } from '../../../src/store/egress-policies.ts';
 import { LogGroupRepository } from '../../../src/store/log-groups.ts';
 import { MicrovmRepository } from '../../../src/store/microvms.ts';
 import { PublishedPortRepository } from '../../../src/store/published-ports.ts';
-import { RolePolicyRepository } from '../../../src/store/role-policies.ts';
+import { ownPolicyName, RoleRepository } from '../../../src/store/roles.ts';
 import { secretSetting } from '../../../src/store/secret-setting.ts';
 import type { OpenStore } from '../exam.test.ts';
 import { microvm } from './microvms.ts';
@@ -65,12 +65,6 @@ export function examineSettings(open: OpenStore): void {
     await egress.put(policy);
     await egress.put({ ...policy, updatedAt: 2 });
     assert.deepEqual(await egress.list(), [{ ...policy, updatedAt: 2 }]);
-    const roles = new RolePolicyRepository(store);
-    for (const updated_at of [1, 2]) {
-      await roles.put({ role_name: 'r', policy: '{}', created_at: 1, updated_at });
-    }
-    assert.equal((await roles.find('r'))?.updated_at, 2);
-    assert.ok(await roles.remove('r'));
     const port = { microvmId: 'm', protocol: 'tcp', guestPort: 80, hostPort: 8080, allow: ['::/0'] } as const;
     const ports = new PublishedPortRepository(store);
     await ports.insert(port);
@@ -101,5 +95,46 @@ export function examineSettings(open: OpenStore): void {
     assert.equal(await groups.count(), 1);
     assert.ok(await groups.remove('/a'));
     assert.ok(!(await groups.remove('/a')));
+  });
+
+  test('a role has the policies of both tables, and changes at the same time all hold', async (t) => {
+    const roles = new RoleRepository(await open(t), { trustPolicy: '{}', maximumSessionSeconds: 60 });
+    await roles.replacePolicies('given', '{"a":1}', 1);
+    const given = await roles.find('given');
+    assert.deepEqual([given?.path, given?.inlinePolicies], [undefined, { [ownPolicyName]: '{"a":1}' }]);
+    const made = { ...given, roleName: 'made', roleId: 'AROA1', path: '/x/', description: null };
+    const role = { ...made, trustPolicy: '{}', maximumSessionSeconds: 60, inlinePolicies: {}, updatedAt: 2 };
+    const row = { ...role, attachedPolicies: [], tags: {}, createdAt: 2 };
+    const inserted = await Promise.all([roles.insert(row), roles.insert(row)]);
+    assert.deepEqual(inserted.filter(Boolean), [true]);
+    assert.ok(!(await roles.insert({ ...row, roleName: 'given' })));
+    for (const name of ['given', 'made']) {
+      await roles.change(name, 3, (known) => ({ ...known, description: 'first' }));
+      await Promise.all(
+        ['x', 'y', 'z'].map((policy) =>
+          roles.change(name, 4, (known) => ({
+            ...known,
+            inlinePolicies: { ...known.inlinePolicies, [policy]: '{}' },
+          })),
+        ),
+      );
+    }
+    const names = async (name: string) => Object.keys((await roles.find(name))?.inlinePolicies ?? {}).sort();
+    assert.deepEqual(await names('given'), [ownPolicyName, 'x', 'y', 'z']);
+    assert.deepEqual(await names('made'), ['x', 'y', 'z']);
+    assert.equal((await roles.find('given'))?.path, undefined);
+    await roles.replacePolicies('made', '{}', 5);
+    assert.deepEqual(await names('made'), [ownPolicyName]);
+    assert.deepEqual(
+      (await roles.list()).map(({ roleName, path }) => [roleName, path]),
+      [
+        ['given', undefined],
+        ['made', '/x/'],
+      ],
+    );
+    await assert.rejects(roles.remove('made', () => assert.fail('not yet')));
+    assert.ok(await roles.remove('made', () => undefined));
+    assert.ok(!(await roles.remove('made', () => undefined)));
+    assert.deepEqual(await names('made'), []);
   });
 }
