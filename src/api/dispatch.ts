@@ -11,6 +11,7 @@ import { answerIam } from './iam/answer.ts';
 import { answerJson, findRoute } from './json-service.ts';
 import { logsActions } from './logs/actions.ts';
 import { answerLogs } from './logs/answer.ts';
+import { refuseService } from './not-offered.ts';
 import type { Api } from './operation.ts';
 import { operations } from './operations/index.ts';
 import { createRouter } from './router.ts';
@@ -66,6 +67,7 @@ export async function dispatch(exchange: Exchange, api: Api): Promise<void> {
       case 'logs':
         return await answerLogs(claimed, api);
       default:
+        if (router(request.method, request.path) === undefined) return await refuseService(claimed, services);
         throw new SignatureError('scope', "Credential should be scoped to correct service: 'lambda'. ");
     }
   } catch (error) {

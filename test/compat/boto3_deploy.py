@@ -129,7 +129,30 @@ def down():
     logs.delete_log_group(logGroupName="/aws/lambda-microvms/deploy")
 
 
+def others():
+    for service, call, arguments in [
+        ("dynamodb", "list_tables", {}),
+        ("ec2", "describe_vpcs", {}),
+        ("sns", "list_topics", {}),
+        ("sqs", "list_queues", {}),
+        ("cloudformation", "list_stacks", {}),
+        ("cloudfront", "list_distributions", {}),
+        ("route53", "list_hosted_zones", {}),
+        ("apigateway", "get_rest_apis", {}),
+        ("ecr", "describe_repositories", {}),
+        ("ssm", "get_parameter", {"Name": "a"}),
+    ]:
+        try:
+            getattr(boto3.client(service), call)(**arguments)
+            raise AssertionError(f"{service} answered")
+        except ClientError as error:
+            message = error.response["Error"]["Message"]
+            assert "is not offered here" in message, (service, error.response)
+            assert error.response["ResponseMetadata"]["RetryAttempts"] == 0, (service, error.response)
+
+
 # The second time everything is there.
 up()
 up()
 down()
+others()

@@ -57,6 +57,8 @@ export async function compatibilityText(): Promise<string> {
     '## S3',
     'What tools use for artifacts, addressed by path.',
     list(s3Operations),
+    '## Other services',
+    'A request that is signed for any other service answers that it is not offered here, in the protocol of that service: AWS JSON, query, EC2, REST in JSON or XML, RPC v2 CBOR.',
     '## Errors',
     'Types and statuses of the REST-JSON services. The other protocols name the same failures in their own way.',
     table(['Type', 'Status'], errorRows()),
