@@ -20,6 +20,7 @@ const benchmarks: Readonly<Record<string, () => Promise<{ readonly run: Benchmar
   endpoint: () => import('./endpoint.ts'),
   'endpoint-idle': () => import('./endpoint-idle.ts'),
   'guest-endpoint': () => import('./guest-endpoint.ts'),
+  neighbour: () => import('./neighbour.ts'),
   'control-plane': () => import('./control-plane.ts'),
 };
 

@@ -67,8 +67,11 @@ export class Laboratory {
   }
 
   /** Builds the counter without hooks, so that what is measured is the server and not the application. */
-  async build(name = 'counter', onLine?: (line: string) => void): Promise<void> {
-    const context = path.join(root, 'examples', 'counter');
+  async build(
+    name = 'counter',
+    onLine?: (line: string) => void,
+    context = path.join(root, 'examples', 'counter'),
+  ): Promise<void> {
     await this.#server.command(
       ['build', context, '--name', name, '--memory', '256'],
       onLine === undefined ? {} : { onLine },
@@ -113,8 +116,8 @@ export class Laboratory {
   }
 
   /** Launches one VM and waits until it has answered. */
-  async launch(): Promise<{ readonly microvm: LaunchedMicrovm; readonly token: string }> {
-    const microvm = await this.client.run(this.imageArn('counter'));
+  async launch(name = 'counter'): Promise<{ readonly microvm: LaunchedMicrovm; readonly token: string }> {
+    const microvm = await this.client.run(this.imageArn(name));
     await this.client.until(microvm.microvmId, 'RUNNING');
     const token = await this.client.token(microvm.microvmId);
     await this.client.get(microvm, token);
