@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { containerBuildFailed, platformError } from './build-failure.ts';
 import type { ContainerEngine } from './container-engine.ts';
+import { within } from './time-limit.ts';
 
 /** What an image says about the process it is made for. */
 export interface ContainerConfig {
@@ -29,6 +30,8 @@ const nanosecondsPerMs = 1_000_000;
 const shortestIntervalMs = 500;
 const longestIntervalMs = 5_000;
 const defaultTimeoutMs = 30_000;
+/** For the builder to say what an image is, on a busy host. */
+const readLimitMs = 120_000;
 
 const inspected = z.object({
   OCIv1: z.object({
@@ -69,10 +72,13 @@ export async function readContainerConfig(
   imageId: string,
   signal: AbortSignal,
 ): Promise<ContainerConfig> {
-  const { code, stdout, stderr } = await engine.runConfined(
-    ['buildah', 'inspect', '--type', 'image', imageId],
-    { readOnly: [], writable: [] },
-    { signal },
+  const what = "The image's configuration could not be read";
+  const { code, stdout, stderr } = await within(signal, readLimitMs, what, (limited) =>
+    engine.runConfined(
+      ['buildah', 'inspect', '--type', 'image', imageId],
+      { readOnly: [], writable: [] },
+      { signal: limited },
+    ),
   );
   if (code !== 0) throw platformError(new Error(`cannot inspect the image: ${stderr.trim()}`));
   return parseContainerConfig(stdout);

@@ -229,8 +229,9 @@ network_config_dir = ${JSON.stringify(this.#at('networks'))}
    */
   async tidy(signal: AbortSignal): Promise<void> {
     await removeIdleBuildGroup();
-    await this.buildah(['rm', '--all'], { signal });
-    await this.buildah(['rmi', '--prune', '--force'], { signal });
+    const nothing = { readOnly: [], writable: [] };
+    await this.runConfined(['buildah', 'rm', '--all'], nothing, { signal });
+    await this.runConfined(['buildah', 'rmi', '--prune', '--force'], nothing, { signal });
     await this.remove(this.#at('tmp'), signal);
     await mkdir(this.#at('tmp'), { recursive: true, mode: 0o700 });
   }

@@ -1,7 +1,8 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { containerBuildFailed, diskFull, platformError } from './build-failure.ts';
+import { diskFull, platformError } from './build-failure.ts';
 import type { ContainerEngine } from './container-engine.ts';
+import { within } from './time-limit.ts';
 import type { AccountFiles } from './users.ts';
 
 export interface RootDisk {
@@ -86,20 +87,4 @@ export async function readAccountFiles(
     return stdout.slice(0, accountFileBytes);
   };
   return { passwd: await read('/etc/passwd'), group: await read('/etc/group') };
-}
-
-async function within<Result>(
-  signal: AbortSignal,
-  limitMs: number,
-  what: string,
-  work: (signal: AbortSignal) => Promise<Result>,
-): Promise<Result> {
-  const limit = new AbortController();
-  const reason = containerBuildFailed(`${what} within ${limitMs / 1000} seconds.`);
-  const timer = setTimeout(() => limit.abort(reason), limitMs);
-  try {
-    return await work(AbortSignal.any([signal, limit.signal]));
-  } finally {
-    clearTimeout(timer);
-  }
 }
