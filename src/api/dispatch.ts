@@ -14,6 +14,7 @@ import { answerLogs } from './logs/answer.ts';
 import { refuseService } from './not-offered.ts';
 import type { Api } from './operation.ts';
 import { operations } from './operations/index.ts';
+import { answerQuotas } from './quotas/answer.ts';
 import { createRouter } from './router.ts';
 import { answerS3 } from './s3/answer.ts';
 import { isOldPresigned, readOldPresigned } from './s3/old-presigned.ts';
@@ -23,7 +24,7 @@ import { SignatureError } from './sigv4/signature-error.ts';
 import { answerSts } from './sts/answer.ts';
 
 /** Names a signature may be made for. */
-const services: ReadonlySet<string> = new Set(['s3', 'sts', 'iam', 'lambda', 'logs']);
+const services: ReadonlySet<string> = new Set(['s3', 'sts', 'iam', 'lambda', 'logs', 'servicequotas']);
 /** Names of all operations that can have a rate. */
 export const throttledOperations: ReadonlySet<string> = new Set(
   [...operations, ...extensionOperations, ...logsActions].map(({ name }) => name),
@@ -66,6 +67,8 @@ export async function dispatch(exchange: Exchange, api: Api): Promise<void> {
         return await answerJson(claimed, router, api);
       case 'logs':
         return await answerLogs(claimed, api);
+      case 'servicequotas':
+        return await answerQuotas(claimed, api);
       default:
         if (router(request.method, request.path) === undefined) return await refuseService(claimed, services);
         throw new SignatureError('scope', "Credential should be scoped to correct service: 'lambda'. ");

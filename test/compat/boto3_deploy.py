@@ -151,8 +151,22 @@ def others():
             assert error.response["ResponseMetadata"]["RetryAttempts"] == 0, (service, error.response)
 
 
+def quotas():
+    client = boto3.client("service-quotas")
+    quota = client.get_service_quota(ServiceCode="lambda", QuotaCode="L-CD1C0CC4")["Quota"]
+    assert quota["Value"] > 0 and quota["Unit"] == "Gigabytes", quota
+    pages = client.get_paginator("list_service_quotas").paginate(ServiceCode="lambda")
+    assert "L-B430C318" in [quota["QuotaCode"] for page in pages for quota in page["Quotas"]]
+    try:
+        client.get_service_quota(ServiceCode="lambda", QuotaCode="L-00000000")
+        raise AssertionError("it is there")
+    except client.exceptions.NoSuchResourceException:
+        pass
+
+
 # The second time everything is there.
 up()
 up()
 down()
+quotas()
 others()

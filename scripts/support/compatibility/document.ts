@@ -4,6 +4,7 @@ import { extensionOperations } from '../../../src/api/extensions/index.ts';
 import { iamActions } from '../../../src/api/iam/answer.ts';
 import { logsActions } from '../../../src/api/logs/actions.ts';
 import { operations } from '../../../src/api/operations/index.ts';
+import { quotasActions } from '../../../src/api/quotas/actions.ts';
 import type { Members } from '../../../src/api/shapes/shape.ts';
 import { stsActions } from '../../../src/api/sts/actions.ts';
 import { limits } from '../../../src/model/limits.ts';
@@ -57,6 +58,12 @@ export async function compatibilityText(): Promise<string> {
     '## S3',
     'What tools use for artifacts, addressed by path.',
     list(s3Operations),
+    '## Service Quotas',
+    'AWS JSON 1.1, for the quotas of microVMs whose codes are known: rates of RunMicrovm, SuspendMicrovm, ResumeMicrovm and TerminateMicrovm, allocated memory, longest duration. A rate that is not limited is no quota.',
+    table(
+      ['Operation', 'Compared with the service'],
+      quotasActions.map(({ name }) => [code(name), standing(name)]),
+    ),
     '## Other services',
     'A request that is signed for any other service answers that it is not offered here, in the protocol of that service: AWS JSON, query, EC2, REST in JSON or XML, RPC v2 CBOR.',
     '## Errors',
@@ -73,9 +80,14 @@ export async function compatibilityText(): Promise<string> {
     'At the endpoint and in builds, besides:',
     list(endpointChoices),
     '## Members of requests',
-    ...[...operations, ...extensionOperations, ...stsActions, ...iamActions, ...logsActions].flatMap(
-      memberSection,
-    ),
+    ...[
+      ...operations,
+      ...extensionOperations,
+      ...stsActions,
+      ...iamActions,
+      ...logsActions,
+      ...quotasActions,
+    ].flatMap(memberSection),
   ];
   return `${sections.join('\n\n')}\n`;
 }
