@@ -87,8 +87,15 @@ static bool is_wanted(const struct entry *entry, void *context)
 static bool find(const char *path, const char *name, struct wanted *wanted)
 {
     wanted->name = name;
+    wanted->id = 0;
     wanted->by_id = number(name, &wanted->id);
     return search(path, is_wanted, wanted);
+}
+
+/* Whether an id is known: by the file, as a number, or because there is a root of everything. */
+static bool identify(const struct wanted *wanted, bool listed)
+{
+    return listed || wanted->by_id || strcmp(wanted->name, "root") == 0;
 }
 
 struct membership {
@@ -138,7 +145,7 @@ int account_find(struct description *d)
     if (group_name)
         *group_name++ = 0;
     const bool known = find("/etc/passwd", name, &user);
-    if (!known && !user.by_id)
+    if (!identify(&user, known))
         return ESRCH;
     d->uid = user.id;
     d->gid = 0;
@@ -146,8 +153,8 @@ int account_find(struct description *d)
         (void)number(user.found.fields[3], &d->gid);
     d->group_count = 0;
     if (group_name) {
-        if (!find("/etc/group", group_name, &group) && !group.by_id)
-            return ESRCH;
+        if (!identify(&group, find("/etc/group", group_name, &group)))
+            return ENODATA;
         d->gid = group.id;
     } else if (known) {
         struct membership membership = {user.found.fields[0], d};

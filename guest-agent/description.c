@@ -32,6 +32,9 @@ static int add_text(struct description *d, uint8_t tag, char *text)
     case FIELD_LIKE_APP:
         d->like_app = true;
         return 0;
+    case FIELD_DETACH:
+        d->detach = true;
+        return 0;
     case FIELD_HOLD:
         d->hold = true;
         return 0;
@@ -107,6 +110,8 @@ int description_parse(const uint8_t *fields, size_t length, struct description *
     }
     if (error)
         return error;
+    if (d->detach && (d->hold || d->pty))
+        return EPROTO;
     return (d->argc == 0) != d->hold || store != value ? EPROTO : 0;
 }
 

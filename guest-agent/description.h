@@ -18,7 +18,7 @@ struct description {
     const char *user;        /* as in USER of a Dockerfile; null: uid and gid count */
     uid_t uid;
     gid_t gid, groups[MAX_GROUPS];
-    bool has_user, all_capabilities, like_app, hold, pty;
+    bool has_user, all_capabilities, like_app, hold, detach, pty;
     struct winsize size;
 };
 

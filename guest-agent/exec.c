@@ -41,6 +41,7 @@ void exec_open(struct stream *stream, const uint8_t *fields, size_t length)
     }
     stream->is_terminal = io.terminal;
     stream->pid = io.pid;
+    stream->detached = io.detached;
     stream->side[TO_GUEST].fd = io.input;
     stream->side[FROM_GUEST].fd = io.output;
     stream->side[FROM_ERRORS].fd = io.errors;
@@ -72,6 +73,12 @@ void exec_on_report(struct watch *watch, uint32_t events)
     stream_close_side(stream, REPORT);
     stream->connecting = false;
     port_send_u32(id, WIRE_OPENED, WIRE_WINDOW);
+    if (stream->detached) {
+        stream->status = 0;
+        exec_send_exit(stream);
+        stream_destroy(stream);
+        return;
+    }
     if (!stream->exited)
         flow_write_pending(stream);
     if (stream_alive(id, stream))
@@ -87,7 +94,11 @@ void exec_send_exit(struct stream *stream)
     port_send(stream->id, WIRE_EXIT, payload, sizeof payload);
 }
 
-void exec_hang_up(struct stream *stream) { exec_signal(stream, SIGHUP); }
+void exec_hang_up(struct stream *stream)
+{
+    if (!stream->detached)
+        exec_signal(stream, SIGHUP);
+}
 
 void exec_resize(struct stream *stream, const uint8_t *payload)
 {

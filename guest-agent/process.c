@@ -140,10 +140,23 @@ static void close_all(const int *fds, int count)
             close(fds[i]);
 }
 
+static int make_no_stdio(int theirs[3])
+{
+    for (int i = 0; i < 3; i++) {
+        theirs[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (theirs[i] < 0)
+            return errno;
+    }
+    return 0;
+}
+
 /* theirs[0..2] are the process's standard streams. */
 static int make_stdio(const struct description *d, bool is_app, int theirs[3], struct process_io *io)
 {
     int fds[2];
+    io->detached = d->detach;
+    if (d->detach)
+        return make_no_stdio(theirs);
     if (d->pty) {
         const int error = terminal_open(on_host ? 0 : app_pid(), &d->size, &fds[0], &fds[1]);
         if (error)

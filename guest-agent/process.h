@@ -12,7 +12,7 @@ struct process_io {
     int input, output, errors; /* non-blocking; -1 when absent */
     int report;                /* non-blocking: an errno (int) when it cannot run, or just the end when it does */
     int verdict;               /* non-blocking: how the application ended (a wait status), before its process 1 does */
-    bool terminal;
+    bool terminal, detached;
 };
 
 /*

@@ -27,6 +27,7 @@ struct stream {
     bool offered;  /* the host has not answered yet */
     bool answered; /* a datagram has come from the guest */
     bool is_terminal, exited;
+    bool detached; /* its process goes on without it */
     pid_t pid;
     int status;
 };

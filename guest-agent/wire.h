@@ -82,6 +82,7 @@ enum wire_field {
     FIELD_PTY = 9, /* columns u16, rows u16 */
     FIELD_USER = 10,     /* name or number, with ":" and a group or without; instead of uid and gid */
     FIELD_LIKE_APP = 11, /* what is not given is as it is for the application */
+    FIELD_DETACH = 13,   /* of a command: it has no streams, and goes on by itself once it runs */
     FIELD_HOLD = 12,     /* of an application, instead of words: nothing runs, its namespaces stay */
 };
 

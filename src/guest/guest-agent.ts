@@ -64,6 +64,11 @@ export interface ExecSpec {
   readonly user?: string;
   /** Allocates a PTY of this size; otherwise stdin, stdout and stderr are separate. */
   readonly pty?: { readonly columns: number; readonly rows: number };
+  /**
+   * It has no input, output or terminal, and goes on without its session, which ends with code 0 as soon as the process
+   * runs.
+   */
+  readonly detach?: boolean;
 }
 
 /** A process could not be started; `code` is the errno, such as `ENOENT` where there is no such program. */

@@ -21,12 +21,13 @@ export function encodeApp(spec: AppSpec): Buffer {
 }
 
 /** @throws {ExecError} as {@link encodeApp} */
-export function encodeExec({ argv, env = {}, workdir, user, pty }: ExecSpec): Buffer {
+export function encodeExec({ argv, env = {}, workdir, user, pty, detach }: ExecSpec): Buffer {
   return bounded([
     ...words({ argv, env }),
     ...encodeField(field.likeApp, Buffer.alloc(0)),
     ...(workdir === undefined ? [] : encodeField(field.workdir, text(workdir))),
     ...(user === undefined ? [] : encodeField(field.user, text(user))),
+    ...(detach === true ? encodeField(field.detach, Buffer.alloc(0)) : []),
     ...(pty === undefined ? [] : encodeField(field.pty, u16Pair(pty.columns, pty.rows))),
   ]);
 }

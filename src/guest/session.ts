@@ -355,9 +355,17 @@ class GuestSession implements GuestAgent, StreamChannel {
 /** Output of the application kept until somebody listens, in pieces of at most a frame. */
 const unreadLimit = 64;
 
-function explain({ argv, workdir, user }: ExecSpec, errno: string): string {
+function explain({ argv, workdir, user, detach }: ExecSpec, errno: string): string {
+  const group = user?.split(':')[1];
   if (errno === 'ENOTDIR' && workdir !== undefined) return `there is no directory ${workdir}`;
-  if (errno === 'ESRCH' && user !== undefined) return `the image has no user ${user}`;
+  if (errno === 'ESRCH' && user !== undefined) return `the image has no user ${user.split(':')[0]}`;
+  if (errno === 'ENODATA' && group !== undefined) return `the image has no group ${group}`;
+  if (errno === 'E2BIG') {
+    return `cannot run ${argv[0]}: arguments and variables, with those of the image, are more than Linux takes`;
+  }
+  if (errno === 'EPROTO' && detach === true) {
+    return 'the agent of this microVM is older than this server and cannot detach commands: build its image anew';
+  }
   return `cannot run ${argv[0]}: ${errno}`;
 }
 

@@ -68,6 +68,7 @@ export const field = {
   user: 10,
   likeApp: 11,
   hold: 12,
+  detach: 13,
 } as const;
 /** In a field's tag: its value goes on in the next field. */
 export const fieldContinued = 0x80;

@@ -43,6 +43,13 @@ describe('resolveAccount', () => {
     assert.deepEqual(resolveAccount('5:6', none), { uid: 5, gid: 6, supplementaryGids: [6], home: '/' });
   });
 
+  it('knows root in an image without account files', () => {
+    const root = { uid: 0, gid: 0, supplementaryGids: [0], home: '/root' };
+    for (const user of ['root', 'root:root']) {
+      assert.deepEqual(resolveAccount(user, { passwd: '', group: '' }), root);
+    }
+  });
+
   for (const user of ['nobody', 'app:nogroup', 'huge', '-1', '99999999999', '4294967295']) {
     it(`refuses ${user}`, () => {
       assert.throws(() => resolveAccount(user, files), BuildFailure);

@@ -29,7 +29,7 @@ export function resolveAccount(user: string, files: AccountFiles): Account {
   const users = parse(files.passwd);
   const groups = parse(files.group);
   const wanted = userPart === '' ? '0' : userPart;
-  const numericUser = parseId(wanted);
+  const numericUser = idOf(wanted);
   const entry =
     users.find(([name]) => name === wanted) ??
     users.find(([, , id]) => numericUser !== undefined && parseId(id) === numericUser);
@@ -37,7 +37,7 @@ export function resolveAccount(user: string, files: AccountFiles): Account {
   if (uid === undefined) throw containerBuildFailed(`The image has no user ${JSON.stringify(userPart)}.`);
   const home = entry?.[5]?.startsWith('/') === true ? entry[5] : uid === 0 ? '/root' : '/';
   if (groupPart !== undefined && groupPart !== '') {
-    const gid = parseId(groups.find(([name]) => name === groupPart)?.[2]) ?? parseId(groupPart);
+    const gid = parseId(groups.find(([name]) => name === groupPart)?.[2]) ?? idOf(groupPart);
     if (gid === undefined) throw containerBuildFailed(`The image has no group ${JSON.stringify(groupPart)}.`);
     return { uid, gid, supplementaryGids: [gid], home };
   }
@@ -63,6 +63,11 @@ function parse(file: string): string[][] {
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('#'))
     .map((line) => line.split(':'));
+}
+
+/** The number that is named without a file's help: there is a root in every image. */
+function idOf(name: string): number | undefined {
+  return name === 'root' ? 0 : parseId(name);
 }
 
 function parseId(text: string | undefined): number | undefined {

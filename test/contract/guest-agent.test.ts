@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { createCipheriv, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { promisify } from 'node:util';
 import { type GuestAgent, GuestConnectError } from '../../src/guest/guest-agent.ts';
 import { openGuestAgent } from '../../src/guest/session.ts';
 import { encodeFrame, frame, headerBytes, hostMagic, maximumPayload, u32 } from '../../src/guest/wire.ts';
@@ -148,6 +153,42 @@ describe('guest agent, the real program', { timeout: 240_000 }, () => {
 
   it('refuses a command that does not exist', async () => {
     await assert.rejects(agent.exec({ ...user, argv: ['no-such-program'] }), { code: 'ENOENT' });
+  });
+
+  it('leaves a detached command running, and tells how its start went', async () => {
+    const directory = await mkdtemp(path.join(tmpdir(), 'dormouse-detached-'));
+    const [gate, result] = [path.join(directory, 'gate'), path.join(directory, 'result')];
+    const script = `read line <${gate}; out=$(readlink /proc/$$/fd/1); echo "$(cat)" $out >${result}`;
+    try {
+      await promisify(execFile)('mkfifo', [gate, result]);
+      const session = await agent.exec({ ...user, argv: ['sh', '-c', script], detach: true });
+      const ended = [text(session.stdio), text(session.stderr), session.exit];
+      assert.deepEqual(await Promise.all(ended), ['', '', { code: 0, signal: 0 }]);
+      // Not even the end of the host's session ends it.
+      agent.close();
+      agent = await openGuestAgent(await program.channel(), { helloTimeoutMs: 60_000 });
+      await writeFile(gate, 'go\n');
+      assert.equal(await readFile(result, 'utf8'), ' /dev/null\n');
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+    const absent = agent.exec({ ...user, argv: ['no-such-program'], detach: true });
+    await assert.rejects(absent, { code: 'ENOENT' });
+  });
+
+  it('says what is more than Linux takes, where only Linux can tell', async () => {
+    // Each word counts with a pointer to it.
+    const argv = ['true', ...Array.from({ length: 215_000 }, () => 'a')];
+    await assert.rejects(agent.exec({ ...user, argv }), { code: 'E2BIG', message: /more than Linux takes/ });
+  });
+
+  it('says whether the user or the group is not there', async () => {
+    const asUser = (name: string) => agent.exec({ argv: ['true'], user: name });
+    await assert.rejects(asUser('nosuch:root'), { code: 'ESRCH', message: 'the image has no user nosuch' });
+    await assert.rejects(asUser('root:nosuch'), {
+      code: 'ENODATA',
+      message: 'the image has no group nosuch',
+    });
   });
 
   it('gives a terminal its size and changes it', async () => {
