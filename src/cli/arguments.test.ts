@@ -4,6 +4,7 @@ import { InvalidArgumentError } from 'commander';
 import {
   collectForwarding,
   collectHook,
+  collectOwnVariables,
   collectSecret,
   collectVariables,
   parseDuration,
@@ -12,6 +13,14 @@ import {
   parsePortAndProtocol,
   parseReadyTimeout,
 } from './arguments.ts';
+
+test('a variable without a value is that of the environment, if it is there', () => {
+  const earlier = collectOwnVariables('A=1', undefined);
+  const { PATH } = process.env;
+  assert.deepEqual(collectOwnVariables('PATH', earlier), { A: '1', PATH });
+  assert.deepEqual(collectOwnVariables('DORMOUSE_NOT_SET', earlier), { A: '1' });
+  assert.throws(() => collectOwnVariables('=1', undefined), InvalidArgumentError);
+});
 
 test('durations', () => {
   const cases: readonly [string, number][] = [

@@ -93,6 +93,16 @@ export function collectVariables(
   return { ...earlier, [text.slice(0, mark)]: text.slice(mark + 1) };
 }
 
+/** Collects `KEY=VALUE`, or `KEY` of a variable of the environment, if it is there, of a repeated option. */
+export function collectOwnVariables(
+  text: string,
+  earlier: Readonly<Record<string, string>> | undefined,
+): Record<string, string> {
+  if (text === '' || text.includes('=')) return collectVariables(text, earlier);
+  const value = process.env[text];
+  return { ...earlier, ...(value === undefined ? {} : { [text]: value }) };
+}
+
 /** Collects `NAME=VALUE`, or `NAME` of a variable of the environment, of a repeated `--build-arg`. */
 export function collectBuildArguments(
   text: string,

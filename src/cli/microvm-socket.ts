@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import tls from 'node:tls';
 import { WebSocket } from 'ws';
@@ -7,6 +8,8 @@ import { addressOf } from './endpoint-address.ts';
 import { mintShellToken } from './endpoint-tokens.ts';
 import { CliError } from './errors.ts';
 import { resolveMicrovm } from './identify.ts';
+
+const longestWords = 1000;
 
 /**
  * Opens a WebSocket to the shell side of a microVM's endpoint.
@@ -24,11 +27,29 @@ export async function openSocket(client: Client, name: string, path: string): Pr
   });
   const refused = Promise.withResolvers<never>();
   socket.once('unexpected-response', (_request, response) => {
-    const why = response.headers['x-aws-proxy-error'] ?? response.statusCode;
-    refused.reject(new CliError(`The microVM cannot be reached: ${why}.`));
-    response.destroy();
+    explain(response).then(
+      (message) => refused.reject(new CliError(message)),
+      (error: unknown) => refused.reject(error),
+    );
   });
   await Promise.race([once(socket, 'open'), refused.promise]);
   socket.on('error', () => undefined);
   return socket;
+}
+
+async function explain(response: IncomingMessage): Promise<string> {
+  const why = response.headers['x-aws-proxy-error'] ?? response.statusCode;
+  const words = await firstWords(response);
+  if (why === 'SHELL_NOT_STARTED') return `The shell cannot be started: ${words}.`;
+  return `The microVM cannot be reached: ${why}${words === '' ? '' : ` (${words})`}.`;
+}
+
+/** A response's text, of which a person is shown this much at most. */
+async function firstWords(response: IncomingMessage): Promise<string> {
+  let words = '';
+  for await (const chunk of response.setEncoding('utf8')) {
+    words += chunk;
+    if (words.length >= longestWords) break;
+  }
+  return words.slice(0, longestWords).trim();
 }

@@ -27,11 +27,12 @@ import { addTokens } from './commands/tokens.ts';
 import { addTransitions } from './commands/transitions.ts';
 import { addTrust } from './commands/trust.ts';
 import { addWebhooks } from './commands/webhooks.ts';
+import { takeManyWords } from './many-words.ts';
 import { examples } from './remote-command.ts';
 
 /** The whole command line. Errors of use are thrown, never an exit. */
 export function createProgram(): Command {
-  const program = new Command('dormouse')
+  const program = takeManyWords(new Command('dormouse'))
     .description('Stateful microVMs that sleep when idle.')
     .version(version, '-V, --version')
     .exitOverride()

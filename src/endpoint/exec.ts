@@ -9,7 +9,7 @@ import { acceptWebSocket, sendOutput } from './web-socket.ts';
 
 /**
  * Path on which a shell token runs one command over a WebSocket; an extension. The client's first message is
- * the command as JSON. Then binary messages are its standard input, and text messages are control: `eof`,
+ * the command as JSON, and with `detach` all there is to say: `exit` with 0 means that it runs. Then binary messages are its standard input, and text messages are control: `eof`,
  * `resize`, `signal`. What comes back is binary, its first byte 1 for standard output and 2 for standard error,
  * and at the end one text message: `exit` with code and signal, or `error` when it could not be run, with the errno as
  * `code` where there is one.
@@ -19,13 +19,19 @@ export const execPath = '/dormouse/v1/exec';
 const size = z.number().int().min(1).max(65_535);
 const text = z.string().regex(/^[^\0]*$/, 'must not hold NUL');
 
-const command = z.object({
-  argv: z.array(text).min(1),
-  env: z.record(z.string().regex(/^[^=\0]+$/), text).default({}),
-  workdir: text.startsWith('/').max(4096).optional(),
-  user: text.min(1).max(1024).optional(),
-  pty: z.object({ columns: size, rows: size }).optional(),
-});
+const command = z
+  .object({
+    argv: z.array(text).min(1, 'must hold the name of a program'),
+    env: z.record(z.string().regex(/^[^=\0]+$/, 'must have a name'), text).default({}),
+    workdir: text.startsWith('/', 'must be an absolute path').max(4096).optional(),
+    user: text.min(1, 'must not be empty').max(1024).optional(),
+    pty: z.object({ columns: size, rows: size }).optional(),
+    detach: z.boolean().default(false),
+  })
+  .refine(({ detach, pty }) => !detach || pty === undefined, {
+    path: ['pty'],
+    error: 'must not be there with detach',
+  });
 
 const control = z.discriminatedUnion('type', [
   z.object({ type: z.literal('eof') }),
@@ -50,7 +56,10 @@ export function serveExec(
   if (exec === undefined) throw new RefusedError(badGateway('BAD_GATEWAY'));
   if (client.exchange.left.happened) return;
   acceptWebSocket(client, requestId, (connection) => {
-    connection.on('error', () => connection.terminate());
+    // What breaks WebSocket's rules or limits is told by a close frame, which must still go out.
+    connection.on('error', (error) => {
+      if (!('code' in error && String(error.code).startsWith('WS_ERR_'))) connection.terminate();
+    });
     const left = new AbortController();
     connection.once('close', () => left.abort());
     run(connection, (spec) => exec(microvmId, spec, left.signal), left.signal).catch((error: unknown) => {
@@ -72,8 +81,8 @@ async function run(
   // What comes before the process runs waits in the connection.
   connection.pause();
   const parsed = command.safeParse(jsonOf(bytesOf(data).toString('utf8')));
-  if (!parsed.success) throw new Error('the first message is no command');
-  const { argv, pty, env, workdir, user } = parsed.data;
+  if (!parsed.success) throw new ExecError('EINVAL', whatIsWrong(parsed.error));
+  const { argv, pty, env, workdir, user, detach } = parsed.data;
   const terminal: Record<string, string> = pty === undefined ? {} : { TERM: 'xterm' };
   const session = await start({
     argv,
@@ -81,11 +90,18 @@ async function run(
     ...(workdir === undefined ? {} : { workdir }),
     ...(user === undefined ? {} : { user }),
     ...(pty === undefined ? {} : { pty }),
+    ...(detach ? { detach } : {}),
   });
   if (left.aborted) return session.close();
   left.addEventListener('abort', () => session.close(), { once: true });
   join(connection, session);
   connection.resume();
+}
+
+function whatIsWrong({ issues }: z.ZodError): string {
+  const [issue] = issues;
+  if (issue === undefined || issue.path.length === 0) return 'the first message is no command';
+  return `the command's ${issue.path.join('.')} ${issue.message}`;
 }
 
 function join(connection: WebSocket, session: ExecSession): void {

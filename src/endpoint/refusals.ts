@@ -60,6 +60,11 @@ const unreachable: Readonly<Record<UnreachableCode, string>> = {
 const putToSleep =
   'The MicroVM was put to sleep while the request was under way; the application goes on with it after the next wake. To keep it awake for requests: dormouse activity VM requests';
 
+/** A shell cannot be started as it was asked for. @param why in words */
+export function shellNotStarted(why: string): Refusal {
+  return { status: 400, body: `${why}\n`, error: 'SHELL_NOT_STARTED' };
+}
+
 export function badGateway(code: UnreachableCode): Refusal {
   return { status: 502, body: '', error: code };
 }

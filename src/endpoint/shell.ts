@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { WebSocket } from 'ws';
-import type { ExecSession, ExecSpec } from '../guest/guest-agent.ts';
-import { badGateway, isPutToSleep, RefusedError } from './refusals.ts';
+import { ExecError, type ExecSession, type ExecSpec } from '../guest/guest-agent.ts';
+import { badGateway, isPutToSleep, RefusedError, shellNotStarted } from './refusals.ts';
 import type { UpgradeClient } from './upgrade-client.ts';
 import { acceptWebSocket, sendOutput } from './web-socket.ts';
 
@@ -37,7 +37,7 @@ function shellFor(target: string): ExecSpec {
 
 /**
  * Opens a shell for a client that may have one.
- * @throws {RefusedError} the microVM cannot be reached
+ * @throws {RefusedError} the microVM cannot be reached, or has no such user or no shell
  */
 export async function serveShell(
   client: UpgradeClient,
@@ -46,10 +46,19 @@ export async function serveShell(
   requestId: string,
 ): Promise<void> {
   if (exec === undefined) throw new RefusedError(badGateway('BAD_GATEWAY'));
-  const session = await exec(microvmId, shellFor(client.exchange.path), client.exchange.left.signal);
+  const session = await started(exec(microvmId, shellFor(client.exchange.path), client.exchange.left.signal));
   if (client.exchange.left.happened) return session.close();
   const stream = acceptWebSocket(client, requestId, (connection) => join(connection, session));
   stream.once('close', () => session.close());
+}
+
+async function started(session: Promise<ExecSession>): Promise<ExecSession> {
+  try {
+    return await session;
+  } catch (error) {
+    if (!(error instanceof ExecError)) throw error;
+    throw new RefusedError(shellNotStarted(error.message), { cause: error });
+  }
 }
 
 function join(connection: WebSocket, session: ExecSession): void {

@@ -106,6 +106,44 @@ test('a command that cannot be run, and one that is none, are answered with an e
   }
 });
 
+test('what is wrong with a command is said', async (t) => {
+  const fixture = await start(t, async () => assert.fail('it was run'));
+  const wrong: Readonly<Record<string, object>> = {
+    "the command's workdir must be an absolute path": { workdir: 'tmp' },
+    "the command's user must not be empty": { user: '' },
+    "the command's argv must hold the name of a program": { argv: [] },
+    "the command's pty must not be there with detach": { detach: true, pty: { columns: 80, rows: 24 } },
+  };
+  for (const [message, members] of Object.entries(wrong)) {
+    const socket = await connect(t, fixture);
+    socket.send(JSON.stringify({ argv: ['true'], ...members }));
+    const [answer] = await once(socket, 'message');
+    assert.deepEqual(JSON.parse(String(answer)), { type: 'error', message, code: 'EINVAL' });
+  }
+});
+
+test('a command that is too long for a message is refused as such', async (t) => {
+  const fixture = await start(t, async () => assert.fail('it was run'));
+  const socket = await connect(t, fixture);
+  socket.on('error', () => undefined);
+  socket.send(JSON.stringify({ argv: ['echo', '\u0001'.repeat(1_200_000)] }));
+  assert.equal((await once(socket, 'close'))[0], 1009);
+});
+
+test('a command is left behind where that is asked for', async (t) => {
+  const process = new EchoProcess();
+  const specs: ExecSpec[] = [];
+  const fixture = await start(t, async (spec) => {
+    specs.push(spec);
+    process.stdio.resume().end();
+    return process;
+  });
+  const socket = await connect(t, fixture);
+  socket.send(JSON.stringify({ argv: ['sleep', '9'], detach: true }));
+  await once(socket, 'close');
+  assert.equal(specs[0]?.detach, true);
+});
+
 test('a client that leaves ends its command', async (t) => {
   const process = new EchoProcess();
   const fixture = await start(t, async () => process);

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import http2 from 'node:http2';
 import { Duplex, PassThrough } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { WebSocket } from 'ws';
 import type { Exec } from '../../src/endpoint/shell.ts';
-import type { ExecSession, ExecSpec } from '../../src/guest/guest-agent.ts';
+import { ExecError, type ExecSession, type ExecSpec } from '../../src/guest/guest-agent.ts';
 import { closeFrame, FrameReader, opcodes, webSocketFrame } from '../support/websocket-frames.ts';
 import { ask, type Fixture, h2Session, lookupLoopback, startEndpoint } from './fixture.ts';
 
@@ -137,15 +139,33 @@ test('a shell over HTTP/2, as a browser opens it that has a connection already',
   });
   stream.write(closeFrame(1000));
   await assert.rejects(frames.next(), /the stream has ended/);
-  await process.closed.promise;
+  // As a server of any connection does, it waits for the client's end of it.
+  const closed = once(stream, 'close');
   stream.end();
-  await once(stream, 'close');
+  await Promise.all([process.closed.promise, closed]);
   assert.equal(stream.rstCode, http2.constants.NGHTTP2_NO_ERROR);
 
   const another = session.request(request);
   const [status] = await once(another, 'response');
   assert.equal(status[':status'], 200, 'the first does not count any more');
   another.on('error', () => undefined).close(http2.constants.NGHTTP2_CANCEL);
+});
+
+test('a shell that cannot be started is refused in words', async (t) => {
+  const fixture = await startEndpoint(t, {
+    exec: async () => {
+      throw new ExecError('ESRCH', 'the image has no user nosuch');
+    },
+    vm: { ingressNetworkConnectors: [shellIngress] },
+  });
+  const token = await fixture.tokens.mint(fixture.vm.microvmId, 'shell', 5);
+  const socket = open(fixture, '/shell?user=nosuch', [], { 'x-aws-proxy-auth': token });
+  const [, response] = (await once(socket, 'unexpected-response')) as [unknown, IncomingMessage];
+  assert.deepEqual(
+    [response.statusCode, response.headers['x-aws-proxy-error'], await text(response)],
+    [400, 'SHELL_NOT_STARTED', 'the image has no user nosuch\n'],
+  );
+  socket.on('error', () => undefined).terminate();
 });
 
 test('a client that leaves ends its shell', async (t) => {

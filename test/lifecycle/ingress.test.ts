@@ -131,7 +131,7 @@ describe('ways into a microVM beside HTTP', { timeout: 900_000 }, () => {
     const id = vm.microvmId ?? '';
     const script = 'read line; echo "out $line"; echo err >&2; exit 7';
     await vms.suspend(vm);
-    const outcome = await dormouse(server, ['exec', id, '--', 'sh', '-c', script], 'typed\n');
+    const outcome = await dormouse(server, ['exec', '-i', id, '--', 'sh', '-c', script], 'typed\n');
     assert.deepEqual(outcome, { code: 7, stdout: 'out typed\n', stderr: 'err\n' });
     const absent = await dormouse(server, ['exec', id, '--', 'no-such-command']);
     assert.equal(absent.code, 127);

@@ -17,6 +17,10 @@ LABEL dormouse.worker=true
 CMD ["sleep", "infinity"]
 `;
 
+function shellOf({ ready }: DormouseServer): string {
+  return `arn:aws:lambda:${ready.region}:aws:network-connector:aws-network-connector:SHELL_INGRESS`;
+}
+
 describe('commands beside an application', { timeout: 900_000 }, () => {
   let directory: string;
   let server: DormouseServer;
@@ -67,8 +71,9 @@ describe('commands beside an application', { timeout: 900_000 }, () => {
   test('they take arguments and variables as large as Linux does', async () => {
     const word = 'x'.repeat(128 * 1024 - 1);
     assert.equal((await exec(id, '--', 'sh', '-c', 'printf %s "$1" | wc -c', 'sh', word)).stdout, '131071\n');
-    const many = Array.from({ length: 6000 }, (_, index) => `${index}`);
-    assert.equal((await exec(id, '--', 'sh', '-c', 'echo $#', 'sh', ...many)).stdout, '6000\n');
+    const many = Array.from({ length: 140_000 }, () => 'a');
+    const counted = await dormouse(server, ['exec', id, '--', 'sh', '-c', 'echo $#', 'sh', ...many]);
+    assert.equal(counted.stdout, '140000\n');
     const socket = `import os, sys; print(len(os.environ['BIG']))`;
     assert.equal(
       (await exec('-e', `BIG=${word.slice(8)}`, id, '--', 'python3', '-c', socket)).stdout,
@@ -101,6 +106,58 @@ describe('commands beside an application', { timeout: 900_000 }, () => {
     const wait = 'until [ -e /tmp/finished ]; do sleep 0.1; done; cat /tmp/finished';
     assert.equal((await exec(id, '--', 'sh', '-c', wait)).stdout, 'done\n');
     assert.equal((await exec('-d', id, '--', 'nosuch')).code, 127);
+    assert.equal((await exec('-d', id, '--', '/srv')).code, 126);
+    assert.equal((await exec('-d', '-w', '/typo', id, '--', 'true')).code, 126);
+  });
+
+  test('standard input is passed on where that is asked for', async () => {
+    const words = [id, '--', 'sh', '-c', 'cat; echo end'];
+    assert.equal((await dormouse(server, ['exec', '-i', ...words], 'typed\n')).stdout, 'typed\nend\n');
+    assert.equal((await dormouse(server, ['exec', ...words], 'typed\n')).stdout, 'end\n');
+  });
+
+  test('what cannot be done is said precisely', async () => {
+    const failure = async (...words: readonly string[]) => (await exec(...words, id, '--', 'true')).stderr;
+    assert.match(await failure('-w', 'tmp'), /workdir must be an absolute path/);
+    assert.match(await failure('-u', ''), /user must not be empty/);
+    assert.match(await failure('-u', 'app:nosuch'), /the image has no group nosuch/);
+    const shell = await dormouse(server, ['shell', '-u', 'nosuch', id]);
+    assert.deepEqual(
+      [shell.code, /shell cannot be started: .* no user nosuch\./.test(shell.stderr)],
+      [1, true],
+    );
+  });
+
+  test('root is there without files that say so', async () => {
+    const asRoot = (line: string) => exec('-u', '0', id, '--', 'sh', '-c', line);
+    await asRoot('mkdir /srv/away && mv /etc/passwd /etc/group /srv/away');
+    const { stdout } = await exec('-u', 'root:root', id, '--', 'sh', '-c', 'id -u; id -g');
+    await asRoot('mv /srv/away/* /etc');
+    assert.equal(stdout, '0\n0\n');
+  });
+
+  test('they have all rights where the application has them', async () => {
+    const rights = 'grep ^Cap /proc/self/status';
+    const powerful = `FROM dormouse/python:3.11
+LABEL dormouse.worker=true
+CMD ${rights} >/srv/rights; exec sleep infinity
+`;
+    const imageArn = await createImage(server, 'powerful', await zip({ Dockerfile: powerful }), {
+      additionalOsCapabilities: ['ALL'],
+    });
+    assert.deepEqual(await builtImage(server, imageArn), { state: 'CREATED', reason: '' });
+    const vms = new CounterVms(server, imageArn);
+    const vm = await vms.run({ ingressNetworkConnectors: [shellOf(server)] });
+    await vms.reaches(vm, 'RUNNING');
+    const inside = (line: string) => exec(vm.microvmId ?? '', '--', 'sh', '-c', line);
+    const { stdout: own } = await inside(rights);
+    assert.equal((await inside('cat /srv/rights')).stdout, own);
+    assert.equal((await exec(id, '--', 'sh', '-c', rights)).stdout === own, false);
+    // Nothing but all of them, and a proof.
+    const most = await inside('cat /proc/sys/kernel/cap_last_cap');
+    const all = ((1n << (BigInt(most.stdout) + 1n)) - 1n).toString(16).padStart(16, '0');
+    assert.match(own, new RegExp(`^CapEff:\\t${all}$`, 'm'));
+    assert.equal((await inside('mkdir /mnt/x && mount -t tmpfs none /mnt/x')).code, 0);
   });
 
   test('a microVM of an image whose application has ended runs what it is told, and stays', async () => {

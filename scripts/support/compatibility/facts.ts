@@ -50,7 +50,7 @@ export const s3Operations: readonly string[] = [
 /** Choices that no single place in the source marks. */
 export const endpointChoices: readonly string[] = [
   'A TLS server name of another microVM than the request names: 421.',
-  '`x-aws-proxy-error` is `UNAUTHORIZED` on every 403, and `RATE_LIMITED`, `MICROVM_WAKING`, `TIMEOUT`, `BAD_REQUEST` or `INTERNAL` elsewhere.',
+  '`x-aws-proxy-error` is `UNAUTHORIZED` on every 403, and `RATE_LIMITED`, `MICROVM_WAKING`, `TIMEOUT`, `BAD_REQUEST`, `SHELL_NOT_STARTED` or `INTERNAL` elsewhere.',
   '`CLOCK_MONOTONIC` stands still while a microVM sleeps, and pending sleeps have as much left as before; the service counts the time (different).',
   'Shell tokens are 767 characters long.',
   'A microVM without HTTP ingress answers 403 `Access to port denied`.',

@@ -2,14 +2,16 @@ import { once } from 'node:events';
 import { constants } from 'node:os';
 import type { Command } from 'commander';
 import type { WebSocket } from 'ws';
-import { collectVariables } from '../arguments.ts';
+import { collectOwnVariables } from '../arguments.ts';
 import { CannotRunError, CliError, ExitStatus } from '../errors.ts';
+import { takeManyWords } from '../many-words.ts';
 import { openSocket } from '../microvm-socket.ts';
 import { examples, type RemoteOptions, remote, withClient } from '../remote-command.ts';
 import { followSize, rawTerminal, terminalSize } from '../terminal.ts';
 
 interface ExecOptions extends RemoteOptions {
   readonly detach?: true;
+  readonly interactive?: true;
   readonly tty?: true;
   readonly env?: Readonly<Record<string, string>>;
   readonly workdir?: string;
@@ -17,54 +19,49 @@ interface ExecOptions extends RemoteOptions {
 }
 
 export function addExec(program: Command): void {
-  const command = remote(program.command('exec'))
+  const command = takeManyWords(remote(program.command('exec')))
     .description("run a command in a microVM; its exit status is this command's")
     .argument('<microvm>', 'its id, or the start of it')
     .argument('<command...>', 'the command and its arguments')
     .passThroughOptions()
-    .option('-t, --tty', 'on a terminal')
-    .option('-d, --detach', 'return at once; the command goes on, and its output goes nowhere')
-    .option('-e, --env <key=value>', 'environment variable, may be repeated', collectVariables)
+    .option('-i, --interactive', 'pass standard input on; without it there is none')
+    .option('-t, --tty', 'on a terminal; with -i for typing')
+    .option('-d, --detach', 'return once it runs; it goes on without input, output and terminal')
+    .option(
+      '-e, --env <key[=value]>',
+      'environment variable, or one of ours; may be repeated',
+      collectOwnVariables,
+    )
     .option('-w, --workdir <directory>', "directory to run it in (default: the image's WORKDIR)")
     .option('-u, --user <user>', "name or number, with :group or without (default: the image's USER)")
-    .option('-i, --interactive', 'pass standard input on, which is always done')
     .action(async (name: string, argv: readonly string[], options: ExecOptions) => {
       await withClient(options, async (client) => {
         const socket = await openSocket(client, name, '/dormouse/v1/exec');
         // What sets the command apart from our own options is no part of it.
         const command = argv[0] === '--' ? argv.slice(1) : argv;
-        const status = await run(socket, options.detach ? [...inBackground, ...command] : command, options);
+        const status = await run(socket, command, options);
         if (status !== 0) throw new ExitStatus(status);
       });
     });
-  examples(command, 'dormouse exec 3f2a -- ls -l /', 'dormouse exec -t 3f2a -- top');
+  examples(command, 'dormouse exec 3f2a -- ls -l /', 'dormouse exec -it 3f2a -- top');
 }
 
-/** Leaves the command to the container's process 1. */
-const inBackground = [
-  '/bin/sh',
-  '-c',
-  'command -v "$1" >/dev/null || exit 127; "$@" </dev/null >/dev/null 2>&1 &',
-  'sh',
-];
+/** The server takes no message of this size. */
+const messageTooBig = 1009;
 
 async function run(socket: WebSocket, argv: readonly string[], options: ExecOptions): Promise<number> {
-  const { env, workdir, user } = options;
-  const pty = options.tty ? terminalSize() : undefined;
-  const restore = options.tty ? rawTerminal() : () => undefined;
+  const { env, workdir, user, detach, interactive } = options;
+  const tty = options.tty && !detach;
+  const pty = tty ? terminalSize() : undefined;
+  const restore = tty && interactive ? rawTerminal() : () => undefined;
   const control = (message: object): void => socket.send(JSON.stringify(message));
-  control({ argv, env, workdir, user, pty });
-  const stopFollowing = options.tty
-    ? followSize((size) => control({ type: 'resize', ...size }))
-    : () => undefined;
+  control({ argv, env, workdir, user, pty, detach });
+  const stopFollowing = tty ? followSize((size) => control({ type: 'resize', ...size })) : () => undefined;
   process.on('SIGINT', () => control({ type: 'signal', signal: constants.signals.SIGINT }));
   process.on('SIGTERM', () => control({ type: 'signal', signal: constants.signals.SIGTERM }));
-  process.stdin.on('data', (chunk) => {
-    if (socket.readyState !== socket.OPEN) return;
-    process.stdin.pause();
-    socket.send(chunk, { binary: true }, () => process.stdin.resume());
-  });
-  process.stdin.once('end', () => socket.readyState === socket.OPEN && control({ type: 'eof' }));
+  if (interactive && !detach) passInput(socket);
+  // A terminal on which nobody types has no end either.
+  else if (!tty && !detach) control({ type: 'eof' });
   const outcome = Promise.withResolvers<number>();
   socket.on('message', (data: Buffer, isBinary) => {
     if (!isBinary) return settle(JSON.parse(data.toString('utf8')), outcome);
@@ -73,7 +70,7 @@ async function run(socket: WebSocket, argv: readonly string[], options: ExecOpti
     socket.pause();
     output.once('drain', () => socket.resume());
   });
-  once(socket, 'close').then(() => outcome.reject(new CliError('The connection to the microVM was lost.')));
+  once(socket, 'close').then(([code]) => outcome.reject(closedBy(code)));
   try {
     return await outcome.promise;
   } finally {
@@ -82,6 +79,25 @@ async function run(socket: WebSocket, argv: readonly string[], options: ExecOpti
     process.stdin.destroy();
     socket.terminate();
   }
+}
+
+function passInput(socket: WebSocket): void {
+  process.stdin.on('data', (chunk) => {
+    if (socket.readyState !== socket.OPEN) return;
+    process.stdin.pause();
+    socket.send(chunk, { binary: true }, () => process.stdin.resume());
+  });
+  process.stdin.once('end', () => {
+    if (socket.readyState === socket.OPEN) socket.send(JSON.stringify({ type: 'eof' }));
+  });
+}
+
+function closedBy(code: number): CliError {
+  if (code !== messageTooBig) return new CliError('The connection to the microVM was lost.');
+  return new CannotRunError(
+    'The arguments and variables are more than can be sent (4 MiB; a control character takes six bytes).',
+    'E2BIG',
+  );
 }
 
 function settle(
