@@ -29,6 +29,7 @@ import { openSealingKey } from './identity/sealing-key.ts';
 import { createImageService } from './images/service.ts';
 import { lockDataDirectory } from './instance-lock.ts';
 import { createMicrovmService } from './microvms/service.ts';
+import { watchUsage } from './microvms/usage-history.ts';
 import { type Clock, systemClock } from './model/clock.ts';
 import { dnsPort, isLoopback, parseAddress } from './model/network-address.ts';
 import { parseWarmPoolPolicy } from './model/warm-pool.ts';
@@ -306,6 +307,12 @@ async function start(
   undo.push(() => images.close());
   await microvms.recover();
   undo.push(() => microvms.close());
+  const usage = watchUsage(
+    () => microvms.usages(),
+    clock,
+    (error) => logger.error({ err: error }, 'what microVMs use could not be read'),
+  );
+  undo.push(usage.close);
   undo.push(() => publishedPorts.close());
   await publishedPorts.recover();
 
@@ -343,6 +350,7 @@ async function start(
       rotateTokenKey: (options) => tokens.rotateKey(options),
       credentials: accessKeys,
       accessKeys,
+      usage: usage.history,
       events: feed,
       webhooks,
       metrics,

@@ -2,6 +2,7 @@ import { internalFailure, ServiceError } from '../errors.ts';
 import { describeStorageFailure } from '../model/storage-failure.ts';
 import { oldSignature } from '../s3/s3-error.ts';
 import { signatureRefusal } from './auth-errors.ts';
+import { answerCloudWatch } from './cloudwatch/answer.ts';
 import { extensionOperations } from './extensions/index.ts';
 import { metricsOf, sendMetrics } from './extensions/read-metrics.ts';
 import { discardBody } from './http/body.ts';
@@ -24,7 +25,15 @@ import { SignatureError } from './sigv4/signature-error.ts';
 import { answerSts } from './sts/answer.ts';
 
 /** Names a signature may be made for. */
-const services: ReadonlySet<string> = new Set(['s3', 'sts', 'iam', 'lambda', 'logs', 'servicequotas']);
+const services: ReadonlySet<string> = new Set([
+  's3',
+  'sts',
+  'iam',
+  'lambda',
+  'logs',
+  'monitoring',
+  'servicequotas',
+]);
 /** Names of all operations that can have a rate. */
 export const throttledOperations: ReadonlySet<string> = new Set(
   [...operations, ...extensionOperations, ...logsActions].map(({ name }) => name),
@@ -67,6 +76,8 @@ export async function dispatch(exchange: Exchange, api: Api): Promise<void> {
         return await answerJson(claimed, router, api);
       case 'logs':
         return await answerLogs(claimed, api);
+      case 'monitoring':
+        return await answerCloudWatch(claimed, api);
       case 'servicequotas':
         return await answerQuotas(claimed, api);
       default:

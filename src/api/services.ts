@@ -3,6 +3,7 @@ import type { Webhooks } from '../events/webhooks.ts';
 import type { Roles } from '../identity/roles.ts';
 import type { ImageService } from '../images/image-service.ts';
 import type { MicrovmService } from '../microvms/microvm-service.ts';
+import type { UsageHistory } from '../microvms/usage-history.ts';
 import type { Realm } from '../model/arn.ts';
 import type { Clock } from '../model/clock.ts';
 import type { EgressRefusal } from '../model/egress-refusal.ts';
@@ -45,6 +46,8 @@ export interface ApiServices {
   readonly rolePolicies: RolePolicyService;
   /** Ports opened on the host; their operations answer 501 without it. */
   readonly publishedPorts?: PublishedPortService | undefined;
+  /** What microVMs used lately. */
+  readonly usage: Pick<UsageHistory, 'of'>;
   /** Access keys besides the root key; their operations answer 501 without it. */
   readonly accessKeys?: AccessKeyService | undefined;
   /** State changes; the operations answer 501 without it, and so do those of webhooks. */

@@ -8,6 +8,7 @@ import type { IdlePolicy, Logging, Microvm } from '../model/microvm.ts';
 import type { Page, PageRequest } from '../model/page.ts';
 import type { CheckpointService } from './checkpoint-service.ts';
 import type { LatestTraces } from './transitions.ts';
+import type { MicrovmUsage } from './usage-history.ts';
 
 export interface RunInput {
   readonly imageIdentifier: string;
@@ -146,6 +147,8 @@ export interface MicrovmService {
   setActivity(microvmId: string, settings: ActivitySettings): Promise<void>;
 
   inspect(microvmId: string): Promise<MicrovmDetails>;
+  /** What those use that have a process. */
+  usages(): Promise<readonly MicrovmUsage[]>;
 
   /** Whether any VM that is not yet TERMINATED uses the image (or the version of it). */
   hasLive(imageArn: string, imageVersion?: string): Promise<boolean>;

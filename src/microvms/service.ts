@@ -49,6 +49,7 @@ import { newMicrovm } from './new-microvm.ts';
 import { removeOrphans } from './orphans.ts';
 import { recoverMicrovms } from './recover.ts';
 import { Roster } from './roster.ts';
+import { type MicrovmUsage, usagesOf } from './usage-history.ts';
 
 /** Until something that was due and failed is tried again. */
 const deadlineRetryMs = 5_000;
@@ -239,6 +240,10 @@ class Microvms implements MicrovmService {
       activity: this.#engine.activity.settingsOf(microvmId),
       traces: this.#engine.transitions.of(microvmId),
     };
+  }
+
+  usages(): Promise<readonly MicrovmUsage[]> {
+    return usagesOf(this.#roster.controllers);
   }
 
   async withdraw(imageArn: string, imageVersion?: string): Promise<void> {

@@ -12,6 +12,7 @@ import { roleDefaults } from '../../src/identity/role-limits.ts';
 import { RolePolicies } from '../../src/identity/role-policies.ts';
 import { Roles } from '../../src/identity/roles.ts';
 import { createSecretSealer } from '../../src/identity/sealed-secret.ts';
+import { UsageHistory } from '../../src/microvms/usage-history.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import type { Profile } from '../../src/model/limits.ts';
 import { CustomerConnectors } from '../../src/network/connectors/customer-connectors.ts';
@@ -99,6 +100,7 @@ export async function startServer(
     webhooks,
     roles: new Roles(roleRows, realm.accountId, systemClock),
     rolePolicies: new RolePolicies(roleRows, realm.accountId, systemClock),
+    usage: new UsageHistory(),
     connectors,
     egressPolicies: connectors.policies,
     egressRefusals: () => [],

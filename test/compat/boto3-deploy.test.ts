@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { UsageHistory } from '../../src/microvms/usage-history.ts';
 import { realm, startServer } from '../api/server.ts';
 import { pythonClients } from '../support/python-clients.ts';
 import { exportedFor } from './environment.ts';
@@ -15,7 +16,14 @@ const region = 'eu-central-1';
 
 test('a deploy script sets itself up, twice, and tears all down', { skip: clients.skip }, async (t) => {
   assert(clients.skip === false);
-  const server = await startServer('relaxed', { options: { realm: { ...realm, region } } });
+  const usage = new UsageHistory();
+  const one = { microvmId: 'microvm-1', memoryMib: 512, residentBytes: 0 };
+  usage.record(Date.now() - 120_000, [{ ...one, cpuSeconds: 0 }]);
+  usage.record(Date.now() - 60_000, [{ ...one, cpuSeconds: 6 }]);
+  const server = await startServer('relaxed', {
+    options: { realm: { ...realm, region } },
+    services: { usage },
+  });
   t.after(() => server.close());
   await promisify(execFile)(clients.python, [program], {
     env: {

@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import datetime, timedelta, timezone
 
 import boto3
 from botocore.exceptions import ClientError
@@ -164,9 +165,31 @@ def quotas():
         pass
 
 
+def metrics():
+    client = boto3.client("cloudwatch")
+    end = datetime.now(timezone.utc)
+    found = client.get_metric_statistics(
+        Namespace="AWS/LambdaMicroVMs",
+        MetricName="CPUUtilization",
+        Dimensions=[{"Name": "MicrovmId", "Value": "microvm-1"}],
+        StartTime=end - timedelta(minutes=30),
+        EndTime=end,
+        Period=60,
+        Statistics=["Average"],
+    )
+    [point] = found["Datapoints"]
+    assert abs(point["Average"] - 10) < 1 and point["Timestamp"].tzinfo is not None, found
+    try:
+        client.put_metric_data(Namespace="mine", MetricData=[{"MetricName": "a", "Value": 1}])
+        raise AssertionError("it was taken")
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == "InvalidAction", error.response
+
+
 # The second time everything is there.
 up()
 up()
 down()
+metrics()
 quotas()
 others()

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { cloudWatchActions } from '../../../src/api/cloudwatch/actions.ts';
 import { extensionOperations } from '../../../src/api/extensions/index.ts';
 import { iamActions } from '../../../src/api/iam/answer.ts';
 import { logsActions } from '../../../src/api/logs/actions.ts';
@@ -58,6 +59,12 @@ export async function compatibilityText(): Promise<string> {
     '## S3',
     'What tools use for artifacts, addressed by path.',
     list(s3Operations),
+    '## CloudWatch',
+    'RPC v2 CBOR, AWS JSON 1.0 and query. `CPUUtilization` and `MemoryUtilization` in percent of the size, in the namespace `AWS/LambdaMicroVMs` with the dimension `MicrovmId`: one sample a minute while the microVM runs, for three hours, in memory only (extension: the service documents no such metrics). Statistics are `Average`, `Sum`, `Minimum`, `Maximum` and `SampleCount`.',
+    table(
+      ['Operation', 'Compared with the service'],
+      cloudWatchActions.map(({ name }) => [code(name), standing(name)]),
+    ),
     '## Service Quotas',
     'AWS JSON 1.1, for the quotas of microVMs whose codes are known: rates of RunMicrovm, SuspendMicrovm, ResumeMicrovm and TerminateMicrovm, allocated memory, longest duration. A rate that is not limited is no quota.',
     table(

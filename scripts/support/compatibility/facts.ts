@@ -16,6 +16,8 @@ const standings: Readonly<Record<string, string>> = {
   AssumeRole:
     'same members where they matter to credential chains; any role of the account can be assumed; a role without a policy keeps the permissions of its caller',
   DescribeLogGroups: 'same',
+  GetMetricStatistics: 'same; other namespaces have no data',
+  GetMetricData: 'same, without expressions; other namespaces have no data',
   CreateRole: 'same, without permissions boundaries',
   AttachRolePolicy:
     'same for `AdministratorAccess`, `AmazonS3FullAccess`, `AmazonS3ReadOnlyAccess`, `CloudWatchLogsFullAccess` and `AWSLambdaBasicExecutionRole`; `NoSuchEntity` for any other',

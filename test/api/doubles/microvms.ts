@@ -108,6 +108,7 @@ export function createMemoryMicrovms(realm: Realm, images: ImageService, now: ()
         },
       },
     }),
+    usages: async () => [],
     exec: async () => {
       throw new Error('no guests here');
     },
