@@ -161,6 +161,8 @@ test('what would not be held is refused: unknown policies, boundaries, condition
   assert.deepEqual((await iam('ListRolePolicies', { RoleName })).values('member'), ['a']);
   assert.equal((await iam('CreateUser', { UserName: 'x' })).code, 'InvalidAction');
   assert.equal((await iam('GetRole', { RoleName: 'a b' })).code, 'ValidationError');
+  const nul = await iam('UpdateRole', { RoleName, Description: 'a\0b' });
+  assert.equal(nul.code, 'ValidationError');
 });
 
 test('a policy of the own interface and those of IAM are the same', async () => {

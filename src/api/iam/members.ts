@@ -12,7 +12,7 @@ export const policyArn = inQuery(required(text({ min: 20, max: 2048 })), 'Policy
 export const document = text({ min: 1, max: 131_072 });
 export const path = text({ min: 1, max: 512, pattern: '(/)|(/[!-~]+/)' });
 export const sessionSeconds = integer({ min: 3600, max: 43_200 });
-export const description = text({ min: 0, max: 1000 });
+export const description = text({ min: 0, max: 1000, pattern: '[\\t\\n\\r -~\\u00a1-\\u00ff]*' });
 export const pageMembers = {
   Marker: inQuery(optional(text({ min: 1, max: 4096 }))),
   MaxItems: inQuery(optional(integer({ min: 1, max: 1000 }))),

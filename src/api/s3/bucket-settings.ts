@@ -1,4 +1,4 @@
-import { malformedXml, S3Error, type S3ErrorCode } from '../../s3/s3-error.ts';
+import { S3Error, type S3ErrorCode } from '../../s3/s3-error.ts';
 import type { XmlElement } from '../xml/parse.ts';
 import { element, type XmlNode, xmlDocument } from '../xml/write.ts';
 import { s3Document, sendDocument, sendEmpty, sendXml } from './respond.ts';
@@ -150,7 +150,6 @@ async function getBucketPolicy(request: S3Request): Promise<void> {
 
 async function putBucketPolicy(request: S3Request): Promise<void> {
   const policy = (await readSmallBody(request, largestPolicy)).toString('utf8');
-  if (policy.includes('\0')) throw malformedXml();
   checkBucketPolicy(policy);
   await request.api.services.objects.putBucketSetting(request.bucket, 'policy', policy);
   sendEmpty(request, 204);
