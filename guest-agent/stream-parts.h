@@ -42,7 +42,7 @@ void stream_destroy(struct stream *stream);
 /* Both tell the host, and destroy. */
 void stream_reset(struct stream *stream);
 void stream_fail(struct stream *stream, int error);
-/* Destroys without a word; a connection's other end sees a reset. */
+/* Destroys without a word; a connection's other end sees a reset, unless the host had ended its side. */
 void stream_abort(struct stream *stream);
 
 /* flow.c: bytes between descriptors and the host */

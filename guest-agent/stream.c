@@ -99,9 +99,11 @@ void stream_fail(struct stream *stream, int error)
 void stream_abort(struct stream *stream)
 {
     struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    /* What the host has ended has been told so, and was whole: that it does not wait for the rest is no loss. */
+    const bool ended = stream->kind == WIRE_KIND_TCP && stream->host_finished && !buffer_length(&stream->pending);
     /* Either may be gone already; the socket behind both is one. */
     for (int side = TO_GUEST; side <= FROM_GUEST; side++)
-        if (stream->kind != WIRE_KIND_EXEC && stream->side[side].fd >= 0)
+        if (!ended && stream->kind != WIRE_KIND_EXEC && stream->side[side].fd >= 0)
             setsockopt(stream->side[side].fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     stream_destroy(stream);
 }

@@ -5,15 +5,16 @@ import { ConnectionPool, type ConnectionPoolOptions, type PoolConnection } from 
 
 class FakeConnection extends EventTarget implements PoolConnection {
   onGone: (() => void) | undefined;
-  destroyed = false;
+  ended = false;
 
-  end(): void {
+  /** The application has closed it. */
+  lose(): void {
     this.onGone?.();
   }
 
-  destroy(): void {
-    this.destroyed = true;
-    this.dispatchEvent(new Event('destroyed'));
+  end(): void {
+    this.ended = true;
+    this.dispatchEvent(new Event('ended'));
   }
 }
 
@@ -52,7 +53,7 @@ test('a connection that ends while it is idle is forgotten, and only then', (t) 
   assert.equal(pool.take('x', 1000), idle);
   assert.equal(typeof idle.onGone, 'undefined');
   pool.put('x', idle);
-  idle.end();
+  idle.lose();
   assert.equal(pool.size, 0);
   assert.equal(pool.take('x', 1000), undefined);
 });
@@ -62,22 +63,22 @@ test('connections beyond the bounds are not kept', (t) => {
   const given = Array.from({ length: 4 }, () => new FakeConnection());
   for (const [index, idle] of given.entries()) pool.put(index < 3 ? 'x' : 'y', idle);
   assert.deepEqual(
-    given.map((idle) => idle.destroyed),
+    given.map((idle) => idle.ended),
     [false, false, true, false],
   );
   const fourth = new FakeConnection();
   pool.put('z', fourth);
-  assert.ok(fourth.destroyed);
+  assert.ok(fourth.ended);
 });
 
 test('idle connections are closed after their time, and all of them with the pool', async (t) => {
   const pool = poolOf(t, { idleMs: 50 });
   const idle = new FakeConnection();
   pool.put('x', idle);
-  await once(idle, 'destroyed');
+  await once(idle, 'ended');
   assert.equal(pool.size, 0);
   const last = new FakeConnection();
   pool.put('x', last);
   pool.close();
-  assert.ok(last.destroyed);
+  assert.ok(last.ended);
 });

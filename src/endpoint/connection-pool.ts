@@ -2,7 +2,8 @@
 export interface PoolConnection {
   /** Called when the connection ends, or cannot be used any more, while it is idle. */
   onGone: (() => void) | undefined;
-  destroy(): void;
+  /** Ends it while it is idle. */
+  end(): void;
 }
 
 interface Idle<Connection> {
@@ -53,7 +54,7 @@ export class ConnectionPool<Connection extends PoolConnection> {
       this.#idle.set(key, list);
     }
     if (list.length >= this.#options.perKey || this.#count >= this.#options.total) {
-      connection.destroy();
+      connection.end();
       return;
     }
     connection.onGone = () => this.#remove(key, connection);
@@ -68,7 +69,7 @@ export class ConnectionPool<Connection extends PoolConnection> {
 
   #drop(key: string, connection: Connection): void {
     this.#remove(key, connection);
-    connection.destroy();
+    connection.end();
   }
 
   #remove(key: string, connection: Connection): void {

@@ -1,11 +1,11 @@
 import { Agent, request } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type GuestAgent, GuestConnectError } from './guest-agent.ts';
+import { hangUp } from './hang-up.ts';
 
 const hookRoot = '/aws/lambda-microvms/runtime/v1/';
 /** A hook's answer is its status; a body beyond this is not read. */
 const longestAnswer = 64 * 1024;
-const lingerMs = 1_000;
 
 export type HookPath = 'ready' | 'validate' | 'run' | 'resume' | 'suspend' | 'terminate';
 
@@ -81,15 +81,6 @@ async function post(connection: Duplex, call: HookCall, signal: AbortSignal): Pr
   });
   outgoing.end(call.body);
   return await promise;
-}
-
-/** Leaves it to the application to close its side: one still at its answer would see a reset otherwise. */
-function hangUp(connection: Duplex): void {
-  const timer = setTimeout(() => connection.destroy(), lingerMs).unref();
-  connection.on('error', () => undefined);
-  connection.once('close', () => clearTimeout(timer));
-  connection.end();
-  connection.resume();
 }
 
 /** Hands one ready-made stream to one request. */

@@ -104,6 +104,35 @@ describe('guest agent, the real program', { timeout: 240_000 }, () => {
     server.close();
   });
 
+  it('closes a connection that the host has ended and forgets, and resets one that it breaks off', async () => {
+    const ends = new Map<string, string>();
+    const closed = Promise.withResolvers<void>();
+    const server = await listen((socket) => {
+      let name = '';
+      socket.on('data', (data) => {
+        name += String(data);
+        socket.write('heard');
+      });
+      socket.on('end', () => ends.set(name, 'ended'));
+      socket.on('error', (error: NodeJS.ErrnoException) => ends.set(name, String(error.code)));
+      // Half open: one that is ended goes on here.
+      for (const event of ['end', 'error']) socket.on(event, () => ends.size === 2 && closed.resolve());
+    });
+    for (const name of ['whole', 'broken']) {
+      const stream = await agent.connect(server.port);
+      stream.write(name);
+      await once(stream, 'data');
+      if (name === 'whole') stream.end(() => stream.destroy());
+      else stream.destroy();
+      await once(stream, 'close');
+    }
+    await closed.promise;
+    // A reset behind the end would have come before anything that is asked of the agent now.
+    await agent.appStatus();
+    assert.deepEqual([ends.get('whole'), ends.get('broken')], ['ended', 'ECONNRESET']);
+    server.close();
+  });
+
   it('names the errno of a refused port', async () => {
     const server = await listen(() => undefined);
     const { port } = server;

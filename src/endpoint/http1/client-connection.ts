@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { hangUp } from '../../guest/hang-up.ts';
 import type { BodyFraming } from '../exchange.ts';
 import type { HeaderList } from '../headers.ts';
 import type { EndpointLimits } from '../options.ts';
@@ -82,6 +83,13 @@ export class ClientConnection {
     this.#stream.destroy();
   }
 
+  /** Ends it with nothing under way: the application sees a client that has left, and no reset. */
+  end(): void {
+    this.#call = undefined;
+    this.#leave();
+    hangUp(this.#stream);
+  }
+
   readonly #onData = (chunk: Buffer): void => {
     try {
       for (let rest = chunk; rest.length > 0; ) {
@@ -144,23 +152,29 @@ export class ClientConnection {
     if (this.#call !== call) return;
     this.#call = undefined;
     // A request still on its way would be taken for the next one.
-    if (surplus || !call.lasts || call.writer !== undefined) this.#stream.destroy();
-    else if (this.onIdle === undefined) this.#stream.destroy();
+    if (surplus || call.writer !== undefined) this.#stream.destroy();
+    else if (!call.lasts || this.onIdle === undefined) this.end();
     else this.onIdle();
   }
 
   #switch(call: Call, headers: HeaderList, rest: Buffer): Buffer {
     const stream = this.#stream;
     if (call.options.onSwitch === undefined) throw new Error('a change of protocol nobody asked for');
+    this.#leave();
+    this.#call = undefined;
+    if (rest.length > 0) stream.unshift(rest);
+    call.options.onSwitch(headers, stream);
+    return nothing;
+  }
+
+  /** Leaves the stream to others. */
+  #leave(): void {
+    const stream = this.#stream;
     stream.off('data', this.#onData);
     stream.off('drain', this.#onDrain);
     stream.off('end', this.#onEnd);
     stream.off('error', this.#onClose);
     stream.off('close', this.#onClose);
-    this.#call = undefined;
-    if (rest.length > 0) stream.unshift(rest);
-    call.options.onSwitch(headers, stream);
-    return nothing;
   }
 
   readonly #onDrain = (): void => this.#call?.events.drain();
@@ -168,8 +182,7 @@ export class ClientConnection {
   readonly #onEnd = (): void => {
     const call = this.#call;
     if (call?.body?.endsWithConnection === true) {
-      this.#call = undefined;
-      this.#stream.destroy();
+      this.end();
       call.events.finish([]);
     } else {
       this.#fail(new Error('the connection was closed'), true);
@@ -194,7 +207,8 @@ export class ClientConnection {
   }
 
   #gone(): void {
-    this.destroy();
+    if (this.#stream.readableEnded) this.end();
+    else this.destroy();
     const { onGone } = this;
     this.onGone = undefined;
     onGone?.();
