@@ -34,7 +34,7 @@ test('anyone reads open metrics, which count the requests by what they were', as
   assert.equal(count('lambda', 'ListMicrovms', 200), 2);
   assert.equal(count('lambda', 'GetMicrovm', 404), 1);
   assert.equal(count('s3', 'ListAllMyBuckets', 200), 1);
-  assert.equal(count('other', 'unknown', 403), 1);
+  assert.equal(count('other', 'unknown', 404), 1);
   assert.equal(count('none', 'unknown', 404), 1);
   const timed = (operation: string) =>
     samples.get(`dormouse_api_request_duration_seconds_count{service="lambda",operation="${operation}"}`);
