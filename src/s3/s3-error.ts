@@ -141,6 +141,11 @@ export function invalidPart(): S3Error {
   );
 }
 
+/** Of names with a NUL in them: databases keep no such text, or only what is before it. */
+export function invalidUri(): S3Error {
+  return new S3Error('InvalidURI', "Couldn't parse the specified URI.");
+}
+
 export function malformedXml(): S3Error {
   return new S3Error(
     'MalformedXML',

@@ -362,3 +362,21 @@ test('refuses wrong keys and secrets in the words of S3', async () => {
     other.destroy();
   }
 });
+
+test('a NUL is no part of a name, and listings stay whole', async () => {
+  await client.send(new PutObjectCommand({ Bucket, Key: 'nul/a', Body: 'a' }));
+  for (const [method, path] of [
+    ['PUT', `/${Bucket}/nul/b%00c`],
+    ['GET', `/${Bucket}/nul/b%00c`],
+    ['POST', `/${Bucket}/nul/b%00c?uploads`],
+    ['GET', `/${Bucket}?list-type=2&prefix=nul%00`],
+  ] as const) {
+    const { status, text } = await raw(server, method, path, '', 's3');
+    assert.equal(status, 400, path);
+    assert.match(text, /<Code>InvalidURI<\/Code>/);
+  }
+  const copy = new CopyObjectCommand({ Bucket, Key: 'nul/d', CopySource: `${Bucket}/nul/b%00c` });
+  await assert.rejects(client.send(copy), { name: 'InvalidURI' });
+  const { text } = await raw(server, 'GET', `/${Bucket}?list-type=2&prefix=nul`, '', 's3');
+  assert.deepEqual(text.match(/(?<=<Key>)[^<]*/g), ['nul/a']);
+});

@@ -1,5 +1,5 @@
 import { describeStorageFailure } from '../../model/storage-failure.ts';
-import { S3Error, type S3ErrorCode } from '../../s3/s3-error.ts';
+import { invalidUri, S3Error, type S3ErrorCode } from '../../s3/s3-error.ts';
 import { discardBody } from '../http/body.ts';
 import type { ClaimedExchange } from '../http/exchange.ts';
 import type { Api } from '../operation.ts';
@@ -60,6 +60,7 @@ const versionedActions: Readonly<Record<string, string>> = {
 async function verify(exchange: ClaimedExchange, api: Api): Promise<S3Request> {
   const { request, claim } = exchange;
   const queryParameters = parseQuery(request.query);
+  if (/%00/.test(request.query)) throw invalidUri();
   const place = splitPath(request.path);
   const checks = {
     credentials: api.credentials,

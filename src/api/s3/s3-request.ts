@@ -1,3 +1,4 @@
+import { invalidUri } from '../../s3/s3-error.ts';
 import type { Caller } from '../authorization/access.ts';
 import type { ClaimedExchange } from '../http/exchange.ts';
 import type { Api } from '../operation.ts';
@@ -25,8 +26,14 @@ export function query(request: Pick<S3Request, 'queryParameters'>, name: string)
   return queryValue(request.queryParameters, name);
 }
 
-/** Bucket and key of a path-style URL. */
+/** Bucket and key of a path-style URL. @throws {S3Error} InvalidURI */
 export function splitPath(path: string): { readonly bucket: string; readonly key: string } {
+  const place = placeIn(path);
+  if (`${place.bucket}/${place.key}`.includes('\0')) throw invalidUri();
+  return place;
+}
+
+function placeIn(path: string): { readonly bucket: string; readonly key: string } {
   const text = path.startsWith('/') ? path.slice(1) : path;
   const slash = text.indexOf('/');
   if (slash === -1) return { bucket: uriDecode(text), key: '' };
