@@ -74,6 +74,10 @@ describe('commands beside an application', { timeout: 900_000 }, () => {
     const many = Array.from({ length: 140_000 }, () => 'a');
     const counted = await dormouse(server, ['exec', id, '--', 'sh', '-c', 'echo $#', 'sh', ...many]);
     assert.equal(counted.stdout, '140000\n');
+    // Six bytes each on the way.
+    const control = Array.from({ length: 10 }, () => '\u0001'.repeat(120_000));
+    const tooMuch = await exec(id, '--', 'true', ...control);
+    assert.deepEqual([tooMuch.code, /more than can be sent/.test(tooMuch.stderr)], [126, true]);
     const socket = `import os, sys; print(len(os.environ['BIG']))`;
     assert.equal(
       (await exec('-e', `BIG=${word.slice(8)}`, id, '--', 'python3', '-c', socket)).stdout,
