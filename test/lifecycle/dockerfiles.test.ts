@@ -45,7 +45,7 @@ const expectation = z.strictObject({
   /** Expressions for the reason of the failure, and for the log. */
   fails: z.string().optional(),
   log: z.string().optional(),
-  /** It cannot be built yet, and fails like this until the builder is one that can. */
+  /** It cannot be built yet, and fails like this until the builder is one that can: as new as one with here-documents. */
   waits: z
     .strictObject({ for: z.string(), until: z.literal('heredocs').optional(), fails: z.string() })
     .optional(),
