@@ -359,6 +359,7 @@ async function start(
       realm,
       profile,
       rates,
+      hostNames: [config.host.toLowerCase()],
       metricsAccess: config.metrics ?? (isLoopback(config.host) ? 'open' : 'signed'),
       clock,
       pageTokenKey,

@@ -7,6 +7,7 @@ import { extensionOperations } from './extensions/index.ts';
 import { metricsOf, sendMetrics } from './extensions/read-metrics.ts';
 import { discardBody } from './http/body.ts';
 import type { Exchange } from './http/exchange.ts';
+import { mayName } from './http/host-name.ts';
 import { sendJson, sendServiceError } from './http/respond.ts';
 import { answerIam } from './iam/answer.ts';
 import { answerJson, findRoute } from './json-service.ts';
@@ -53,7 +54,10 @@ export async function dispatch(exchange: Exchange, api: Api): Promise<void> {
     const metrics = metricsOf(api);
     if (request.path === '/metrics' && metrics !== undefined) {
       exchange.subject.operation = 'metrics';
-      if (api.options.metricsAccess === 'open' && !exchange.fromGuest) await sendMetrics(response, metrics);
+      if (!mayName(request.headers.get('host'), api.options.hostNames ?? [])) {
+        sendJson(response, 421, { message: 'This server does not go by the name in the Host header.' });
+      } else if (api.options.metricsAccess === 'open' && !exchange.fromGuest)
+        await sendMetrics(response, metrics);
       else sendJson(response, 403, { message: 'Signed requests get the metrics at /dormouse/v1/metrics.' });
       return;
     }

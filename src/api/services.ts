@@ -78,6 +78,8 @@ export interface ApiOptions {
   readonly rates?: Rates | undefined;
   /** Who may read the metrics: anyone, those who sign (when absent), or nobody. */
   readonly metricsAccess?: 'open' | 'signed' | 'off' | undefined;
+  /** Domain names that the server goes by, in lower case. */
+  readonly hostNames?: readonly string[] | undefined;
   /** The `endpoint` member of a microVM. */
   endpointOf(endpointId: string): string;
   describeServer(): ServerDescription;

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { Metrics } from '../../src/telemetry/metrics.ts';
 import { parseMetrics } from '../../src/telemetry/metrics-for-test.ts';
@@ -61,4 +63,16 @@ test('signed metrics are for those who sign, and there is a way to have none', a
   const off = await start(context, 'off');
   assert.equal((await fetch(`${off.url}/metrics`)).status, 404);
   assert.equal((await raw(off, 'GET', '/dormouse/v1/metrics')).status, 501);
+});
+
+test('a name that a stranger has let lead here reads no metrics', async (context) => {
+  const { url } = await start(context, 'open');
+  const statusFor = async (host: string): Promise<number | undefined> => {
+    const asked = http.get(`${url}/metrics`, { headers: { host } });
+    const [response] = (await once(asked, 'response')) as [http.IncomingMessage];
+    response.resume();
+    return response.statusCode;
+  };
+  assert.equal(await statusFor('rebind.example:9090'), 421);
+  assert.equal(await statusFor('localhost:9090'), 200);
 });
