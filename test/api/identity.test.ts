@@ -11,6 +11,7 @@ import {
   RunMicrovmCommand,
   TagResourceCommand,
   UntagResourceCommand,
+  UpdateMicrovmImageCommand,
 } from '@aws-sdk/client-lambda-microvms';
 import { signRequest } from '../../src/api/sigv4/sign.ts';
 import { imageArn, managedBaseImageArn } from '../../src/model/arn.ts';
@@ -237,6 +238,7 @@ test('conditions see tags of the resource and of the request', async () => {
         },
       },
       { Effect: 'Allow', Action: 'iam:PassRole', Resource: buildRoleArn },
+      { Effect: 'Allow', Action: 's3:GetObject', Resource: `arn:aws:s3:::${bucket}/tagged.zip` },
     ),
   );
   const refused = { name: 'AccessDeniedException' };
@@ -249,6 +251,31 @@ test('conditions see tags of the resource and of the request', async () => {
   await assert.rejects(client.send(new UntagResourceCommand({ Resource: web, TagKeys: ['team'] })), refused);
   await assert.rejects(client.send(new CreateMicrovmImageCommand(image('untagged'))), refused);
   await client.send(new CreateMicrovmImageCommand({ ...image('tagged'), tags: { team: 'web' } }));
+  client.destroy();
+});
+
+test('an image is built of an artifact that its maker or the build role may read', async () => {
+  const statements = [
+    { Effect: 'Allow', Action: 'lambda:*', Resource: '*' },
+    { Effect: 'Allow', Action: 'iam:PassRole', Resource: '*' },
+  ];
+  const own = { Effect: 'Allow', Action: 's3:GetObject', Resource: `arn:aws:s3:::${bucket}/mine.zip` };
+  const client = microvms(await key('maker', ...statements, own));
+  const missing = denied('s3:GetObject', `arn:aws:s3:::${bucket}/theirs.zip`, user('maker'));
+  await client.send(new CreateMicrovmImageCommand(image('mine')));
+  await assert.rejects(client.send(new CreateMicrovmImageCommand(image('theirs'))), missing);
+  const { name: _, ...theirs } = image('theirs');
+  const update = new UpdateMicrovmImageCommand({ ...theirs, imageIdentifier: imageArn(realm, 'mine') });
+  await assert.rejects(client.send(update), missing);
+
+  const policy = JSON.stringify({
+    Version: '2012-10-17',
+    Statement: { Effect: 'Allow', Action: 's3:GetObject', Resource: `arn:aws:s3:::${bucket}/*` },
+  });
+  const role = buildRoleArn.slice(buildRoleArn.lastIndexOf('/') + 1);
+  assert.equal((await extension('PUT', `/dormouse/v1/roles/${role}`, { policy })).status, 200);
+  await client.send(new CreateMicrovmImageCommand(image('theirs')));
+  assert.equal((await extension('DELETE', `/dormouse/v1/roles/${role}`)).status, 204);
   client.destroy();
 });
 

@@ -1,8 +1,9 @@
+import { parseArtifactUri } from '../../blobs/artifact-source.ts';
 import { ServiceError } from '../../errors.ts';
 import { imageArn, managedConnectorArn } from '../../model/arn.ts';
 import { resolveImage, resolveImageToRun } from '../image-identifier.ts';
 import type { Call } from '../operation.ts';
-import type { Requirement } from './access.ts';
+import { findDenial, type Requirement } from './access.ts';
 
 /** What an operation is called, and where it is found. */
 export interface NamedOperation {
@@ -34,7 +35,8 @@ export async function requirementsOf(
     tagKeys: [...Object.keys(requestTags), ...textsOf(input.TagKeys)],
   };
   const others = input.imageName === undefined ? [] : [await committedTo(own, String(input.imageName), call)];
-  return [own, ...others, ...(await passedConnectors(operation, input, call)), ...passedRoles(input)];
+  const connectors = await passedConnectors(operation, input, call);
+  return [own, ...others, ...connectors, ...passedRoles(input), ...(await readArtifact(input, call))];
 }
 
 /** A version made of a microVM is added to an image that may be another than the microVM's. */
@@ -108,6 +110,21 @@ function passedRoles(input: Input): readonly Requirement[] {
     const role = input[member];
     return typeof role === 'string' ? [{ action: 'iam:PassRole', resource: role }] : [];
   });
+}
+
+/** The build reads the artifact for the caller, who has to be allowed to, unless the build's role is. */
+async function readArtifact(
+  { codeArtifact, buildRoleArn }: Input,
+  call: Call,
+): Promise<readonly Requirement[]> {
+  const isArtifact = typeof codeArtifact === 'object' && codeArtifact !== null && 'uri' in codeArtifact;
+  const place = isArtifact ? parseArtifactUri(String(codeArtifact.uri)) : undefined;
+  if (place === undefined) return [];
+  const requirement = { action: 's3:GetObject', resource: `arn:aws:s3:::${place.bucket}/${place.key}` };
+  const arn = String(buildRoleArn);
+  const permissions = await call.api.services.rolePolicies.permissionsOf(arn);
+  const role = { permissions, principal: { ...call.principal, arn } };
+  return findDenial(role, [requirement]) === undefined ? [] : [requirement];
 }
 
 /** Tags of the resource as it is now; none for one that is not there or cannot have any. */
