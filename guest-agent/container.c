@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "identity.h"
+#include "sandbox.h"
 
 #define SAFE (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
@@ -98,14 +99,17 @@ static void write_resolver_file(void)
 int container_enter(const char *hostname, bool privileged)
 {
     /* A mount point of its own: what is mounted at the root is moved, and that must not be seen elsewhere. */
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || chdir(CONTAINER_ROOT))
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || chdir(in_sandbox() ? "/" : CONTAINER_ROOT))
         return errno;
+    /* A sandbox has a /tmp of its own that is no part of the disk. */
+    if (in_sandbox() && umount2("tmp", MNT_DETACH) && errno != EINVAL && errno != ENOENT)
+        return errno;
+    identity_name(hostname ? hostname : "localhost");
+    identity_open();
     int error = mount_all(privileged);
     if (error)
         return error;
-    identity_name(hostname ? hostname : "localhost");
-    identity_open();
-    if (mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/"))
+    if (!in_sandbox() && (mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/")))
         return errno;
     if (hostname && sethostname(hostname, strlen(hostname)))
         return errno;

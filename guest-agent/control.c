@@ -18,6 +18,7 @@
 #include "freezer.h"
 #include "port.h"
 #include "process.h"
+#include "sandbox.h"
 #include "stream.h"
 #include "wire.h"
 #include "worker.h"
@@ -44,6 +45,7 @@ void control_reply(uint32_t id, int error, const void *body, size_t length)
 
 void control_introduce(void)
 {
+    egress_renew();
     uint8_t *place = port_reserve(APP_STATUS_BYTES + sizeof AGENT_BUILD - 1);
     app_describe(place);
     memcpy(place + APP_STATUS_BYTES, AGENT_BUILD, sizeof AGENT_BUILD - 1);
@@ -54,6 +56,9 @@ static int set_clock(const uint8_t *body, size_t length)
 {
     if (length != 8)
         return EPROTO;
+    /* The host's clock is the sandbox's. */
+    if (in_sandbox())
+        return 0;
     uint64_t nanoseconds = get_u64(body);
     struct timespec now = {.tv_sec = (time_t)(nanoseconds / 1000000000u), .tv_nsec = (long)(nanoseconds % 1000000000u)};
     return clock_settime(CLOCK_REALTIME, &now) ? errno : 0;
@@ -63,6 +68,9 @@ static int add_entropy(const uint8_t *body, size_t length)
 {
     if (length == 0 || length > MAX_ENTROPY)
         return EPROTO;
+    /* Its kernel takes every byte from the host's. */
+    if (in_sandbox())
+        return 0;
     union {
         struct rand_pool_info info;
         uint8_t space[sizeof(struct rand_pool_info) + MAX_ENTROPY];
@@ -88,6 +96,8 @@ static int write_back(void)
 static int write_back_and_drop(void)
 {
     write_back();
+    if (in_sandbox())
+        return 0;
     int fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return errno;

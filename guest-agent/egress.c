@@ -16,6 +16,8 @@
 #include "log.h"
 #include "loop.h"
 #include "port.h"
+#include "redirect.h"
+#include "sandbox.h"
 #include "stream.h"
 #include "wire.h"
 
@@ -117,12 +119,19 @@ static void on_connection(struct watch *watch, uint32_t events)
     }
 }
 
+static bool meant_for(int fd, struct sockaddr_in *meant)
+{
+    if (in_sandbox())
+        return redirect_meant(fd, meant);
+    socklen_t size = sizeof *meant;
+    return !getsockname(fd, (struct sockaddr *)meant, &size) && meant->sin_family == AF_INET;
+}
+
 /* family u8, address, port u16; false when the connection is gone. */
 static bool offer(int fd)
 {
     struct sockaddr_in meant = {0};
-    socklen_t size = sizeof meant;
-    if (getsockname(fd, (struct sockaddr *)&meant, &size) || meant.sin_family != AF_INET)
+    if (!meant_for(fd, &meant))
         return false;
     uint8_t body[7] = {4};
     memcpy(body + 1, &meant.sin_addr, 4);
@@ -247,5 +256,12 @@ static void start(uint32_t address, uint16_t port, int (*capture)(int tcp, int u
     loop_want(&timer, EPOLLIN);
 }
 
-void egress_start(void) { start(EGRESS_ADDRESS, EGRESS_PORT, capture_start); }
+void egress_start(void) { start(EGRESS_ADDRESS, EGRESS_PORT, in_sandbox() ? redirect_start : capture_start); }
+void egress_renew(void)
+{
+    const int error = in_sandbox() && connections.fd >= 0 ? redirect_start(connections.fd, queries.fd) : 0;
+    if (error)
+        say("this guest has no way out: errno %d", error);
+}
+
 void egress_start_at(uint16_t port) { start(INADDR_LOOPBACK, port, NULL); }

@@ -7,6 +7,8 @@
 
 /* As process 1: captures what leaves for other machines. Without it the guest has no network but works. */
 void egress_start(void);
+/* At the beginning of a session: a sandbox that was restored has lost its routes. */
+void egress_renew(void);
 /* For tests on an ordinary machine: takes what comes to 127.0.0.1 and this port, captures nothing. */
 void egress_start_at(uint16_t port);
 /* Once a turn: hands over what waits, as far as there is a host and room. */

@@ -162,8 +162,8 @@ int guest_boot(void)
     mount_or_die("sysfs", "/sys");
     mount_or_die("devtmpfs", "/dev");
     mount_or_die("devpts", "/dev/pts");
-    freezer_start();
-    identity_start();
+    freezer_start(FREEZE_BY_GROUP);
+    identity_start("/identity");
     protect_from_oom();
     load_modules();
     bring_up_loopback();

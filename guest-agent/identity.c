@@ -13,14 +13,14 @@
 
 #include "log.h"
 
-#define DIRECTORY "/identity"
 #define LONGEST_HOSTS 65536
 #define HOSTS_BEGIN "127.0.0.1 localhost "
 #define HOSTS_REST "::1 localhost ip6-localhost ip6-loopback\n"
 
 enum { HOSTS, HOSTNAME, MACHINE_ID, BOOT_ID, FILES };
 
-static const char *const sources[FILES] = {DIRECTORY "/hosts", DIRECTORY "/hostname", DIRECTORY "/machine-id", DIRECTORY "/boot-id"};
+static const char *const names[FILES] = {"hosts", "hostname", "machine-id", "boot-id"};
+static const char *directory;
 static int opened[FILES];
 
 static const struct place {
@@ -36,14 +36,20 @@ static const struct place {
     {BOOT_ID, "/proc/sys/kernel/random/boot_id", false, true},
 };
 
-static int open_source(int file, int flags) { return open(sources[file], flags | O_CLOEXEC, file == MACHINE_ID ? 0444 : 0644); }
+/* By its path, and not by a descriptor: what is to be mounted must be of the mount namespace of who mounts it. */
+static int open_source(int file, int flags)
+{
+    char path[64];
+    snprintf(path, sizeof path, "%s/%s", directory, names[file]);
+    return open(path, flags | O_CLOEXEC, file == MACHINE_ID ? 0444 : 0644);
+}
 
 /* In place: the application sees this very file. */
 static void put(int file, const char *text, size_t length)
 {
     int fd = open_source(file, O_RDWR | O_CREAT);
     if (fd < 0 || pwrite(fd, text, length, 0) != (ssize_t)length || ftruncate(fd, (off_t)length))
-        say("%s is not written: errno %d", sources[file], errno);
+        say("%s is not written: errno %d", names[file], errno);
     if (fd >= 0)
         close(fd);
 }
@@ -98,10 +104,11 @@ void identity_number(const uint8_t boot[IDENTITY_ID_BYTES], const uint8_t machin
     put(MACHINE_ID, text, hexadecimal(text, machine, "xxxxxxxxxxxxxxxx"));
 }
 
-void identity_start(void)
+void identity_start(const char *where)
 {
     uint8_t ids[2][IDENTITY_ID_BYTES];
-    if (mkdir(DIRECTORY, 0755) || getrandom(ids, sizeof ids, 0) != (ssize_t)sizeof ids)
+    directory = where;
+    if (mkdir(where, 0755) || getrandom(ids, sizeof ids, 0) != (ssize_t)sizeof ids)
         fatal("no identity: errno %d", errno);
     identity_number(ids[0], ids[1]);
 }

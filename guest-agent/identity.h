@@ -6,8 +6,8 @@
 
 #define IDENTITY_ID_BYTES 16
 
-/* Makes them, with an identity that lasts until the host gives another. */
-void identity_start(void);
+/* Makes them in a new directory, with an identity that lasts until the host gives another. */
+void identity_start(const char *directory);
 /* Names the machine, in place of an earlier name. */
 void identity_name(const char *hostname);
 /* Ids of the boot and of the machine. */

@@ -2,6 +2,8 @@
  * The guest agent: process 1 of every microVM. It makes the machine, runs the image's process in it and serves
  * the host over one byte channel. docs/agent-protocol.md describes the conversation.
  *
+ * `guest-agent --sandbox` is process 1 of a gVisor sandbox, where the machine is there already.
+ *
  * For tests it also runs as an ordinary program: `guest-agent --listen PATH [EGRESS-PORT]` serves one host after
  * another on a Unix socket, starts processes without namespaces, and takes what comes to the egress port on loopback
  * for what would leave a guest.
@@ -10,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +32,7 @@
 #include "loop.h"
 #include "port.h"
 #include "process.h"
+#include "sandbox.h"
 #include "stream.h"
 #include "worker.h"
 
@@ -39,7 +43,7 @@ static void accept_host(void)
     int fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0)
         fatal("accept: errno %d", errno);
-    port_attach(fd, accept_host);
+    port_attach(fd, fd, accept_host);
 }
 
 static void listen_at(const char *path)
@@ -92,6 +96,18 @@ static void watch_children(void)
     loop_want(&children, EPOLLIN);
 }
 
+static void start_as_process_1(bool sandbox)
+{
+    if (sandbox) {
+        sandbox_boot();
+        port_attach(STDIN_FILENO, STDOUT_FILENO, NULL);
+    } else {
+        const int port = guest_boot();
+        port_attach(port, port, NULL);
+    }
+    egress_start();
+}
+
 int main(int argc, char **argv)
 {
     const int test = (argc == 3 || argc == 4) && strcmp(argv[1], "--listen") == 0;
@@ -103,8 +119,7 @@ int main(int argc, char **argv)
     loop_init();
     watch_children();
     if (!test) {
-        port_attach(guest_boot(), NULL);
-        egress_start();
+        start_as_process_1(argc == 2 && strcmp(argv[1], "--sandbox") == 0);
     } else {
         listen_at(argv[2]);
         if (argc == 4)

@@ -21,8 +21,11 @@
 #define WRITE_BYTES (32 * 1024)
 
 static void on_ready(struct watch *watch, uint32_t events);
+static void on_room(struct watch *watch, uint32_t events);
 
 static struct watch port = {.fd = -1, .ready = on_ready};
+/* Where the two directions have a descriptor each. */
+static struct watch way_out = {.fd = -1, .ready = on_room};
 static struct buffer incoming, outgoing;
 static bool synchronised, ending;
 /* At least one stream was not read from for want of room. */
@@ -32,13 +35,19 @@ static uint32_t session;
 static bool greeted;
 static void (*closed)(void);
 
-void port_attach(int fd, void (*on_closed)(void))
+void port_attach(int in, int out, void (*on_closed)(void))
 {
-    port.fd = fd;
+    port.fd = in;
     closed = on_closed;
     /* Edge-triggered: without a host the device reports a hang-up for ever. */
     loop_want(&port, EPOLLIN | EPOLLOUT | EPOLLET);
+    if (out == in)
+        return;
+    way_out.fd = out;
+    loop_want(&way_out, EPOLLOUT | EPOLLET);
 }
+
+static int outgoing_fd(void) { return way_out.fd >= 0 ? way_out.fd : port.fd; }
 
 bool port_synchronised(void) { return synchronised; }
 uint32_t port_session(void) { return session; }
@@ -103,7 +112,7 @@ void port_flush(void)
 {
     while (port.fd >= 0 && buffer_length(&outgoing) > 0) {
         size_t length = buffer_length(&outgoing);
-        ssize_t written = write(port.fd, buffer_head(&outgoing), length < WRITE_BYTES ? length : WRITE_BYTES);
+        ssize_t written = write(outgoing_fd(), buffer_head(&outgoing), length < WRITE_BYTES ? length : WRITE_BYTES);
         if (written < 0 && errno == EINTR)
             continue;
         if (written <= 0)
@@ -211,6 +220,14 @@ static void on_ready(struct watch *watch, uint32_t events)
         if (buffer_length(&outgoing) >= OUTGOING_LIMIT)
             port_flush();
     }
+    port_flush();
+    if (port_has_room())
+        app_send_logs();
+}
+
+static void on_room(struct watch *watch, uint32_t events)
+{
+    (void)watch, (void)events;
     port_flush();
     if (port_has_room())
         app_send_logs();

@@ -6,8 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Takes over an open, non-blocking channel. With `listening` a closed channel means a new one will come. */
-void port_attach(int fd, void (*on_closed)(void));
+/*
+ * Takes over an open, non-blocking channel: one descriptor for both directions, or one for each. With `on_closed` a
+ * closed channel is over, and it is called; otherwise another host may come to the same descriptors.
+ */
+void port_attach(int in, int out, void (*on_closed)(void));
 /* Whether a host is there to be talked to. */
 bool port_synchronised(void);
 /* Tells one session from another. */

@@ -34,6 +34,14 @@ void worker_start(uint32_t request, int (*work)(void))
     workers[at].session = port_session();
 }
 
+bool worker_is(pid_t pid)
+{
+    for (size_t at = 0; at < MAX_WORKERS; at++)
+        if (workers[at].pid == pid)
+            return true;
+    return false;
+}
+
 bool worker_child_ended(pid_t pid, int status)
 {
     size_t at = 0;

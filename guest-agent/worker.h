@@ -9,6 +9,8 @@
 /* Does it in a child process; the request is answered with what `work` returns, an errno or 0, if its session lasts. */
 void worker_start(uint32_t request, int (*work)(void));
 /* True when the child was one of these. `status` as from waitpid(). */
+/* Whether a process is one of the agent's own at work. */
+bool worker_is(pid_t pid);
 bool worker_child_ended(pid_t pid, int status);
 
 #endif
