@@ -12,6 +12,12 @@ export interface Assets {
   readonly memoryDifference: string;
   /** Static host program that becomes a VMM which reaches nothing but what it is given. */
   readonly vmmJail: string;
+  /** gVisor's program; absent where the set-up found no way to it. */
+  readonly runsc: string;
+  /** Static host helper that stores and assembles the pages of sandboxes. */
+  readonly pageDifference: string;
+  /** The guest agent as a program by itself. */
+  readonly agent: string;
   /** containers/storage root holding the `dormouse/*` base images. */
   readonly containerStorage: string;
 }
@@ -25,6 +31,9 @@ export function locateAssets(directory = fileURLToPath(new URL('../build/', impo
     initrd: at('guest', 'initrd.img'),
     memoryDifference: at('bin', 'memory-difference'),
     vmmJail: at('bin', 'vmm-jail'),
+    runsc: at('gvisor', 'runsc'),
+    pageDifference: at('bin', 'page-difference'),
+    agent: at('guest', 'agent'),
     containerStorage: at('containers'),
   };
 }

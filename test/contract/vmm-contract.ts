@@ -6,6 +6,7 @@ import {
   DifferenceCorruptError,
   SnapshotCorruptError,
   type SnapshotManifest,
+  type SnapshotOrigin,
   type Vmm,
   type VmmInstance,
 } from '../../src/vmm/vmm.ts';
@@ -37,6 +38,9 @@ export interface Subject {
   /** The snapshot's files that are read once, and those that only a launch needs. */
   readonly bulkFiles: readonly string[];
   readonly launchFiles: readonly string[];
+  /** What a snapshot may have been made with, and what not, with the words that name it. */
+  readonly tolerated: Partial<SnapshotOrigin>;
+  readonly refused: readonly (readonly [Partial<SnapshotOrigin>, RegExp])[];
 }
 
 /** All together; on a machine that is itself emulated (scripts/emulated-kvm) this takes 6 minutes. */

@@ -6,18 +6,18 @@
  * `launch` launches a VM, prints its process id and keeps running. `cycle` takes over the VM it finds and lets it
  * sleep and wake for ever, printing the guest's counter each time.
  */
-import { createQemuVmm, type QemuVmmOptions } from '../../src/vmm/qemu/qemu-vmm.ts';
 import type { LaunchRequest } from '../../src/vmm/vmm.ts';
+import { createVmm, type VmmOptions } from './create-vmm.ts';
 import { hit } from './probe-guest/probe-guest.ts';
 
 export interface Order {
-  readonly options: QemuVmmOptions;
+  readonly options: VmmOptions;
   readonly request: LaunchRequest;
   readonly task: 'launch' | 'cycle';
 }
 
 const { options, request, task } = JSON.parse(process.argv[2] ?? '') as Order;
-const vmm = await createQemuVmm(options);
+const vmm = await createVmm(options);
 if (task === 'launch') {
   process.stdout.write(`${(await vmm.launch(request)).pid}\n`);
   setInterval(() => undefined, 60_000);

@@ -9,11 +9,13 @@ import { fileURLToPath } from 'node:url';
 import { locateAssets } from '../../src/assets.ts';
 import { acceleratorCacheFile, probeAccelerator } from '../../src/vmm/probe/accelerator-probe.ts';
 import { findExecutable, hostArchitecture, qemuProgram } from '../../src/vmm/probe/host.ts';
+import { findRunsc } from '../../src/vmm/probe/runsc.ts';
 import type { QemuAccelerator } from '../../src/vmm/qemu/machine.ts';
-import { createQemuVmm, type QemuVmmOptions } from '../../src/vmm/qemu/qemu-vmm.ts';
+import type { QemuVmmOptions } from '../../src/vmm/qemu/qemu-vmm.ts';
 import { sealed } from '../../src/vmm/qemu/sealed.ts';
 import { buildFakeMachine } from '../fake-machine/fake-machine.ts';
-import { buildProbeGuest } from './probe-guest/probe-guest.ts';
+import { createVmm, type VmmOptions } from './create-vmm.ts';
+import { buildProbeGuest, buildProbeSandbox } from './probe-guest/probe-guest.ts';
 import { type Subject, vmmContract } from './vmm-contract.ts';
 import type { Order } from './vmm-server.ts';
 
@@ -49,17 +51,42 @@ async function accelerators(): Promise<readonly QemuAccelerator[]> {
   return ['tcg'];
 }
 
-console.log('VMM contract: skipped firecracker and gvisor, which are not part of this version');
+const runsc = await findRunsc(locateAssets());
+const qemuAccelerators = await accelerators();
+
+console.log('VMM contract: skipped firecracker, which is not part of this version');
 
 console.log('VMM contract: the fake machine runs no code, so commands, egress and kernels are not in it');
 
 vmmContract('fake machine', async () => {
   const room = path.join(scratch, 'fake');
   const { options, rootDisk } = await buildFakeMachine(room);
-  return await subject(room, options, rootDisk);
+  return await subject(room, { engine: 'qemu', options }, rootDisk);
 });
 
-for (const accelerator of await accelerators()) {
+if (runsc === undefined) {
+  console.log('VMM contract: skipped gvisor: there is no runsc on this machine');
+} else {
+  vmmContract('gvisor (systrap)', async () => {
+    const room = path.join(scratch, 'gvisor');
+    await mkdir(room);
+    const rootDisk = await buildProbeSandbox(room);
+    const helpers = {
+      memoryDifference: path.join(room, 'memory-difference'),
+      pageDifference: path.join(room, 'page-difference'),
+    };
+    const options = {
+      binary: runsc,
+      agent: path.join(room, 'init'),
+      helpers,
+      architecture: hostArchitecture(),
+      groupName: `dormouse-contract-${process.pid}`,
+    };
+    return await subject(room, { engine: 'gvisor', options }, rootDisk);
+  });
+}
+
+for (const accelerator of qemuAccelerators) {
   vmmContract(`qemu (${accelerator})`, async () => {
     const room = path.join(scratch, accelerator);
     await mkdir(room);
@@ -67,24 +94,67 @@ for (const accelerator of await accelerators()) {
     const architecture = hostArchitecture();
     const binary = await findExecutable(qemuProgram(architecture));
     assert.ok(binary, 'QEMU is not installed');
-    return await subject(room, { assets, accelerator, binary, architecture }, rootDisk);
+    const options: QemuVmmOptions = { assets, accelerator, binary, architecture };
+    return await subject(room, { engine: 'qemu', options }, rootDisk);
   });
 }
 
-async function subject(room: string, options: QemuVmmOptions, rootDisk: string): Promise<Subject> {
-  const { assets } = options;
-  const memoryDifference = path.join(room, 'unable-to-save');
-  const unable = `#!/bin/sh\n[ "$1" = save ] && exit 1\nexec '${assets.memoryDifference}' "$@"\n`;
-  await writeFile(memoryDifference, unable, { mode: 0o755 });
+/** An engine whose program cannot store what differs. */
+async function unableToStore(room: string, of: VmmOptions): Promise<VmmOptions> {
+  const unable = path.join(room, 'unable-to-save');
+  const instead = async (program: string): Promise<string> => {
+    const script = `#!/bin/sh\n[ "$1" = save ] && exit 1\nexec '${program}' "$@"\n`;
+    await writeFile(unable, script, { mode: 0o755 });
+    return unable;
+  };
+  if (of.engine === 'gvisor') {
+    const { helpers } = of.options;
+    const pageDifference = await instead(helpers.pageDifference);
+    return { ...of, options: { ...of.options, helpers: { ...helpers, pageDifference } } };
+  }
+  const { assets } = of.options;
+  const memoryDifference = await instead(assets.memoryDifference);
+  return { ...of, options: { ...of.options, assets: { ...assets, memoryDifference } } };
+}
+
+const anotherProtocol = [{ agentProtocol: 99 }, /agent protocol: 99 \(here \d+\)/] as const;
+
+const particulars = {
+  qemu: {
+    tolerated: { vmmVersion: '10.0.0', kernelDigest: 'e'.repeat(64), initrdDigest: 'f'.repeat(64) },
+    refused: [
+      anotherProtocol,
+      [{ vmmVersion: '99.0.0' }, /newer version of the VMM: 99\.0\.0/],
+      [{ accelerator: 'systrap' }, /accelerator: systrap/],
+    ],
+    differenceFiles: [
+      ...['difference/memory', 'difference/device-state', 'difference/manifest.json', 'disk.qcow2'],
+    ],
+    bulkFiles: ['memory', 'root.ext4', 'disk.qcow2', 'overlay.qcow2'],
+    launchFiles: ['device-state', 'overlay.qcow2'],
+  },
+  gvisor: {
+    tolerated: { vmmVersion: 'another', initrdDigest: 'f'.repeat(64) },
+    refused: [
+      anotherProtocol,
+      [{ kernelDigest: 'e'.repeat(64) }, /another build of runsc: e{64}/],
+      [{ cpuModel: 'features-of-another' }, /another set of processor features/],
+    ],
+    differenceFiles: ['checkpoint.img', 'pages_meta.img', 'pages', 'manifest.json'].map(
+      (name) => `sandbox-state/${name}`,
+    ),
+    bulkFiles: ['pages.img', 'root.erofs'],
+    launchFiles: ['checkpoint.img', 'pages_meta.img'],
+  },
+} satisfies Record<VmmOptions['engine'], Partial<Subject>>;
+
+async function subject(room: string, options: VmmOptions, rootDisk: string): Promise<Subject> {
   // Longer than the path of a Unix socket may be.
   const directory = path.join(room, 'd'.repeat(60), 'e'.repeat(60));
   await mkdir(directory, { recursive: true });
   return {
-    vmm: await createQemuVmm(options),
-    unableToSuspend: await createQemuVmm({
-      ...options,
-      assets: { ...assets, memoryDifference },
-    }),
+    vmm: await createVmm(options),
+    unableToSuspend: await createVmm(await unableToStore(room, options)),
     rootDisk,
     directory,
     async launchAndDie(vm, snapshot) {
@@ -96,12 +166,8 @@ async function subject(room: string, options: QemuVmmOptions, rootDisk: string):
     },
     cycleAndDie: (vm, snapshot, afterMs) =>
       serveAndDie({ options, request: { directory: vm, snapshot }, task: 'cycle' }, afterMs),
-    another: () => createQemuVmm(options),
+    another: () => createVmm(options),
     sealed,
-    differenceFiles: [
-      ...['difference/memory', 'difference/device-state', 'difference/manifest.json', 'disk.qcow2'],
-    ],
-    bulkFiles: ['memory', 'root.ext4', 'disk.qcow2', 'overlay.qcow2'],
-    launchFiles: ['device-state', 'overlay.qcow2'],
+    ...particulars[options.engine],
   };
 }

@@ -30,6 +30,9 @@ export async function buildFakeMachine(directory: string): Promise<FakeMachine> 
     initrd: path.join(directory, 'initrd'),
     memoryDifference: path.join(programs, 'memory-difference'),
     vmmJail: path.join(programs, 'vmm-jail'),
+    runsc: path.join(programs, 'runsc'),
+    pageDifference: path.join(programs, 'page-difference'),
+    agent: path.join(directory, 'agent'),
     containerStorage: path.join(directory, 'containers'),
   };
   const rootDisk = path.join(directory, 'root.ext4');

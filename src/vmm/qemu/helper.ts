@@ -1,10 +1,15 @@
 import { execFile } from 'node:child_process';
+import path from 'node:path';
 import { DifferenceCorruptError, VmmError } from '../vmm.ts';
 
 /** The helper's exit code for a file that is not what it should be. */
 const exitCorrupt = 3;
 
-function runHelper(helper: string, args: readonly string[], timeoutMs: number): Promise<string> {
+/**
+ * Runs a helper program and resolves with its output.
+ * @throws {DifferenceCorruptError} a file is not what it should be
+ */
+export function runHelper(helper: string, args: readonly string[], timeoutMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
     execFile(
       helper,
@@ -16,7 +21,7 @@ function runHelper(helper: string, args: readonly string[], timeoutMs: number): 
         reject(
           error.code === exitCorrupt
             ? new DifferenceCorruptError(reason)
-            : new VmmError(`memory-difference: ${reason}`, { cause: error }),
+            : new VmmError(`${path.basename(helper)}: ${reason}`, { cause: error }),
         );
       },
     );

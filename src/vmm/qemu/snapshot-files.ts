@@ -84,7 +84,7 @@ async function shareReadOnly(file: string): Promise<void> {
 }
 
 /** Gives `source` a second name, or a sparse copy where the file system cannot. */
-async function linkOrCopy(source: string, target: string): Promise<void> {
+export async function linkOrCopy(source: string, target: string): Promise<void> {
   try {
     await link(source, target);
   } catch {

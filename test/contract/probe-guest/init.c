@@ -61,9 +61,11 @@ static int open_port(const char *wanted) {
   }
 }
 
+static const char *counter = "/root/count";
+
 static long count_on_disk(void) {
   char text[32] = "";
-  int fd = open("/root/count", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  int fd = open(counter, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0 || pread(fd, text, sizeof text - 1, 0) < 0) return -1;
   long count = atol(text) + 1;
   int length = snprintf(text, sizeof text, "%ld\n", count);
@@ -78,7 +80,13 @@ static unsigned long random_word(void) {
   return word;
 }
 
-int main(void) {
+/* With the channel as standard input and output, in a sandbox whose root is the disk. */
+static int use_sandbox(void) {
+  counter = "/count";
+  return dup(STDIN_FILENO);
+}
+
+static int make_machine(void) {
   mount_at("proc", "/proc");
   mount_at("sysfs", "/sys");
   mount_at("devtmpfs", "/dev");
@@ -86,7 +94,13 @@ int main(void) {
   load_modules();
   int port = open_port("dormouse.agent");
   while (mount("/dev/vda", "/root", "ext4", 0, NULL) != 0) usleep(POLL_US);
+  return port;
+}
 
+int main(int argc, char **argv) {
+  const int sandbox = argc == 2 && strcmp(argv[1], "--sandbox") == 0;
+  const int port = sandbox ? use_sandbox() : make_machine();
+  const int answers = sandbox ? STDOUT_FILENO : port;
   unsigned char *scratch = malloc(SCRATCH_BYTES);
   if (!scratch) return 1;
   unsigned long identity = random_word();
@@ -97,12 +111,15 @@ int main(void) {
       usleep(POLL_US);
       continue;
     }
-    if (order == 'q') reboot(RB_POWER_OFF);
+    if (order == 'q') {
+      if (sandbox) return 0;
+      reboot(RB_POWER_OFF);
+    }
     hits++;
     if (order == 'w')
       for (size_t i = 0; i < SCRATCH_BYTES; i++) scratch[i] = (unsigned char)(i + (i >> 12) * (size_t)hits);
     int length = snprintf(answer, sizeof answer, "{\"memory\":%ld,\"disk\":%ld,\"random\":\"%lx\",\"identity\":\"%lx\"}\n",
                           hits, count_on_disk(), random_word(), identity);
-    if (write(port, answer, (size_t)length) != length) return 1;
+    if (write(answers, answer, (size_t)length) != length) return 1;
   }
 }

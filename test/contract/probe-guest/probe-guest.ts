@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, open } from 'node:fs/promises';
+import { copyFile, mkdir, open } from 'node:fs/promises';
 import path from 'node:path';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { type Assets, locateAssets } from '../../../src/assets.ts';
+import { agentInRoot } from '../../../src/vmm/gvisor/vm-files.ts';
 import type { VmmInstance } from '../../../src/vmm/vmm.ts';
 
 const run = promisify(execFile);
@@ -47,6 +48,18 @@ export async function buildProbeGuest(directory: string): Promise<ProbeGuest> {
     env: environment,
   });
   return { assets, rootDisk };
+}
+
+/** The same program as the whole root of a sandbox. */
+export async function buildProbeSandbox(directory: string): Promise<string> {
+  const { rootDisk } = await buildProbeGuest(directory);
+  const tree = path.join(directory, 'tree');
+  const image = path.join(path.dirname(rootDisk), 'root.erofs');
+  await mkdir(tree, { recursive: true });
+  for (const name of ['proc', 'dev', 'tmp', 'sys']) await mkdir(path.join(tree, name));
+  await copyFile(path.join(directory, 'init'), path.join(tree, agentInRoot));
+  await run('mkfs.erofs', ['-E', 'noinline_data', '--quiet', image, tree], { env: environment });
+  return image;
 }
 
 export interface Answer {
