@@ -3,6 +3,7 @@ import path from 'node:path';
 import { isThere } from '../blobs/entries.ts';
 import { type BuildFailure, containerBuildFailed, diskFull, platformError } from './build-failure.ts';
 import type { BuildOptions } from './build-options.ts';
+import { builderComplaint } from './builder-complaint.ts';
 import type { CommandOptions } from './command.ts';
 import { type ContainerEngine, mostBuildProcesses } from './container-engine.ts';
 import { dockerfileError } from './dockerfile/instructions.ts';
@@ -137,11 +138,12 @@ async function ignoreFileOf(dockerfile: string): Promise<readonly string[]> {
 
 /** Picks out of the builder's last words what the owner of the Dockerfile can act on. */
 function explain(stderr: string, steps: StepTail, { context, scratch }: ContainerBuild): BuildFailure {
-  if (/no space left on device/i.test(stderr))
+  const complaint = builderComplaint(stderr);
+  if (/no space left on device/i.test(complaint))
     return diskFull('The disk was full while the image was built.');
   const pull =
     /(?:initializing source|reading manifest \S+ in|pinging container registry) (?:docker:\/\/)?([^\s:"]+(?::[^\s:"/]+)?)/.exec(
-      stderr,
+      complaint,
     )?.[1];
   if (pull === undefined) {
     // Where this host keeps its builds is nobody's business.
@@ -154,7 +156,7 @@ function explain(stderr: string, steps: StepTail, { context, scratch }: Containe
   }
   const unreachable =
     /no such host|connection refused|timeout|network is unreachable|TLS handshake|dial tcp/i;
-  return unreachable.test(stderr)
+  return unreachable.test(complaint)
     ? containerBuildFailed(
         `The base image ${pull} is not here and its registry cannot be reached from this host. ` +
           'Images named dormouse/… are always here.',
