@@ -17,7 +17,11 @@ import { poll } from '../wait.ts';
 interface Transition {
   readonly verb: string;
   readonly target: string;
+  /** The states on the way there: in any other one, what was asked for is over. */
+  readonly underWay: readonly string[];
   readonly request: (client: Client, microvmIdentifier: string) => Promise<unknown>;
+  /** What it means that the microVM lives in another state than the one asked for. @throws where that was not reached */
+  readonly otherwise?: (microvmId: string, state: string) => string;
 }
 
 interface TransitionOptions extends RemoteOptions {
@@ -33,20 +37,31 @@ const pollMs = 50;
 const suspend: Transition = {
   verb: 'suspending',
   target: 'SUSPENDED',
+  underWay: ['SUSPENDING'],
   request: async (client, microvmIdentifier) =>
     await (await client.microvms()).send(new SuspendMicrovmCommand({ microvmIdentifier })),
+  otherwise: (microvmId, state) => {
+    throw new CliError(
+      `${microvmId} is ${state}: it was woken again, or could not be put to sleep.`,
+      `See: dormouse events --microvm ${microvmId}`,
+    );
+  },
 };
 
 const resume: Transition = {
   verb: 'resuming',
   target: 'RUNNING',
+  // The call is answered once the microVM runs.
+  underWay: [],
   request: async (client, microvmIdentifier) =>
     await (await client.microvms()).send(new ResumeMicrovmCommand({ microvmIdentifier })),
+  otherwise: (microvmId) => `${microvmId} was woken, and has been put to sleep again since.`,
 };
 
 const terminate: Transition = {
   verb: 'terminating',
   target: 'TERMINATED',
+  underWay: ['PENDING', 'RUNNING', 'SUSPENDING', 'SUSPENDED', 'TERMINATING'],
   request: async (client, microvmIdentifier) =>
     await (await client.microvms()).send(new TerminateMicrovmCommand({ microvmIdentifier })),
 };
@@ -115,17 +130,20 @@ async function transitAll(
   if (failures.length > 0) throw failures[0];
 }
 
+/** Asks for a transition; with `wait` until it is over, even where something else has changed the state since. */
 async function transit(client: Client, microvmId: string, wait: boolean, transition: Transition) {
   await transition.request(client, microvmId);
   const microvms = await client.microvms();
-  const state = await poll(pollMs, async () => {
+  const { state, stateReason } = await poll(pollMs, async () => {
     const microvm = await microvms.send(new GetMicrovmCommand({ microvmIdentifier: microvmId }));
-    if (!wait || microvm.state === transition.target) return microvm.state;
-    if (microvm.state === 'TERMINATED') {
-      throw new CliError(`${microvmId} has terminated: ${microvm.stateReason ?? 'no reason given'}`);
-    }
-    return undefined;
+    return wait && transition.underWay.includes(microvm.state ?? '') ? undefined : microvm;
   });
+  if (!wait || state === transition.target) return { microvmId, state };
+  if (state === 'TERMINATING' || state === 'TERMINATED') {
+    throw new CliError(`${microvmId} has terminated: ${stateReason ?? 'no reason given'}`);
+  }
+  const remark = transition.otherwise?.(microvmId, state ?? '');
+  if (remark !== undefined) note(remark);
   return { microvmId, state };
 }
 
