@@ -12,7 +12,7 @@ import { findExecutable, hostArchitecture, qemuProgram } from '../../src/vmm/pro
 import { findRunsc } from '../../src/vmm/probe/runsc.ts';
 import type { QemuAccelerator } from '../../src/vmm/qemu/machine.ts';
 import type { QemuVmmOptions } from '../../src/vmm/qemu/qemu-vmm.ts';
-import { sealed } from '../../src/vmm/qemu/sealed.ts';
+import { sealed } from '../../src/vmm/stored-state/sealed.ts';
 import { buildFakeMachine } from '../fake-machine/fake-machine.ts';
 import { createVmm, type VmmOptions } from './create-vmm.ts';
 import { buildProbeGuest, buildProbeSandbox } from './probe-guest/probe-guest.ts';

@@ -1,6 +1,7 @@
-import { access, constants, mkdir, readdir, rmdir } from 'node:fs/promises';
+import { mkdir, readdir, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { isThere } from '../../blobs/entries.ts';
 import { sandboxId } from './runsc.ts';
 
 const mountPoint = '/sys/fs/cgroup';
@@ -63,9 +64,8 @@ async function removeGroup(group: string): Promise<void> {
 
 /** Finds out by making one. */
 async function whyNot(name: string): Promise<string | undefined> {
-  const memory = await firstThere([path.join(mountPoint, 'memory'), mountPoint]);
-  if (memory === undefined) return 'the host offers none';
-  const probe = path.join(memory, `${name}-probe-${process.pid}`);
+  const version1 = path.join(mountPoint, 'memory');
+  const probe = path.join((await isThere(version1)) ? version1 : mountPoint, `${name}-probe-${process.pid}`);
   try {
     await mkdir(probe);
     await rmdir(probe);
@@ -73,15 +73,4 @@ async function whyNot(name: string): Promise<string | undefined> {
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
-}
-
-async function firstThere(paths: readonly string[]): Promise<string | undefined> {
-  for (const candidate of paths) {
-    const there = await access(candidate, constants.F_OK).then(
-      () => true,
-      () => false,
-    );
-    if (there) return candidate;
-  }
-  return undefined;
 }

@@ -1,17 +1,16 @@
 import { chmod, readdir } from 'node:fs/promises';
 import { step } from '../../telemetry/trace.ts';
-import { allDone } from '../qemu/all-done.ts';
 import { blame, SnapshotChecks } from '../qemu/snapshot-checks.ts';
-import {
-  type Architecture,
-  type BootRequest,
-  type LaunchRequest,
-  type MachineShape,
-  SnapshotCorruptError,
-  type SnapshotManifest,
-  type SnapshotOrigin,
-  type Vmm,
-  type VmmInstance,
+import { whenCorrupt } from '../stored-state/when-corrupt.ts';
+import type {
+  Architecture,
+  BootRequest,
+  LaunchRequest,
+  MachineShape,
+  SnapshotManifest,
+  SnapshotOrigin,
+  Vmm,
+  VmmInstance,
 } from '../vmm.ts';
 import { writeBundle } from './bundle.ts';
 import { SandboxGroups } from './groups.ts';
@@ -223,9 +222,8 @@ class GvisorVmm implements Vmm {
     source: SandboxSource,
     image: string | undefined,
   ): Promise<VmmInstance> {
-    const [bundle] = await allDone([
-      writeBundle(directory, { root, shape, group: this.#groups.pathOf(directory) }),
-    ]);
+    const group = this.#groups.pathOf(directory);
+    const bundle = await writeBundle(directory, { root, shape, group });
     const { runsc } = this.#context;
     const process = await startSandbox({
       options: runsc,
@@ -237,11 +235,4 @@ class GvisorVmm implements Vmm {
     });
     return new GvisorInstance(this.#context, directory, process, source.kind === 'snapshot');
   }
-}
-
-function whenCorrupt<T>(instead: T): (error: unknown) => T {
-  return (error) => {
-    if (error instanceof SnapshotCorruptError) return instead;
-    throw error;
-  };
 }

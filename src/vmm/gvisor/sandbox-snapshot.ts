@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { chmod, link, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { chmod, link, mkdir, rename, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { syncDirectory, writeFileDurably } from '../../blobs/durable.ts';
 import { isThere } from '../../blobs/entries.ts';
 import { allDone } from '../qemu/all-done.ts';
-import { sealed, unsealed } from '../qemu/sealed.ts';
 import { allocatedBytes, type BulkFileState, linkOrCopy, syncFile } from '../qemu/snapshot-files.ts';
+import { assembleDirectory } from '../stored-state/assemble-directory.ts';
+import { readSealed, sealed } from '../stored-state/sealed.ts';
 import { SnapshotCorruptError, type SnapshotManifest } from '../vmm.ts';
 import { copyState } from './sandbox-state.ts';
 import { checkpointFiles, describeFiles, storedFile } from './stored-files.ts';
@@ -79,9 +80,8 @@ export async function storeSnapshot(
   about: Pick<SnapshotManifest, 'origin' | 'shape'>,
   helper: string,
 ): Promise<StoredManifest> {
-  const partial = `${target}.partial-${randomUUID()}`;
-  const at = (name: string): string => path.join(partial, name);
-  try {
+  return await assembleDirectory(target, async (partial) => {
+    const at = (name: string): string => path.join(partial, name);
     await mkdir(partial, { mode: 0o700 });
     await allDone([
       ...Object.values(checkpointFiles).map((name) => rename(path.join(image, name), at(name))),
@@ -104,28 +104,19 @@ export async function storeSnapshot(
       }),
     );
     await writeFileDurably(at(snapshotFiles.manifest), sealed(manifest), 0o400);
-    await rename(partial, target);
-    await syncDirectory(path.dirname(target));
     return manifest;
-  } catch (error) {
-    await rm(partial, { recursive: true, force: true });
-    throw error;
-  }
+  });
 }
 
 /** @throws {SnapshotCorruptError} there is none, or it is damaged */
 export async function readStoredManifest(directory: string): Promise<StoredManifest> {
-  const text = await readFile(snapshotPath(directory, 'manifest'), 'utf8').catch(
-    (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error;
-      throw new SnapshotCorruptError(`${directory} holds no complete snapshot`, { cause: error });
-    },
+  const manifest = await readSealed(
+    snapshotPath(directory, 'manifest'),
+    (content) => manifestSchema.parse(content),
+    (cause) => new SnapshotCorruptError(`the manifest of ${directory} is damaged`, { cause }),
   );
-  try {
-    return manifestSchema.parse(unsealed(text));
-  } catch (error) {
-    throw new SnapshotCorruptError(`the manifest of ${directory} is damaged`, { cause: error });
-  }
+  if (manifest !== undefined) return manifest;
+  throw new SnapshotCorruptError(`${directory} holds no complete snapshot`);
 }
 
 /**
@@ -165,17 +156,11 @@ export async function isDerived(snapshot: string): Promise<boolean> {
 
 /** Makes `target` of what is suspended in `source`, a VM of `base`, durably, or leaves nothing. */
 export async function deriveSnapshot(source: string, base: string, target: string): Promise<void> {
-  const partial = `${target}.partial-${randomUUID()}`;
-  try {
+  await assembleDirectory(target, async (partial) => {
     await mkdir(derivedState(partial), { recursive: true, mode: 0o700 });
     await copyState(source, derivedState(partial));
     const names = Object.values(snapshotFiles);
     await Promise.all(names.map((name) => link(path.join(base, name), path.join(partial, name))));
     await syncDirectory(partial);
-    await rename(partial, target);
-    await syncDirectory(path.dirname(target));
-  } catch (error) {
-    await rm(partial, { recursive: true, force: true });
-    throw error;
-  }
+  });
 }

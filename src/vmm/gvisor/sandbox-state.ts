@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { link, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { syncDirectory, writeFileDurably } from '../../blobs/durable.ts';
 import { isThere } from '../../blobs/entries.ts';
 import { step } from '../../telemetry/trace.ts';
 import { allDone } from '../qemu/all-done.ts';
-import { sealed, unsealed } from '../qemu/sealed.ts';
 import { syncFile } from '../qemu/snapshot-files.ts';
+import { readSealed, sealed } from '../stored-state/sealed.ts';
 import { DifferenceCorruptError, type DifferenceStats, SnapshotIncompatibleError } from '../vmm.ts';
 import { applyPageDifference, type PageHelpers, savePageDifference } from './pages.ts';
 import { checkpointFiles, describeFiles, storedFile } from './stored-files.ts';
@@ -22,6 +22,7 @@ import { sandboxFiles } from './vm-files.ts';
 export const currentState = 'sandbox-state';
 const nextPrefix = 'sandbox-state.next-';
 const consumed = 'sandbox-state.consumed';
+export const consumable = { current: currentState, consumed };
 /** A state that a microVM goes back to; from its rename to this name on it is the microVM. */
 const replacement = 'sandbox-state.replacement';
 
@@ -104,19 +105,12 @@ export async function storeState(directory: string, source: StateSource): Promis
 
 /** Undefined when nothing is stored. @throws {DifferenceCorruptError} it is damaged */
 export async function readState(directory: string): Promise<StateManifest | undefined> {
-  const file = path.join(directory, currentState, manifestName);
-  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (text === undefined) return undefined;
-  try {
-    return manifestSchema.parse(unsealed(text));
-  } catch (error) {
-    throw new DifferenceCorruptError(`the description of the VM suspended in ${directory} is damaged`, {
-      cause: error,
-    });
-  }
+  return await readSealed(
+    path.join(directory, currentState, manifestName),
+    (content) => manifestSchema.parse(content),
+    (cause) =>
+      new DifferenceCorruptError(`the description of the VM suspended in ${directory} is damaged`, { cause }),
+  );
 }
 
 /**
@@ -172,25 +166,6 @@ export async function assembleCheckpoint(
     ),
   ]);
   return image;
-}
-
-/** Sees to it, durably, that what is stored is never restored again; whether there was anything. */
-export async function consumeState(directory: string): Promise<boolean> {
-  const current = path.join(directory, currentState);
-  await rm(path.join(directory, consumed), { recursive: true, force: true });
-  try {
-    await rename(current, path.join(directory, consumed));
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
-    throw error;
-  }
-  try {
-    await syncDirectory(directory);
-  } catch (error) {
-    await rename(path.join(directory, consumed), current);
-    throw error;
-  }
-  return true;
 }
 
 /** Frees what a resume or an interrupted suspend left. */

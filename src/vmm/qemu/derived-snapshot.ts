@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto';
-import { chmod, link, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { chmod, link, mkdir, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { syncDirectory } from '../../blobs/durable.ts';
 import { isThere } from '../../blobs/entries.ts';
+import { assembleDirectory } from '../stored-state/assemble-directory.ts';
 import { copySuspended } from './replacement.ts';
 import { snapshotFiles } from './snapshot-files.ts';
 
@@ -25,8 +25,7 @@ export async function isDerived(snapshot: string): Promise<boolean> {
 
 /** Makes `target` of what is suspended in `source`, a VM of `base`, durably, or leaves nothing. */
 export async function deriveSnapshot(source: string, base: string, target: string): Promise<void> {
-  const partial = `${target}.partial-${randomUUID()}`;
-  try {
+  await assembleDirectory(target, async (partial) => {
     await mkdir(derivedState(partial), { recursive: true, mode: 0o700 });
     await chmod(partial, 0o711);
     await copySuspended(source, derivedState(partial));
@@ -34,10 +33,5 @@ export async function deriveSnapshot(source: string, base: string, target: strin
     const files = (await readdir(base)).filter((name) => names.has(name));
     await Promise.all(files.map((name) => link(path.join(base, name), path.join(partial, name))));
     await syncDirectory(partial);
-    await rename(partial, target);
-    await syncDirectory(path.dirname(target));
-  } catch (error) {
-    await rm(partial, { recursive: true, force: true });
-    throw error;
-  }
+  });
 }

@@ -1,14 +1,15 @@
-import { chmod, link, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { chmod, link, mkdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { syncDirectory, writeFileDurably } from '../../blobs/durable.ts';
 import { step } from '../../telemetry/trace.ts';
+import { consumeState, restoreState } from '../stored-state/consume.ts';
+import { readSealed, sealed } from '../stored-state/sealed.ts';
 import { DifferenceCorruptError, type DifferenceStats, SnapshotIncompatibleError } from '../vmm.ts';
 import { allDone } from './all-done.ts';
 import { vmFiles } from './arguments.ts';
 import { checksumFiles, saveMemoryDifference } from './helper.ts';
 import { sha256File } from './machine.ts';
-import { sealed, unsealed } from './sealed.ts';
 import { allocatedBytes, syncFile } from './snapshot-files.ts';
 
 /*
@@ -22,6 +23,7 @@ import { allocatedBytes, syncFile } from './snapshot-files.ts';
 export const currentDifference = 'difference';
 const next = 'difference.next';
 const consumed = 'difference.consumed';
+const consumable = { current: currentDifference, consumed };
 /** What a resume or an interrupted suspend leaves beside it. */
 export const differenceRemains = [consumed, next] as const;
 
@@ -137,18 +139,12 @@ export async function storeDifference(directory: string, source: DifferenceSourc
 
 /** The stored difference's manifest; undefined when the VM is not suspended. */
 export async function readDifference(directory: string): Promise<DifferenceManifest | undefined> {
-  const text = await readFile(differencePath(directory, 'manifest'), 'utf8').catch((error: unknown) => {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (text === undefined) return undefined;
-  try {
-    return manifestSchema.parse(unsealed(text));
-  } catch (error) {
-    throw new DifferenceCorruptError(`the description of the VM suspended in ${directory} is damaged`, {
-      cause: error,
-    });
-  }
+  return await readSealed(
+    differencePath(directory, 'manifest'),
+    (content) => manifestSchema.parse(content),
+    (cause) =>
+      new DifferenceCorruptError(`the description of the VM suspended in ${directory} is damaged`, { cause }),
+  );
 }
 
 /**
@@ -237,26 +233,12 @@ export async function copyDifference(from: string, to: string): Promise<void> {
  * CPUs start. Durable when it resolves, with whether there was one.
  */
 export async function consumeDifference(directory: string): Promise<boolean> {
-  await rm(path.join(directory, consumed), { recursive: true, force: true });
-  try {
-    await rename(path.join(directory, currentDifference), path.join(directory, consumed));
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
-    throw error;
-  }
-  try {
-    await syncDirectory(directory);
-  } catch (error) {
-    await restoreDifference(directory);
-    throw error;
-  }
-  return true;
+  return await consumeState(directory, consumable);
 }
 
 /** Takes a {@link consumeDifference} back. Right only where it is certain that the virtual CPUs did not start. */
 export async function restoreDifference(directory: string): Promise<void> {
-  await rename(path.join(directory, consumed), path.join(directory, currentDifference));
-  await syncDirectory(directory);
+  await restoreState(directory, consumable);
 }
 
 /** Frees what a resume or an interrupted suspend left. */

@@ -4,15 +4,15 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import type { Assets } from '../../assets.ts';
 import { step } from '../../telemetry/trace.ts';
-import {
-  type Architecture,
-  type BootRequest,
-  type LaunchRequest,
-  SnapshotCorruptError,
-  type SnapshotManifest,
-  type SnapshotOrigin,
-  type Vmm,
-  type VmmInstance,
+import { whenCorrupt } from '../stored-state/when-corrupt.ts';
+import type {
+  Architecture,
+  BootRequest,
+  LaunchRequest,
+  SnapshotManifest,
+  SnapshotOrigin,
+  Vmm,
+  VmmInstance,
 } from '../vmm.ts';
 import { allDone } from './all-done.ts';
 import { qemuArguments, vmFiles } from './arguments.ts';
@@ -309,11 +309,4 @@ class QemuVmm implements Vmm {
     };
     return new QemuInstance(context, directory, vmm.process, vmm.qmp, source, mayBeStored);
   }
-}
-
-function whenCorrupt<T>(instead: T): (error: unknown) => T {
-  return (error) => {
-    if (error instanceof SnapshotCorruptError) return instead;
-    throw error;
-  };
 }

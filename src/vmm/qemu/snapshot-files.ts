@@ -1,16 +1,17 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import type { Stats } from 'node:fs';
-import { chmod, chown, link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { chmod, chown, link, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import { syncDirectory, writeFileDurably } from '../../blobs/durable.ts';
+import { writeFileDurably } from '../../blobs/durable.ts';
+import { assembleDirectory } from '../stored-state/assemble-directory.ts';
+import { readSealed, sealed } from '../stored-state/sealed.ts';
 import { SnapshotCorruptError, type SnapshotManifest } from '../vmm.ts';
 import { allDone } from './all-done.ts';
 import { checksumFiles } from './helper.ts';
 import { sha256File } from './machine.ts';
-import { sealed, unsealed } from './sealed.ts';
 
 const run = promisify(execFile);
 
@@ -127,9 +128,8 @@ export async function storeSnapshot(
   about: Pick<SnapshotManifest, 'origin' | 'shape'>,
   helper: string,
 ): Promise<StoredManifest> {
-  const partial = `${target}.partial-${randomUUID()}`;
-  const at = (file: keyof typeof snapshotFiles): string => snapshotPath(partial, file);
-  try {
+  return await assembleDirectory(target, async (partial) => {
+    const at = (file: keyof typeof snapshotFiles): string => snapshotPath(partial, file);
     await mkdir(partial);
     await chmod(partial, 0o711);
     await allDone([
@@ -157,13 +157,8 @@ export async function storeSnapshot(
       }),
     );
     await writeFileDurably(at('manifest'), sealed(manifest), 0o400);
-    await rename(partial, target);
-    await syncDirectory(path.dirname(target));
     return manifest;
-  } catch (error) {
-    await rm(partial, { recursive: true, force: true });
-    throw error;
-  }
+  });
 }
 
 async function describeFiles(directory: string, helper: string): Promise<StoredManifest['files']> {
@@ -197,17 +192,13 @@ export function publicManifest({ files: _files, ...manifest }: StoredManifest): 
 
 /** @throws {SnapshotCorruptError} there is none, or it is damaged */
 export async function readStoredManifest(directory: string): Promise<StoredManifest> {
-  const text = await readFile(snapshotPath(directory, 'manifest'), 'utf8').catch(
-    (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error;
-      throw new SnapshotCorruptError(`${directory} holds no complete snapshot`, { cause: error });
-    },
+  const manifest = await readSealed(
+    snapshotPath(directory, 'manifest'),
+    (content) => manifestSchema.parse(content),
+    (cause) => new SnapshotCorruptError(`the manifest of ${directory} is damaged`, { cause }),
   );
-  try {
-    return manifestSchema.parse(unsealed(text));
-  } catch (error) {
-    throw new SnapshotCorruptError(`the manifest of ${directory} is damaged`, { cause: error });
-  }
+  if (manifest !== undefined) return manifest;
+  throw new SnapshotCorruptError(`${directory} holds no complete snapshot`);
 }
 
 /** A file of a snapshot, and what it has to be. */

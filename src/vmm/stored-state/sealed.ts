@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 
 /** JSON text with a checksum of itself in it, as its last member. */
 export function sealed(value: object): string {
@@ -20,4 +21,25 @@ export function unsealed(text: string): unknown {
 
 function sealOf(value: object): string {
   return createHash('sha256').update(JSON.stringify(value)).digest('hex');
+}
+
+/**
+ * Reads a sealed file. Undefined where there is none.
+ * @param damaged makes the error for one that is not what it was, or not what `parse` takes
+ */
+export async function readSealed<Content>(
+  file: string,
+  parse: (content: unknown) => Content,
+  damaged: (cause: unknown) => Error,
+): Promise<Content | undefined> {
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (text === undefined) return undefined;
+  try {
+    return parse(unsealed(text));
+  } catch (error) {
+    throw damaged(error);
+  }
 }
