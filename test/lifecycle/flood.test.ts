@@ -3,10 +3,10 @@ import { after, before, describe, test } from 'node:test';
 import { managedConnectorArn } from '../../src/model/arn.ts';
 import { parseMetrics } from '../../src/telemetry/metrics-for-test.ts';
 import { dormouse } from '../support/cli.ts';
-import { builtImage, createImage, zip } from '../support/counter-image.ts';
-import { CounterVms } from '../support/counter-vms.ts';
-import { DormouseServer, removeDataDirectory, temporaryDirectory } from '../support/dormouse-server.ts';
+import type { CounterVms } from '../support/counter-vms.ts';
+import type { DormouseServer } from '../support/dormouse-server.ts';
 import { callEndpoint } from '../support/endpoint-client.ts';
+import { removeServer, startServerWithImage } from '../support/server-with-image.ts';
 import { until } from '../support/until.ts';
 
 /** Prints line feeds without end once it is asked to. */
@@ -39,16 +39,14 @@ describe('what prints without end', { timeout: 900_000 }, () => {
   let vms: CounterVms;
 
   before(async () => {
-    directory = await temporaryDirectory();
-    server = await DormouseServer.start(directory);
-    const imageArn = await createImage(server, 'flood', await zip({ Dockerfile: dockerfile, 'app.py': app }));
-    assert.deepEqual(await builtImage(server, imageArn), { state: 'CREATED', reason: '' });
-    vms = new CounterVms(server, imageArn);
+    ({ directory, server, vms } = await startServerWithImage('flood', {
+      Dockerfile: dockerfile,
+      'app.py': app,
+    }));
   });
 
   after(async () => {
-    await server.stop();
-    await removeDataDirectory(directory);
+    await removeServer(directory, server);
   });
 
   async function metric(name: string): Promise<number> {

@@ -3,10 +3,10 @@ import { after, before, describe, test } from 'node:test';
 import type { RunMicrovmCommandOutput } from '@aws-sdk/client-lambda-microvms';
 import { managedConnectorArn } from '../../src/model/arn.ts';
 import { dormouse } from '../support/cli.ts';
-import { builtImage, createImage, zip } from '../support/counter-image.ts';
-import { CounterVms } from '../support/counter-vms.ts';
-import { DormouseServer, removeDataDirectory, temporaryDirectory } from '../support/dormouse-server.ts';
+import type { CounterVms } from '../support/counter-vms.ts';
+import type { DormouseServer } from '../support/dormouse-server.ts';
 import { callEndpoint } from '../support/endpoint-client.ts';
+import { removeServer, startServerWithImage } from '../support/server-with-image.ts';
 
 /** Answers only after the seconds that the path names. */
 const app = `import http.server, time
@@ -37,16 +37,14 @@ describe('what is under way in a microVM with an idle policy', { timeout: 900_00
   let vms: CounterVms;
 
   before(async () => {
-    directory = await temporaryDirectory();
-    server = await DormouseServer.start(directory);
-    const imageArn = await createImage(server, 'slow', await zip({ Dockerfile: dockerfile, 'app.py': app }));
-    assert.deepEqual(await builtImage(server, imageArn), { state: 'CREATED', reason: '' });
-    vms = new CounterVms(server, imageArn);
+    ({ directory, server, vms } = await startServerWithImage('slow', {
+      Dockerfile: dockerfile,
+      'app.py': app,
+    }));
   });
 
   after(async () => {
-    await server.stop();
-    await removeDataDirectory(directory);
+    await removeServer(directory, server);
   });
 
   async function started(...activity: readonly string[]): Promise<RunMicrovmCommandOutput> {

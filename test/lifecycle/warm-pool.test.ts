@@ -6,14 +6,10 @@ import {
   type RunMicrovmCommandOutput,
   UpdateMicrovmImageVersionCommand,
 } from '@aws-sdk/client-lambda-microvms';
-import { builtImage, counterContext, createImage, zip } from '../support/counter-image.ts';
-import { CounterVms, continues } from '../support/counter-vms.ts';
-import {
-  DormouseServer,
-  processesUsing,
-  removeDataDirectory,
-  temporaryDirectory,
-} from '../support/dormouse-server.ts';
+import { counterContext } from '../support/counter-image.ts';
+import { type CounterVms, continues } from '../support/counter-vms.ts';
+import { DormouseServer, processesUsing } from '../support/dormouse-server.ts';
+import { removeServer, startServerWithImage } from '../support/server-with-image.ts';
 import { until } from '../support/until.ts';
 
 const idlePolicy = { maxIdleDurationSeconds: 600, suspendedDurationSeconds: 600, autoResumeEnabled: true };
@@ -26,16 +22,15 @@ describe('the warm pool', { timeout: 600_000 }, () => {
   let imageArn: string;
 
   before(async () => {
-    directory = await temporaryDirectory();
-    server = await DormouseServer.start(directory, flags);
-    imageArn = await createImage(server, 'counter', await zip(await counterContext()));
-    assert.deepEqual(await builtImage(server, imageArn), { state: 'CREATED', reason: '' });
-    vms = new CounterVms(server, imageArn);
+    ({ directory, server, imageArn, vms } = await startServerWithImage(
+      'counter',
+      await counterContext(),
+      flags,
+    ));
   });
 
   after(async () => {
-    await server.stop();
-    await removeDataDirectory(directory);
+    await removeServer(directory, server);
   });
 
   async function metric(name: string): Promise<number> {
