@@ -9,8 +9,9 @@ import { acceptWebSocket, sendOutput } from './web-socket.ts';
 
 /**
  * Path on which a shell token runs one command over a WebSocket; an extension. The client's first message is
- * the command as JSON, and with `detach` all there is to say: `exit` with 0 means that it runs. Then binary messages are its standard input, and text messages are control: `eof`,
- * `resize`, `signal`. What comes back is binary, its first byte 1 for standard output and 2 for standard error,
+ * the command as JSON, and with `detach` all there is to say: `exit` with 0 means that it runs. Then binary messages
+ * are its standard input, and text messages are control: `eof`, `resize`, `signal`. What comes back is binary, its
+ * first byte 1 for standard output and 2 for standard error,
  * and at the end one text message: `exit` with code and signal, or `error` when it could not be run, with the errno as
  * `code` where there is one.
  */
