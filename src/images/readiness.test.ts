@@ -83,6 +83,13 @@ describe('awaitReady', () => {
     assert.equal(readiness.type, 'silent');
   });
 
+  it('hardly waits for a worker that listens all the same', async () => {
+    const rules = { ...server, exposed: [], worker: true, limitMs: 10_000 };
+    const { readiness, waitedMs } = await look({ ports: [[], [8080]] }, rules);
+    assert.deepEqual(readiness, { type: 'worker' });
+    assert.ok(waitedMs < rules.limitMs, `${waitedMs} ms`);
+  });
+
   it('hardly waits for a worker, and warns of none', async () => {
     const rules = { ...server, exposed: [], worker: true };
     const { readiness, waitedMs } = await look({ ports: [[]] }, rules);

@@ -62,8 +62,9 @@ export async function awaitReady(
     if (!worker && wanted.every((port) => ports.includes(port))) return { type: 'listening', ports };
     // Ports that nobody has announced say little while those that were announced are still to come.
     const heard = exposed.length > 0 ? ports.some((port) => exposed.includes(port)) : ports.length > 0;
-    listeningSince = heard ? (listeningSince ?? now) : undefined;
-    if (!worker && listeningSince !== undefined && now - listeningSince >= otherPortMs) {
+    // A worker may have ports, for its metrics say, but is not waited for until it has.
+    listeningSince = heard && !worker ? (listeningSince ?? now) : undefined;
+    if (listeningSince !== undefined && now - listeningSince >= otherPortMs) {
       return { type: 'listening', ports };
     }
     busyness.note(now, stats.cpuSeconds);
